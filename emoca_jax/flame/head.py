@@ -1,0 +1,72 @@
+"""A parametric head as a pytree: FLAME and the open head are the same type with other numbers."""
+
+from __future__ import annotations
+
+
+from flax import struct
+from jaxtyping import Array, Float, Int
+
+
+class LandmarkEmbedding(struct.PyTreeNode):
+    """Points glued to a mesh: each is a face index and barycentric weights in it.
+
+    face_index: int, [..., L]; barycentric: [..., L, 3], sums to 1.
+    """
+
+    face_index: Int[Array, "*rows points"]
+    barycentric: Float[Array, "*rows points 3"]
+
+
+class AlbedoModel(struct.PyTreeNode):
+    """Linear albedo in uv space: mean + basis @ code, linear RGB-as-stored in [0, 1], row 0 = top of the texture (v = 1).
+
+    mean [H, W, 3]; basis [H, W, 3, K]; names: what each component does (static).
+    """
+
+    mean: Float[Array, "height width 3"]
+    basis: Float[Array, "height width 3 components"]
+    names: tuple[str, ...] = struct.field(pytree_node=False, default=())
+
+
+class FaceHead(struct.PyTreeNode):
+    """Everything that turns codes into a posed head; a pytree, so it is passed to jit, not baked into it.
+
+    World frame: metres, x to the subject's left, y up, z to the viewer. Joints in order: global, neck, jaw, left eye,
+    right eye (FLAME). Corner order of `faces` and `uv_faces` is counter-clockwise seen from outside.
+    """
+
+    template: Float[Array, "vertices 3"]
+    shape_dirs: Float[Array, "vertices 3 shapes"]
+    """Per unit standard deviation of the identity code."""
+    expression_dirs: Float[Array, "vertices 3 expressions"]
+    pose_dirs: Float[Array, "vertices 3 correctives"]
+    """Pose correctives, 9 per non-root joint, or zero columns where a head has none."""
+    joint_regressor: Float[Array, "joints vertices"]
+    skin_weights: Float[Array, "vertices joints"]
+    faces: Int[Array, "faces 3"]
+    uv: Float[Array, "uvs 2"]
+    uv_faces: Int[Array, "faces 3"]
+    face_part: Int[Array, "faces"]
+    """Index into `part_names` for each face."""
+    landmarks_static: LandmarkEmbedding
+    """51 inner landmarks of the 68 (17-67)."""
+    landmarks_contour: LandmarkEmbedding
+    """[79 yaw bins, 17] jaw line that follows the visible outline: rows 0-39 yaw 0..39 degrees, 40-78 -1..-39."""
+    landmarks_full: LandmarkEmbedding
+    """The 68 fixed in 3D."""
+    landmarks_mediapipe: LandmarkEmbedding
+    """105 (FLAME) or 468 (open head) points of MediaPipe's mesh."""
+    mediapipe_index: Int[Array, "points"]
+    """Which of the 478 MediaPipe points each row of `landmarks_mediapipe` is."""
+    albedo: AlbedoModel | None = None
+    parents: tuple[int, ...] = struct.field(pytree_node=False, default=(-1, 0, 1, 1, 1))
+    joint_names: tuple[str, ...] = struct.field(
+        pytree_node=False, default=("global", "neck", "jaw", "left_eye", "right_eye")
+    )
+    expression_names: tuple[str, ...] = struct.field(pytree_node=False, default=())
+    part_names: tuple[str, ...] = struct.field(pytree_node=False, default=("skin",))
+    name: str = struct.field(pytree_node=False, default="")
+    bounded_expression: bool = struct.field(pytree_node=False, default=False)
+    """True where expression codes are unit activations in [0, 1] (ARKit), False where they are PCA coordinates."""
+
+
