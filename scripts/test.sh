@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The tests on a fresh machine: locked dependencies, linter, type checker, import floors, pytest (and the Khronos glTF
+# validator where npm is present). Further arguments go to pytest; `scripts/test.sh -m slow` runs the slow checks.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+"${PYTHON:-python3}" -m venv .venv
+.venv/bin/python -m pip install --quiet --upgrade pip
+.venv/bin/python -m pip install --quiet -r requirements.txt
+.venv/bin/python -m pip install --quiet --no-deps -e .
+if command -v npm >/dev/null && [ ! -d node_modules/gltf-validator ]; then
+  npm install --silent --no-save --no-audit --no-fund gltf-validator@2.0.0-dev.3.10 || echo "gltf-validator not installed: its test will skip"
+fi
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+.venv/bin/pyright
+.venv/bin/lint-imports
+.venv/bin/python -m pytest "$@"
