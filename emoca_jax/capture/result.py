@@ -1,0 +1,88 @@
+"""Everything known about one face after a reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from emoca_jax.codes import Codes
+from emoca_jax.flame.head import FaceHead
+
+
+@dataclass(frozen=True)
+class Emotion:
+    """What the expression network reads, and valence and arousal derived from the expression weights."""
+
+    photo: dict[str, float]
+    """Probability of each expression class on the photo; sums to 1."""
+    rendering: dict[str, float]
+    """The same classes on the rendered reconstruction: close to `photo` where the emotion came across."""
+    valence: float
+    """-1 unpleasant .. 1 pleasant."""
+    arousal: float
+    """-1 calm .. 1 excited."""
+
+    @property
+    def label(self) -> str:
+        """The most probable class on the photo."""
+        return max(self.photo, key=lambda name: self.photo[name])
+
+
+@dataclass(frozen=True)
+class FaceResult:
+    """One face of one photo, as NumPy arrays.
+
+    Pixel coordinates are x right, y down, with the centre of the first pixel at (0.5, 0.5); they refer to `photo`.
+    A photo too large to work on is `photo_scale` times larger in its file: coordinate in the file = photo_scale *
+    coordinate here. Tables (.npz, .json) hold coordinates in the file.
+    """
+
+    photo: UInt8[np.ndarray, "height width 3"]
+    photo_scale: Float[np.ndarray, "2"]
+    """Pixels of the file per pixel of `photo`, x and y."""
+    source: Path | None
+    """File the photo came from, None for an array."""
+    face: int
+    """Index within the photo, 0 for the largest face."""
+    box: Float[np.ndarray, "4"]
+    """x0, y0, x1, y1 in pixels of `photo`."""
+    score: float
+    """Confidence of the detector in [0, 1]."""
+    landmarks: Float[np.ndarray, "478 3"]
+    """Detected points, pixels of `photo`; z in the same unit, negative towards the viewer; 468-477 are the irises."""
+    fitted_landmarks: Float[np.ndarray, "points 2"]
+    """Where the reconstruction puts `head.mediapipe_index` points, pixels of `photo`."""
+    landmark_visible: Bool[np.ndarray, "points"]
+    """Which of them the camera sees (and the fit error counts)."""
+    crop: Float[np.ndarray, "3 3"]
+    """Maps (x, y, 1) of the fitted crop's plane, [-1, 1]^2 with x right and y down, to pixels of `photo`."""
+    head: FaceHead
+    codes: Codes
+    """NumPy leaves, no batch dimensions."""
+    vertices: Float[np.ndarray, "vertices 3"]
+    """Posed as in the photo, metres, world frame."""
+    neutral_vertices: Float[np.ndarray, "vertices 3"]
+    """Identity only: zero expression, zero pose."""
+    texture: UInt8[np.ndarray, "size size 3"]
+    """Albedo in uv space, row 0 at v = 1."""
+    emotion: Emotion
+    fit_error: float
+    """RMS distance of visible fitted landmarks to detected ones, in percent of the face's width."""
+    seconds: float
+    """Time this face took."""
+
+    def save(
+        self, path: str | Path, formats: Iterable[str] = ("glb", "obj", "npz", "json", "png"), *, size: int = 384
+    ) -> list[Path]:
+        """Write every format beside each other; `path` without extension, `out/anna_0` gives `out/anna_0.glb` and so on.
+
+        size: side in pixels of one tile of the comparison picture. Returns the files written.
+        Errors: InputError where a file cannot be written or a format is unknown.
+        """
+        from emoca_jax.export import save_face
+
+        return save_face(self, path, formats, size=size)
