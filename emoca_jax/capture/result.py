@@ -78,7 +78,7 @@ class FaceResult:
     def save(
         self, path: str | Path, formats: Iterable[str] = ("glb", "obj", "npz", "json", "png"), *, size: int = 384
     ) -> list[Path]:
-        """Write every format beside each other; `path` without extension, `out/anna_0` gives `out/anna_0.glb` and so on.
+        """Write every format beside each other; `path` has no extension: `out/anna_0` gives `out/anna_0.glb` and so on.
 
         size: side in pixels of one tile of the comparison picture. Returns the files written.
         Errors: InputError where a file cannot be written or a format is unknown.

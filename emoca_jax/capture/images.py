@@ -1,0 +1,232 @@
+"""Photos in: files of any common kind, arrays, folders and globs become uint8 RGB of bounded size."""
+
+from __future__ import annotations
+
+import glob
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from emoca_jax.errors import InputError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+"""What a folder is searched for, in any case."""
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB")
+"""Decoders of Pillow a file may reach, whatever its name says (JPEG opens the MPO of many phones too)."""
+MAX_PIXELS = 225_000_000
+"""Larger files are refused: room for the 200-megapixel pictures of today's phones; 0.9 GB while a png decodes."""
+MAX_SIDE = 4096
+"""Longest side worked on: a face of 5 % of the height still has 200 pixels."""
+MIN_SIDE = 16
+"""No face can be told from fewer pixels."""
+
+_pillow_limit = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo ready to work on."""
+
+    pixels: UInt8[np.ndarray, "height width 3"]
+    """RGB, upright, longest side at most `MAX_SIDE`."""
+    scale: Float[np.ndarray, "2"]
+    """Pixels of the upright original per pixel of `pixels`, x and y."""
+    source: Path | None = None
+
+
+def as_photo(image: str | Path | np.ndarray) -> Photo:
+    """Photo from a path (see `read_photo`) or an array (see `check_array`)."""
+    return read_photo(image) if isinstance(image, (str, Path)) else check_array(image)
+
+
+def read_photo(path: str | Path) -> Photo:
+    """Read a jpg, png, webp or bmp: upright by its EXIF orientation, RGB, at most `MAX_SIDE` on the longest side.
+
+    Grey is spread to three channels, transparency is laid on white, 16 bits become 8 by dividing by 257, and of an
+    animation the first frame counts.
+    Errors: InputError naming the file where it is missing, unreadable, no image, damaged, too small or too large.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give an image file")
+    try:
+        with _without_pillow_limit(), Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise InputError(f"{path}: has more than {MAX_PIXELS // 1_000_000} megapixels; scale it down")
+            if min(width, height) < MIN_SIDE:
+                raise InputError(
+                    f"{path}: has only {width} x {height} pixels; give a photo of at least {MIN_SIDE} x {MIN_SIDE}"
+                )
+            image.draft("RGB", _fitted((width, height)))  # a jpg decodes straight to a half, quarter or eighth
+            image.load()
+            orientation = _orientation(image)
+            pixels = _to_rgb(_turned(_shrunk(image), orientation))
+    except FileNotFoundError:
+        raise InputError(f"{path}: does not exist; check the name") from None
+    except PermissionError:
+        raise InputError(f"{path}: may not be read; check its permissions") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{path}: is not an image that can be read; give a {_SUFFIX_LIST} file") from None
+    except MemoryError:
+        raise InputError(f"{path}: does not fit into memory; scale it down") from None
+    # Decoders report damage by many exceptions: OSError, SyntaxError (png), struct.error, ValueError, EOFError, ...
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{path}: is damaged ({_one_line(error)}); save or copy it again") from None
+    original = (height, width) if orientation in _SIDEWAYS else (width, height)
+    return Photo(pixels, np.asarray(original, np.float32) / pixels.shape[1::-1], path)
+
+
+def check_array(image: np.ndarray) -> Photo:
+    """Photo from an array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], uint8 or float in [0, 1], RGB.
+
+    Transparency is laid on white. Works for anything NumPy can convert, jax arrays included.
+    Errors: InputError for other shapes and types, values outside the range, NaN and infinity.
+    """
+    array = np.asarray(image)
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[-1] not in (1, 3, 4):
+        raise InputError(
+            f"image array has shape {np.shape(image)}; give [height, width, 3] RGB, or [height, width] for grey"
+        )
+    height, width, channels = array.shape
+    if min(height, width) < MIN_SIDE:
+        raise InputError(f"image array has only {width} x {height} pixels; give at least {MIN_SIDE} x {MIN_SIDE}")
+    if height * width > MAX_PIXELS:
+        raise InputError(f"image array has more than {MAX_PIXELS // 1_000_000} megapixels; scale it down")
+    if np.issubdtype(array.dtype, np.floating):
+        if not np.isfinite(array).all():
+            raise InputError("image array contains NaN or infinity; give finite values in [0, 1]")
+        if array.min() < 0 or array.max() > 1:
+            raise InputError(
+                f"image array has values from {array.min():g} to {array.max():g}; give floats in [0, 1] or uint8"
+            )
+        array = np.round(array * 255).astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise InputError(f"image array has type {array.dtype}; give uint8 or floats in [0, 1]")
+    if channels == 1:
+        array = array[..., 0]
+    pixels = _to_rgb(_shrunk(Image.fromarray(np.ascontiguousarray(array))))
+    return Photo(pixels, np.asarray((width, height), np.float32) / pixels.shape[1::-1])
+
+
+def find_images(inputs: Sequence[str | Path]) -> list[Path]:
+    """Files behind image names, folders and globs, in the order given, each once.
+
+    A folder gives the images directly in it (no subfolders, no hidden files), sorted by name; so does a glob, which
+    may use ** for subfolders. A file named outright is kept whatever its suffix.
+    Errors: InputError where a name leads to nothing.
+    """
+    found: dict[Path, Path] = {}
+    for name in inputs:
+        for path in _expand(str(name)):
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
+_SUFFIX_LIST = ", ".join(suffix[1:] for suffix in SUFFIXES)
+
+
+def _expand(name: str) -> list[Path]:
+    path = Path(name).expanduser()
+    try:
+        if path.is_dir():
+            images = sorted(entry for entry in path.iterdir() if _looks_like_image(entry))
+            if not images:
+                raise InputError(f"{name}: has no image in it; give a folder with {_SUFFIX_LIST} files")
+            return images
+        if path.exists() or not glob.has_magic(name):
+            return [path]
+    except PermissionError:
+        raise InputError(f"{name}: may not be read; check its permissions") from None
+    images = sorted(filter(_looks_like_image, map(Path, glob.glob(str(path), recursive=True))))
+    if not images:
+        raise InputError(f"{name}: matches no image; check the pattern")
+    return images
+
+
+def _looks_like_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+@contextmanager
+def _without_pillow_limit() -> Iterator[None]:
+    """Our own limit instead of Pillow's global one, which warns about photos that today's phones take."""
+    with _pillow_limit:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _fitted(size: tuple[int, int]) -> tuple[int, int]:
+    """Size with the same proportions and no side longer than `MAX_SIDE`."""
+    factor = min(1.0, MAX_SIDE / max(size))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def _shrunk(image: Image.Image) -> Image.Image:
+    size = _fitted(image.size)
+    if size == image.size:
+        return image
+    # Pillow resamples 16-bit grey and palettes only by nearest neighbour.
+    if image.mode.startswith("I"):
+        image = Image.fromarray(_eight_bits(image))
+    elif image.mode in ("P", "PA", "1") or "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings each EXIF orientation upright."""
+_SIDEWAYS = (5, 6, 7, 8)
+"""Orientations that exchange width and height."""
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    # A damaged EXIF block says nothing about the pixels.
+    except Exception:
+        return 1
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I"):
+        image = Image.fromarray(_eight_bits(image))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image)
+    return np.array(image.convert("RGB"))
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    """16-bit grey as 8 bits: 65535 / 257 = 255. Pillow's own conversion clips at 255 instead."""
+    return np.round(np.asarray(image).astype(np.float32) / 257).clip(0, 255).astype(np.uint8)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__
