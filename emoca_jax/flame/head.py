@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from flax import struct
 from jaxtyping import Array, Float, Int
 
@@ -18,7 +17,7 @@ class LandmarkEmbedding(struct.PyTreeNode):
 
 
 class AlbedoModel(struct.PyTreeNode):
-    """Linear albedo in uv space: mean + basis @ code, linear RGB-as-stored in [0, 1], row 0 = top of the texture (v = 1).
+    """Linear albedo in uv space: mean + basis @ code, RGB in [0, 1], row 0 = top of the texture (v = 1).
 
     mean [H, W, 3]; basis [H, W, 3, K]; names: what each component does (static).
     """
@@ -51,7 +50,9 @@ class FaceHead(struct.PyTreeNode):
     landmarks_static: LandmarkEmbedding
     """51 inner landmarks of the 68 (17-67)."""
     landmarks_contour: LandmarkEmbedding
-    """[79 yaw bins, 17] jaw line that follows the visible outline: rows 0-39 yaw 0..39 degrees, 40-78 -1..-39."""
+    """[79 yaw bins, 17] jaw line that follows the visible outline: rows 0-39 yaw 0..39 degrees, 40-78 -1..-39.
+
+    Positive yaw turns the face to the subject's left (+x)."""
     landmarks_full: LandmarkEmbedding
     """The 68 fixed in 3D."""
     landmarks_mediapipe: LandmarkEmbedding
@@ -68,5 +69,3 @@ class FaceHead(struct.PyTreeNode):
     name: str = struct.field(pytree_node=False, default="")
     bounded_expression: bool = struct.field(pytree_node=False, default=False)
     """True where expression codes are unit activations in [0, 1] (ARKit), False where they are PCA coordinates."""
-
-

@@ -1,0 +1,17 @@
+"""Skin colour without light: a linear model in uv space."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax.lax import Precision
+from jaxtyping import Array, Float
+
+from emoca_jax.flame.head import AlbedoModel
+
+
+def albedo_map(model: AlbedoModel, code: Float[Array, "*batch components"]) -> Float[Array, "*batch height width 3"]:
+    """Albedo texture [*B, H, W, 3] RGB for the given coordinates; row 0 is the top of the texture (v = 1).
+
+    Linear in the code and not clipped, so that its gradient never dies; codes within the model's range stay in [0, 1].
+    """
+    return model.mean + jnp.einsum("hwck,...k->...hwc", model.basis, code, precision=Precision.HIGHEST)

@@ -1,0 +1,235 @@
+"""Head files: `<name>.npz` holds the arrays, `<name>.json` beside it names, storage scales and provenance."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from emoca_jax.errors import InputError
+from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding
+
+FORMAT_VERSION = 1
+OPEN_HEAD = "open"
+HEAD_FILE_NAME = "head.npz"
+"""What a converted model's folder calls its head."""
+
+# Letters bind to a number at first sight and must agree afterwards; digits are fixed.
+ARRAY_SHAPES = {
+    "template": ("V", 3),
+    "shape_dirs": ("V", 3, "S"),
+    "expression_dirs": ("V", 3, "E"),
+    "pose_dirs": ("V", 3, "C"),
+    "joint_regressor": ("J", "V"),
+    "skin_weights": ("V", "J"),
+    "faces": ("F", 3),
+    "uv": ("T", 2),
+    "uv_faces": ("F", 3),
+    "face_part": ("F",),
+    "landmarks_static.face_index": (51,),
+    "landmarks_static.barycentric": (51, 3),
+    "landmarks_contour.face_index": (79, 17),
+    "landmarks_contour.barycentric": (79, 17, 3),
+    "landmarks_full.face_index": (68,),
+    "landmarks_full.barycentric": (68, 3),
+    "landmarks_mediapipe.face_index": ("P",),
+    "landmarks_mediapipe.barycentric": ("P", 3),
+    "mediapipe_index": ("P",),
+}
+ALBEDO_SHAPES = {"albedo.mean": ("H", "W", 3), "albedo.basis": ("H", "W", 3, "K")}
+# What an array's integers point into; numbers are fixed limits.
+INDEX_LIMITS: dict[str, str | int] = {
+    "faces": "V",
+    "uv_faces": "T",
+    "landmarks_static.face_index": "F",
+    "landmarks_contour.face_index": "F",
+    "landmarks_full.face_index": "F",
+    "landmarks_mediapipe.face_index": "F",
+    "mediapipe_index": 478,
+    "face_part": "part_names",
+}
+TUPLE_FIELDS = ("parents", "joint_names", "expression_names", "part_names")
+STATIC_FIELDS = (*TUPLE_FIELDS, "name", "bounded_expression")
+
+
+def load_head(source: str | Path = OPEN_HEAD) -> FaceHead:
+    """Read a head: "open" for the one that ships with the package, else a head file or the folder that holds it.
+
+    All float arrays come back as float32, whatever they were stored as. Raises InputError, naming the array and the
+    shape expected and found, where the file is missing, damaged, incomplete or holds numbers that are not finite.
+    """
+    if source == OPEN_HEAD:
+        folder = resources.files("emoca_jax") / "assets"
+        return _parse(_read(folder / "open_head.npz"), _read(folder / "open_head.json"), "the open head")
+    path = Path(source)
+    if path.is_dir():
+        path = path / HEAD_FILE_NAME
+    return _parse(_read(path), _read(path.with_suffix(".json")), str(path))
+
+
+def save_head(
+    head: FaceHead,
+    path: str | Path,
+    *,
+    storage: Mapping[str, str] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `path` (.npz) and the .json beside it; readers never see half a file.
+
+    storage: array name to "float16", "uint8" (for values in [0, 1], steps of 1/255) or "int8" (symmetric, one scale per
+    index of the last axis, zeros stay zero); everything else is kept as float32 or the smallest integer type.
+    provenance: anything json can hold, kept under that key.
+    Raises InputError where the target folder cannot be written.
+    """
+    path = Path(path)
+    arrays, scales = {}, {}
+    for name, value in _flatten(head).items():
+        arrays[name], scale = _pack(np.asarray(value), (storage or {}).get(name), name)
+        if scale is not None:
+            scales[name] = scale
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)
+    data = packed.getvalue()
+    description = {
+        "format": FORMAT_VERSION,
+        "kind": "emoca_jax head",
+        "units": "metres, radians, RGB in [0, 1]",
+        **{field: getattr(head, field) for field in STATIC_FIELDS},
+        "albedo_names": head.albedo.names if head.albedo else (),
+        "scales": scales,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "provenance": dict(provenance or {}),
+    }
+    # The json first: a reader that comes between the two sees a wrong checksum, never a silent mixture.
+    _replace(path.with_suffix(".json"), json.dumps(description, indent=1).encode())
+    _replace(path, data)
+
+
+def _flatten(head: FaceHead) -> dict[str, Any]:
+    names = [*ARRAY_SHAPES, *(ALBEDO_SHAPES if head.albedo is not None else ())]
+    return {name: _attribute(head, name) for name in names}
+
+
+def _attribute(head: FaceHead, dotted: str) -> Any:
+    value: Any = head
+    for part in dotted.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _pack(array: np.ndarray, kind: str | None, name: str) -> tuple[np.ndarray, float | list[float] | None]:
+    if np.issubdtype(array.dtype, np.integer):
+        return array.astype(np.min_scalar_type(int(array.max(initial=0)))), None
+    if kind is None or kind == "float16":
+        return array.astype(kind or np.float32), None
+    if kind == "uint8":
+        return np.round(np.clip(array, 0, 1) * 255).astype(np.uint8), 1 / 255
+    if kind == "int8":
+        largest = np.abs(array).max(axis=tuple(range(array.ndim - 1)), initial=0.0)
+        scale = np.where(largest > 0, largest, 1.0) / 127
+        return np.round(array / scale).astype(np.int8), scale.astype(float).tolist()
+    raise InputError(f"Head array {name!r} cannot be stored as {kind!r}: choose float16, uint8 or int8.")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"The head file {path} cannot be written ({error.strerror}): choose another place.") from error
+
+
+def _read(path: Any) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or "not found"
+        raise InputError(
+            f"The head file {path} cannot be read ({reason}): give the .npz of a head, the folder that holds "
+            f"{HEAD_FILE_NAME}, or {OPEN_HEAD!r}."
+        ) from error
+
+
+def _parse(data: bytes, description: bytes, place: str) -> FaceHead:
+    try:
+        meta = json.loads(description)
+        if meta["kind"] != "emoca_jax head" or meta["format"] != FORMAT_VERSION:
+            raise InputError(
+                f"The description beside {place} is of kind {meta['kind']!r}, format {meta['format']}; this version "
+                f"reads emoca_jax head, format {FORMAT_VERSION}: convert the head again."
+            )
+        static = {key: tuple(meta[key]) if key in TUPLE_FIELDS else meta[key] for key in STATIC_FIELDS}
+        albedo_names, scales, checksum = tuple(meta["albedo_names"]), meta["scales"], meta["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"The .json beside {place} is damaged ({error}): write or convert the head again.") from error
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.error) as error:
+        raise InputError(f"{place} is damaged or no head file ({error}): write or convert it again.") from error
+    if hashlib.sha256(data).hexdigest() != checksum:
+        raise InputError(f"{place} and the .json beside it do not belong together: write or convert the head again.")
+    arrays = {name: _unpack(array, scales.get(name)) for name, array in arrays.items()}
+    _check(arrays, static, albedo_names, place)
+    return _assemble(arrays, static, albedo_names)
+
+
+def _unpack(array: np.ndarray, scale: Any) -> np.ndarray:
+    if scale is not None:
+        return array.astype(np.float32) * np.asarray(scale, np.float32)
+    return array.astype(np.float32 if np.issubdtype(array.dtype, np.floating) else np.int32)
+
+
+def _check(arrays: dict[str, np.ndarray], static: dict[str, Any], albedo_names: tuple[str, ...], place: str) -> None:
+    """Every array there, of agreeing shape, finite, pointing inside what it points into."""
+    expected = ARRAY_SHAPES | (ALBEDO_SHAPES if any(name in arrays for name in ALBEDO_SHAPES) else {})
+    sizes: dict[str, int] = {"J": len(static["parents"]), "part_names": len(static["part_names"])}
+    if static["expression_names"]:
+        sizes["E"] = len(static["expression_names"])
+    if albedo_names:
+        sizes["K"] = len(albedo_names)
+    for name, symbols in expected.items():
+        wanted = tuple(sizes.get(symbol, symbol) if isinstance(symbol, str) else symbol for symbol in symbols)
+        text = "(" + ", ".join("any" if isinstance(size, str) else str(size) for size in wanted) + ")"
+        if name not in arrays:
+            raise InputError(f"{place} lacks the array {name!r} of shape {text}: write or convert the head again.")
+        array = arrays[name]
+        if array.ndim != len(symbols) or any(
+            isinstance(size, int) and size != found for size, found in zip(wanted, array.shape, strict=True)
+        ):
+            raise InputError(
+                f"{place}: array {name!r} has shape {array.shape}, expected {text}: write or convert the head again."
+            )
+        sizes.update((s, found) for s, found in zip(symbols, array.shape, strict=True) if isinstance(s, str))
+        if not np.isfinite(array).all():
+            raise InputError(f"{place}: array {name!r} holds NaN or infinity: write or convert the head again.")
+        if name in INDEX_LIMITS and not np.issubdtype(array.dtype, np.integer):
+            raise InputError(f"{place}: array {name!r} should hold whole numbers: write or convert the head again.")
+    for name, target in INDEX_LIMITS.items():
+        limit = target if isinstance(target, int) else sizes[target]
+        if arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < limit:
+            raise InputError(f"{place}: array {name!r} points outside 0..{limit - 1}: write or convert the head again.")
+
+
+def _assemble(arrays: dict[str, np.ndarray], static: dict[str, Any], albedo_names: tuple[str, ...]) -> FaceHead:
+    on_device = {name: jnp.asarray(array) for name, array in arrays.items()}
+    embeddings = {
+        name: LandmarkEmbedding(on_device[f"{name}.face_index"], on_device[f"{name}.barycentric"])
+        for name in ("landmarks_static", "landmarks_contour", "landmarks_full", "landmarks_mediapipe")
+    }
+    albedo = None
+    if "albedo.mean" in on_device:
+        albedo = AlbedoModel(on_device["albedo.mean"], on_device["albedo.basis"], albedo_names)
+    plain = {name: on_device[name] for name in ARRAY_SHAPES if "." not in name}
+    return FaceHead(**plain, **embeddings, albedo=albedo, **static)

@@ -1,0 +1,93 @@
+"""Codes to vertices: linear blend shapes, pose correctives, linear blend skinning (FLAME, Li et al. 2017)."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from flax import struct
+from jax.lax import Precision
+from jaxtyping import Array, Float
+
+from emoca_jax.errors import InputError
+from emoca_jax.flame.head import FaceHead
+from emoca_jax.flame.rotations import rotation_matrix
+
+
+class FlameOutput(struct.PyTreeNode):
+    """A posed head in world frame (metres, x to the subject's left, y up, z to the viewer)."""
+
+    vertices: Float[Array, "*batch vertices 3"]
+    joints: Float[Array, "*batch joints 3"]
+    """Posed joint positions, in the head's joint order."""
+    rotations: Float[Array, "*batch joints 3 3"]
+    """World rotation of each joint: product of the local rotations from the root down to it."""
+
+
+def forward(
+    head: FaceHead,
+    shape: Float[Array, "*batch shapes"],
+    expression: Float[Array, "*batch expressions"],
+    pose: Float[Array, "*batch joints 3"],
+) -> FlameOutput:
+    """Pose the head for the given codes; pure, differentiable everywhere in every argument.
+
+    shape: identity code [*B, S]; expression: [*B, E]; pose: local axis-angle per joint in radians [*B, J, 3], in the
+    head's joint order (global, neck, jaw, left eye, right eye). Batch dimensions broadcast against each other; joints
+    are regressed from the unposed face *with* its expression, as FLAME does.
+    Raises InputError when a code's length does not fit the head.
+    """
+    _check_codes(head, shape, expression, pose)
+    unposed = unposed_vertices(head, shape, expression)
+    rest_joints = jnp.einsum("jv,...vk->...jk", head.joint_regressor, unposed, precision=Precision.HIGHEST)
+    local = rotation_matrix(pose)
+    if head.pose_dirs.shape[-1]:
+        bend = (local[..., 1:, :, :] - jnp.eye(3, dtype=local.dtype)).reshape(*local.shape[:-3], -1)
+        unposed = unposed + _blend(head.pose_dirs, bend)
+    joints, rotations = _walk_skeleton(head.parents, rest_joints, local)
+    return FlameOutput(_skin(head, unposed, rest_joints, joints, rotations), joints, rotations)
+
+
+def unposed_vertices(
+    head: FaceHead, shape: Float[Array, "*batch shapes"], expression: Float[Array, "*batch expressions"]
+) -> Float[Array, "*batch vertices 3"]:
+    """Template plus identity and expression, before any joint turns: metres, [*B, V, 3]."""
+    return head.template + _blend(head.shape_dirs, shape) + _blend(head.expression_dirs, expression)
+
+
+def _blend(directions: Array, code: Array) -> Array:
+    return jnp.einsum("vkc,...c->...vk", directions, code, precision=Precision.HIGHEST)
+
+
+def _walk_skeleton(parents: tuple[int, ...], rest_joints: Array, local: Array) -> tuple[Array, Array]:
+    """Posed joint positions and world rotations; parents come before their children."""
+    positions, rotations = [rest_joints[..., 0, :]], [local[..., 0, :, :]]
+    for joint, parent in enumerate(parents[1:], start=1):
+        bone = rest_joints[..., joint, :] - rest_joints[..., parent, :]
+        positions.append(positions[parent] + _rotate(rotations[parent], bone))
+        rotations.append(jnp.matmul(rotations[parent], local[..., joint, :, :], precision=Precision.HIGHEST))
+    positions = jnp.broadcast_arrays(*positions)
+    return jnp.stack(positions, axis=-2), jnp.stack(rotations, axis=-3)
+
+
+def _rotate(rotation: Array, vector: Array) -> Array:
+    return jnp.einsum("...kl,...l->...k", rotation, vector, precision=Precision.HIGHEST)
+
+
+def _skin(head: FaceHead, unposed: Array, rest_joints: Array, joints: Array, rotations: Array) -> Array:
+    """Each vertex by the weighted mean of its joints' rigid motions."""
+    shifts = joints - _rotate(rotations, rest_joints)
+    motions = jnp.concatenate([rotations, shifts[..., None]], axis=-1)
+    per_vertex = jnp.einsum("vj,...jkl->...vkl", head.skin_weights, motions, precision=Precision.HIGHEST)
+    return _rotate(per_vertex[..., :3], unposed) + per_vertex[..., 3]
+
+
+def _check_codes(head: FaceHead, shape: Array, expression: Array, pose: Array) -> None:
+    for name, found, expected in (
+        ("shape code", shape.shape[-1:], head.shape_dirs.shape[-1:]),
+        ("expression code", expression.shape[-1:], head.expression_dirs.shape[-1:]),
+        ("pose", pose.shape[-2:], (len(head.parents), 3)),
+    ):
+        if found != expected:
+            raise InputError(
+                f"The {name} ends in dimensions {found}, but the head {head.name!r} takes {expected}: "
+                "pass codes made for this head."
+            )

@@ -1,0 +1,122 @@
+"""Head files: what goes in comes out, and every kind of damage is told in a sentence."""
+
+import json
+import os
+
+import jax
+import numpy as np
+import pytest
+
+from emoca_jax.errors import InputError
+from emoca_jax.flame import load_head, save_head
+from tests.flame.small_head import small_head
+
+
+@pytest.fixture
+def saved(tmp_path):
+    save_head(small_head(), tmp_path / "head.npz", provenance={"licence": "CC0"})
+    return tmp_path / "head.npz"
+
+
+def test_round_trip_is_exact_and_a_folder_will_do(saved):
+    head = load_head(saved.parent)
+    assert jax.tree.structure(head) == jax.tree.structure(small_head())
+    for found, wanted in zip(jax.tree.leaves(head), jax.tree.leaves(small_head()), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert json.loads(saved.with_suffix(".json").read_text())["provenance"] == {"licence": "CC0"}
+    assert sorted(os.listdir(saved.parent)) == ["head.json", "head.npz"]
+
+
+def test_narrow_storage_keeps_the_promised_precision(tmp_path):
+    head = small_head()
+    storage = {"shape_dirs": "float16", "albedo.mean": "uint8", "albedo.basis": "int8"}
+    save_head(head, tmp_path / "small.npz", storage=storage)
+    found = load_head(tmp_path / "small.npz")
+    assert found.shape_dirs.dtype == found.albedo.mean.dtype == np.float32
+    np.testing.assert_allclose(found.shape_dirs, head.shape_dirs, rtol=2**-11)
+    np.testing.assert_allclose(found.albedo.mean, head.albedo.mean, atol=0.5 / 255 + 1e-6)
+    largest = np.abs(head.albedo.basis).max(axis=(0, 1, 2))
+    assert (np.abs(found.albedo.basis - head.albedo.basis).max(axis=(0, 1, 2)) <= 0.51 * largest / 127).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shape_dirs": np.zeros((22, 3, 4))}, r"'shape_dirs' has shape \(22, 3, 4\), expected \(23, 3, any\)"),
+        ({"expression_dirs": np.zeros((23, 3, 5))}, r"'expression_dirs' has shape .* expected \(23, 3, 3\)"),
+        ({"template": np.full((23, 3), np.nan)}, "'template' holds NaN"),
+        ({"faces": np.full((31, 3), 23)}, r"'faces' points outside 0\.\.22"),
+        ({"uv": None}, r"lacks the array 'uv' of shape \(any, 2\)"),
+    ],
+)
+def test_wrong_arrays_are_named(tmp_path, change, message):
+    head = small_head()
+    if None in change.values():
+        arrays_without_uv(tmp_path / "head.npz")
+    else:
+        save_head(head.replace(**change), tmp_path / "head.npz")
+    with pytest.raises(InputError, match=message):
+        load_head(tmp_path)
+
+
+def arrays_without_uv(path):
+    """A head file whose checksum is right but which lacks one array."""
+    import hashlib
+
+    save_head(small_head(), path)
+    arrays = dict(np.load(path))
+    del arrays["uv"]
+    np.savez(path, **arrays)
+    description = json.loads(path.with_suffix(".json").read_text())
+    description["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_suffix(".json").write_text(json.dumps(description))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "text", "empty", "pickle"])
+def test_damaged_files_are_refused(saved, damage):
+    data = saved.read_bytes()
+    if damage == "truncated":
+        saved.write_bytes(data[: len(data) // 2])
+    elif damage == "flipped":
+        saved.write_bytes(data[:3000] + bytes([data[3000] ^ 255]) + data[3001:])
+    elif damage == "pickle":
+        np.savez(saved, template=np.array([{"a": 1}], dtype=object))
+    else:
+        saved.write_bytes(b"" if damage == "empty" else b"not a head")
+    with pytest.raises(InputError, match=r"head\.npz"):
+        load_head(saved)
+
+
+def test_missing_damaged_or_foreign_descriptions_are_refused(saved, tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        load_head(tmp_path / "nothing.npz")
+    other = tmp_path / "other.npz"
+    save_head(small_head(0), other)
+    saved.with_suffix(".json").write_bytes(other.with_suffix(".json").read_bytes())
+    with pytest.raises(InputError, match="do not belong together"):
+        load_head(saved)
+    saved.with_suffix(".json").write_text("{")
+    with pytest.raises(InputError, match=r"\.json beside"):
+        load_head(saved)
+    saved.with_suffix(".json").unlink()
+    with pytest.raises(InputError, match=r"head\.json cannot be read"):
+        load_head(saved)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_scraps(saved, monkeypatch):
+    before = saved.read_bytes()
+
+    def full_disk(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full_disk)
+    with pytest.raises(InputError, match="No space left"):
+        save_head(small_head(0), saved)
+    assert saved.read_bytes() == before
+    assert sorted(os.listdir(saved.parent)) == ["head.json", "head.npz"]
+
+
+def test_the_shipped_head_loads():
+    head = load_head("open")
+    assert head.bounded_expression
+    assert len(head.expression_names) == head.expression_dirs.shape[-1] == 52
