@@ -1,0 +1,37 @@
+"""Shading by distant light."""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+SH_BANDS = (
+    1 / math.sqrt(4 * math.pi),
+    *(2 * math.pi / 3 * math.sqrt(3 / (4 * math.pi)),) * 3,
+    *(math.pi / 4 * 3 * math.sqrt(5 / (12 * math.pi)),) * 3,
+    math.pi / 4 * 1.5 * math.sqrt(5 / (12 * math.pi)),
+    math.pi / 4 * 0.5 * math.sqrt(5 / (4 * math.pi)),
+)
+"""Real spherical harmonics times the clamped-cosine kernel (Ramamoorthi and Hanrahan 2001), as DECA folds them; band 0
+lacks the kernel's pi there, and so here."""
+
+
+def sh_basis(normals: Float[Array, "*n 3"]) -> Float[Array, "*n 9"]:
+    """The nine bands 1, x, y, z, xy, xz, yz, x^2 - y^2, 3 z^2 - 1 at unit normals, times SH_BANDS."""
+    x, y, z = normals[..., 0], normals[..., 1], normals[..., 2]
+    bands = [jnp.ones_like(x), x, y, z, x * y, x * z, y * z, x**2 - y**2, 3 * z**2 - 1]
+    return jnp.stack(bands, axis=-1) * jnp.array(SH_BANDS, normals.dtype)
+
+
+def spherical_harmonics(
+    normals: Float[Array, "*batch_points 3"], light: Float[Array, "*batch 9 3"]
+) -> Float[Array, "*batch_points 3"]:
+    """RGB shading of unit normals (world frame) by second-order spherical-harmonics light; multiply by the albedo.
+
+    light: nine RGB coefficients; its batch dimensions lead those of the normals. Not clamped, so it may be negative.
+    """
+    batch = light.shape[:-2]
+    light = light.reshape(*batch, *(1,) * (normals.ndim - 1 - len(batch)), 9, 3)
+    return jnp.sum(sh_basis(normals)[..., None] * light, axis=-2)
