@@ -61,13 +61,13 @@ def test_gradients_match_the_official_layer(golden):
         name: np.random.default_rng([1000, zlib.crc32(name.encode())])
         .normal(0, 1, golden[key].shape)
         .astype(np.float32)
-        for name, key in (("W", "verts"), ("W2", "landmarks2d"))
+        for name, key in (("flame.W", "verts"), ("flame.W2", "landmarks2d"))
     }
 
     def weighted_sum(shape, expression, pose, eyes, head):
         output = flame.forward(head, shape, expression, full_pose(pose, eyes))
         landmarks = flame.landmarks68(head, output)
-        return jnp.sum(output.vertices * weights["W"]) + jnp.sum(landmarks * weights["W2"])
+        return jnp.sum(output.vertices * weights["flame.W"]) + jnp.sum(landmarks * weights["flame.W2"])
 
     gradients = jax.jit(jax.grad(weighted_sum, argnums=(0, 1, 2, 3)))(
         *(jnp.asarray(golden[name]) for name in ("shape", "exp", "pose", "eye_pose")), made_up_head()
