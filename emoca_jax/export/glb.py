@@ -1,0 +1,86 @@
+"""The container of binary glTF 2.0: typed arrays in one block of bytes, and a JSON text that points into it.
+
+Written directly: the libraries that write it know no skins and morph targets (trimesh), or mirror the JSON without
+helping to fill it (pygltflib). Source: Khronos glTF 2.0 specification, sections 3.6 and 4.4.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+FLOAT, UNSIGNED_BYTE, UNSIGNED_SHORT, UNSIGNED_INT = 5126, 5121, 5123, 5125
+COMPONENT = {"f": FLOAT, "B": UNSIGNED_BYTE, "H": UNSIGNED_SHORT, "I": UNSIGNED_INT}
+"""glTF's name of a NumPy type."""
+VERTEX_BUFFER, INDEX_BUFFER = 34962, 34963
+
+
+class GlbBuilder:
+    """Collects the block of bytes and the accessors that point into it."""
+
+    def __init__(self):
+        self.data = bytearray()
+        self.views: list[dict[str, int]] = []
+        self.accessors: list[dict[str, Any]] = []
+
+    def view(self, data: bytes, target: int | None = None) -> int:
+        self.data += b"\0" * (-len(self.data) % 4)
+        self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": len(data)})
+        if target is not None:
+            self.views[-1]["target"] = target
+        self.data += data
+        return len(self.views) - 1
+
+    def accessor(self, array: np.ndarray, kind: str, target: int | None = None, *, bounds: bool = False) -> int:
+        """Store an array densely; `kind` is the glTF element type of its rows."""
+        return self._add(array, kind, {"bufferView": self.view(array.tobytes(), target)}, bounds)
+
+    def sparse(
+        self, dense: Float[np.ndarray, "vertices 3"], keep: Bool[np.ndarray, "vertices"], *, bounds: bool
+    ) -> int:
+        """Store only the rows in the mask `keep`; all others are zero. Nothing is stored where nothing is kept."""
+        dense = np.where(keep[:, None], dense, np.float32(0))
+        rows = np.flatnonzero(keep)
+        if not len(rows):
+            return self._add(dense, "VEC3", {}, bounds)
+        index = rows.astype(np.uint16 if len(dense) <= 1 << 16 else np.uint32)
+        entries = {
+            "count": len(rows),
+            "indices": {
+                "bufferView": self.view(index.tobytes()),
+                "componentType": COMPONENT[index.dtype.char],
+            },
+            "values": {"bufferView": self.view(dense[rows].tobytes())},
+        }
+        return self._add(dense, "VEC3", {"sparse": entries}, bounds)
+
+    def _add(self, array: np.ndarray, kind: str, source: dict[str, Any], bounds: bool) -> int:
+        entry = {"componentType": COMPONENT[array.dtype.char], "count": len(array), "type": kind, **source}
+        if bounds:
+            entry |= {"min": array.min(axis=0).tolist(), "max": array.max(axis=0).tolist()}
+        self.accessors.append(entry)
+        return len(self.accessors) - 1
+
+    def to_bytes(self, document: dict[str, Any]) -> bytes:
+        """Header, JSON chunk padded with spaces, binary chunk padded with zeros."""
+        self.data += b"\0" * (-len(self.data) % 4)
+        document = document | {
+            "accessors": self.accessors,
+            "bufferViews": self.views,
+            "buffers": [{"byteLength": len(self.data)}],
+        }
+        text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+        text += b" " * (-len(text) % 4)
+        return b"".join(
+            [
+                struct.pack("<4sII", b"glTF", 2, 12 + 8 + len(text) + 8 + len(self.data)),
+                struct.pack("<I4s", len(text), b"JSON"),
+                text,
+                struct.pack("<I4s", len(self.data), b"BIN\0"),
+                bytes(self.data),
+            ]
+        )

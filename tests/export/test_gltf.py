@@ -1,0 +1,150 @@
+"""The .glb shows what `flame.forward` computes, in any program that follows the standard."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from emoca_jax import flame
+from emoca_jax.export.gltf import head_glb
+from emoca_jax.export.save import png_bytes
+from tests.export.made_up_face import UNITS, made_up_face, made_up_head
+from tests.export.read_glb import Glb
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+
+
+def written(face) -> bytes:
+    return head_glb(
+        face.head, face.codes, face.neutral_vertices, png_bytes(face.texture), name="anna_0", generator="emoca_jax"
+    )
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "correctives"])
+def face(request):
+    return made_up_face(made_up_head(correctives=request.param))
+
+
+@pytest.fixture(scope="module")
+def glb(face):
+    return Glb(written(face))
+
+
+def by_part(head, vertices):
+    """Triangles in the order of the file: part by part."""
+    order = np.argsort(head.face_part, kind="stable")
+    return np.asarray(vertices)[head.faces[order]]
+
+
+def test_default_view_is_the_posed_face_with_its_head_upright(face, glb):
+    pose = np.concatenate([np.zeros((2, 3)), face.codes.jaw[None], face.codes.eyes]).astype(np.float32)
+    expected = flame.forward(face.head, face.codes.shape, face.codes.expression, pose).vertices
+    np.testing.assert_allclose(glb.shown(), by_part(face.head, expected), atol=5e-6)
+
+
+def test_each_named_unit_moves_the_mesh_as_the_head_does(face, glb):
+    mesh = glb.json["meshes"][0]
+    assert mesh["extras"]["targetNames"][: len(UNITS)] == list(UNITS)
+    assert len(mesh["extras"]["targetNames"]) == len(mesh["weights"])
+    np.testing.assert_allclose(mesh["weights"][: len(UNITS)], face.codes.expression)
+    still = glb.json | {"nodes": [{k: v for k, v in node.items() if k != "rotation"} for node in glb.json["nodes"]]}
+    for unit in range(len(UNITS)):
+        weights = np.zeros(len(mesh["weights"]))
+        weights[unit] = 0.7
+        at_rest = Glb.__new__(Glb)
+        at_rest.json, at_rest.bytes = still, glb.bytes
+        expected = flame.unposed_vertices(face.head, face.codes.shape, np.float32(weights[: len(UNITS)]))
+        np.testing.assert_allclose(at_rest.shown(weights), by_part(face.head, expected), atol=5e-6)
+
+
+def test_skeleton(face, glb):
+    nodes = {node["name"]: node for node in glb.json["nodes"]}
+    assert {"neck", "head", "jaw", "left_eye", "right_eye"} < set(nodes)
+    children = {name: [glb.json["nodes"][i]["name"] for i in nodes[name].get("children", [])] for name in nodes}
+    assert children["neck"] == ["head"] and children["head"] == ["jaw", "left_eye", "right_eye"]
+    # Upright: nothing above the jaw turns.
+    assert "rotation" not in nodes["neck"] and "rotation" not in nodes["head"]
+    # The eyes turn about their own centres: the subject's left is +x.
+    inverse_bind = glb.accessor(glb.json["skins"][0]["inverseBindMatrices"]).reshape(-1, 4, 4)
+    np.testing.assert_allclose(-inverse_bind[3:, 3, :3], [[0.03, 0.03, 0.08], [-0.03, 0.03, 0.08]], atol=3e-3)
+    assert nodes["left_eye"]["rotation"][1] > 0
+
+
+def test_normals_are_unit_and_point_out(glb):
+    for primitive in glb.json["meshes"][0]["primitives"]:
+        position = glb.accessor(primitive["attributes"]["POSITION"])
+        normal = glb.accessor(primitive["attributes"]["NORMAL"])
+        np.testing.assert_allclose(np.linalg.norm(normal, axis=1), 1, atol=1e-5)
+        corners = position[glb.accessor(primitive["indices"]).reshape(-1, 3)]
+        flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        mean = normal[glb.accessor(primitive["indices"]).reshape(-1, 3)].mean(1)
+        keep = np.linalg.norm(flat, axis=1) > 1e-8
+        assert (np.einsum("fk,fk->f", flat, mean)[keep] > 0).mean() > 0.99
+
+
+def test_materials_parts_and_texture(face, glb):
+    names = [material["name"] for material in glb.json["materials"]]
+    assert names == ["skin", "eyes"]
+    image = Image.open(io.BytesIO(glb.view(glb.json["images"][0]["bufferView"])))
+    np.testing.assert_array_equal(np.asarray(image), face.texture)
+
+
+def test_trimesh_reads_the_same_surface_and_texture(face, glb):
+    scene = trimesh.load(io.BytesIO(written(face)), file_type="glb")
+    meshes = scene.dump() if hasattr(scene, "dump") else list(scene.geometry.values())
+    triangles = np.concatenate([mesh.triangles for mesh in meshes])
+    expected = by_part(face.head, face.neutral_vertices)
+    assert triangles.shape == expected.shape
+    np.testing.assert_allclose(
+        np.sort(triangles.mean(1), axis=0), np.sort(expected.astype(float).mean(1), axis=0), atol=1e-6
+    )
+    # uv in trimesh, as in OBJ and in a head, has its origin at the bottom left.
+    skin = max(meshes, key=lambda mesh: len(mesh.faces))
+    corner_uv = skin.visual.uv[skin.faces]
+    np.testing.assert_allclose(corner_uv, face.head.uv[face.head.uv_faces[face.head.face_part == 0]], atol=1e-6)
+    np.testing.assert_array_equal(np.asarray(skin.visual.material.baseColorTexture), face.texture)
+
+
+def validator_environment():
+    """Where node finds gltf-validator, or None."""
+    if shutil.which("node") is None:
+        return None
+    for folder in (
+        REPOSITORY / "node_modules",
+        *map(Path, filter(None, os.environ.get("NODE_PATH", "").split(os.pathsep))),
+    ):
+        if (folder / "gltf-validator").is_dir():
+            return os.environ | {"NODE_PATH": str(folder)}
+    return None
+
+
+def validate(path):
+    environment = validator_environment()
+    if environment is None:
+        pytest.skip("the Khronos validator is absent: run `npm install --no-save gltf-validator` in the repository")
+    report = subprocess.run(
+        ["node", HERE / "gltf_validate.mjs", path], env=environment, capture_output=True, text=True, check=True
+    )
+    return json.loads(report.stdout)
+
+
+def test_khronos_validator_has_nothing_to_say(face, tmp_path):
+    (tmp_path / "face.glb").write_bytes(written(face))
+    issues = validate(tmp_path / "face.glb")
+    assert issues["messages"] == []
+
+
+def test_the_validator_is_awake(face, tmp_path):
+    broken = bytearray(written(face))
+    at = broken.index(b'"count":')
+    broken[at + 8 : at + 9] = b"9"
+    (tmp_path / "face.glb").write_bytes(broken)
+    assert validate(tmp_path / "face.glb")["numErrors"] > 0
