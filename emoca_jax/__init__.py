@@ -1,0 +1,46 @@
+"""One photo of a face in, an animatable 3D head that feels what the person feels out: EMOCA in JAX."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emoca_jax import flame, render
+    from emoca_jax.capture.reconstruct import load_model, reconstruct
+    from emoca_jax.capture.result import FaceResult
+    from emoca_jax.codes import Codes
+    from emoca_jax.errors import InputError
+    from emoca_jax.flame import load_head
+    from emoca_jax.model import Reconstruction, decode
+
+__all__ = [
+    "Codes",
+    "FaceResult",
+    "InputError",
+    "Reconstruction",
+    "decode",
+    "flame",
+    "load_head",
+    "load_model",
+    "reconstruct",
+    "render",
+]
+
+_HOME = {
+    "Codes": "codes",
+    "FaceResult": "capture.result",
+    "InputError": "errors",
+    "Reconstruction": "model",
+    "decode": "model",
+    "load_head": "flame",
+    "load_model": "capture.reconstruct",
+    "reconstruct": "capture.reconstruct",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import on first use (PEP 562), so that `emoca --help` need not wait for jax."""
+    if name in _HOME:
+        return getattr(import_module(f"emoca_jax.{_HOME[name]}"), name)
+    if name in ("flame", "render"):
+        return import_module(f"emoca_jax.{name}")
+    raise AttributeError(f"module 'emoca_jax' has no attribute '{name}'")

@@ -29,6 +29,7 @@ class Reconstruction(struct.PyTreeNode):
     face_index: Int[Array, "*batch height width"]
     alpha: Float[Array, "*batch height width"]
     """1 where the head covers the pixel, else 0; no gradient."""
+    uv_image: Float[Array, "*batch height width 2"]
     normal_image: Float[Array, "*batch height width 3"]
     albedo: Float[Array, "*batch rows columns 3"]
     """In uv space, row 0 at v = 1."""
@@ -76,6 +77,7 @@ def decode(
         landmarks_mediapipe=render.weak_perspective(flame.landmarks_mediapipe(head, posed.vertices), codes.camera),
         face_index=fragments.face_index,
         alpha=alpha,
+        uv_image=uv,
         normal_image=normal_image,
         albedo=albedo,
         albedo_image=albedo_image,
