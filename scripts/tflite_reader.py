@@ -1,4 +1,4 @@
-"""Constants of a .tflite file by name, without TensorFlow: the flatbuffer schema that ships in `ai-edge-litert` is enough."""
+"""Constants of a .tflite file by name, without TensorFlow: the schema that ships in `ai-edge-litert` is enough."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPERATIONS = {code: name for name, code in vars(schema.BuiltinOperator).items()
 
 @dataclass(frozen=True)
 class Layer:
-    """One operation that has weights: its kind (CONV_2D, DEPTHWISE_CONV_2D, PRELU), name and constants in file order."""
+    """One operation with weights: its kind (CONV_2D, DEPTHWISE_CONV_2D, PRELU), name and constants in file order."""
 
     kind: str
     name: str

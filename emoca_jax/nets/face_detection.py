@@ -99,7 +99,7 @@ def _grid(rows: int, columns: int, stride: int, per_cell: int) -> np.ndarray:
 def decode(
     logits: Float[Array, "*batch anchors"], boxes: Float[Array, "*batch anchors 16"], anchors: Float[Array, "anchors 2"]
 ) -> tuple[Float[Array, "*batch anchors"], Float[Array, "*batch anchors 8 2"]]:
-    """Scores in [0, 1] and, per anchor, 8 points in input pixels: box corners (x0, y0), (x1, y1), then the key points."""
+    """Scores in [0, 1] and, per anchor, 8 points in input pixels: box corners (low, high), then the key points."""
     scores = jax.nn.sigmoid(jnp.clip(logits, -_LOGIT_LIMIT, _LOGIT_LIMIT))
     values = boxes.reshape(*boxes.shape[:-1], 8, 2)
     centre = values[..., 0, :] + anchors

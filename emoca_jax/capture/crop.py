@@ -1,0 +1,122 @@
+"""Crops: affine maps between crop and image pixels, and the bilinear warp that follows them.
+
+Positions are continuous pixel coordinates: 0 is the left (top) edge of the first pixel, whose centre is at 0.5, so the
+image plane of the renderer is 2 x / width - 1. A transform is a 2 x 3 matrix [A | t] from crop to image positions.
+Everything here takes NumPy or JAX arrays and stays with what it was given.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Num, UInt8
+
+Array = np.ndarray | jax.Array
+
+
+def _namespace(*arrays: Array) -> ModuleType:
+    return jnp if any(isinstance(array, jax.Array) for array in arrays) else np
+
+
+def square_crop(
+    centre: Float[Array, "*batch 2"], size: Float[Array, "*batch"], rotation: Float[Array, "*batch"], pixels: int
+) -> Float[Array, "*batch 2 3"]:
+    """Transform of a square crop of `pixels` x `pixels`.
+
+    `centre` and `size` (side length) are in image pixels; `rotation` in radians is the direction of the crop's x axis
+    in the image, positive from x towards y (clockwise on the screen).
+    """
+    xp = _namespace(centre, size, rotation)
+    step = xp.asarray(size) / pixels
+    cosine, sine = xp.cos(rotation) * step, xp.sin(rotation) * step
+    linear = xp.stack([xp.stack([cosine, -sine], axis=-1), xp.stack([sine, cosine], axis=-1)], axis=-2)
+    offset = xp.asarray(centre) - linear.sum(axis=-1) * (pixels / 2)
+    return xp.concatenate([linear, offset[..., None]], axis=-1)
+
+
+def apply_transform(
+    transform: Float[Array, "*batch 2 3"], points: Float[Array, "*batch points 2"]
+) -> Float[Array, "*batch points 2"]:
+    """Crop positions to image positions."""
+    xp = _namespace(transform, points)
+    linear = xp.swapaxes(transform[..., :2], -1, -2)
+    product = jnp.matmul(points, linear, precision="highest") if xp is jnp else points @ linear
+    return product + transform[..., None, :, 2]
+
+
+def invert_transform(transform: Float[Array, "*batch 2 3"]) -> Float[Array, "*batch 2 3"]:
+    """The map back, from image to crop positions. The transform must not be singular."""
+    xp = _namespace(transform)
+    inverse = xp.linalg.inv(transform[..., :2])
+    offset = -xp.sum(inverse * transform[..., None, :, 2], axis=-1)
+    return xp.concatenate([inverse, offset[..., None]], axis=-1)
+
+
+def warp(
+    image: Num[Array, "height width channels"],
+    transform: Float[Array, "2 3"],
+    shape: tuple[int, int],
+    *,
+    border: float | None = None,
+) -> Float[Array, "out_height out_width channels"]:
+    """The image seen through a transform, by bilinear interpolation; values keep the image's scale, as float32.
+
+    `shape`: rows and columns of the crop. Outside the image the nearest edge pixel continues, or `border` where given.
+    Differentiable to a JAX image and transform. No smoothing: use `cut` where the crop is much coarser than the image.
+    """
+    xp = _namespace(image, transform)
+    height, width = image.shape[:2]
+    columns, rows = xp.meshgrid(xp.arange(shape[1]) + 0.5, xp.arange(shape[0]) + 0.5)
+    grid = xp.stack([columns, rows], axis=-1).reshape(-1, 2).astype(np.float32)
+    positions = apply_transform(transform, grid) - 0.5
+    x, y = xp.clip(positions[:, 0], 0, width - 1), xp.clip(positions[:, 1], 0, height - 1)
+    x0, y0 = xp.floor(x).astype(np.int32), xp.floor(y).astype(np.int32)
+    x1, y1 = xp.minimum(x0 + 1, width - 1), xp.minimum(y0 + 1, height - 1)
+    wx, wy = (x - x0)[:, None].astype(np.float32), (y - y0)[:, None].astype(np.float32)
+    upper = image[y0, x0] * (1 - wx) + image[y0, x1] * wx
+    lower = image[y1, x0] * (1 - wx) + image[y1, x1] * wx
+    values = upper * (1 - wy) + lower * wy
+    if border is not None:
+        inside = (positions > -0.5) & (positions < xp.asarray([width - 0.5, height - 0.5]))
+        values = xp.where(inside.all(axis=-1, keepdims=True), values, xp.float32(border))
+    return values.reshape(*shape, image.shape[2])
+
+
+def shrink(
+    image: UInt8[np.ndarray, "height width channels"], factor: int
+) -> UInt8[np.ndarray, "rows columns channels"]:
+    """Mean over blocks of factor x factor pixels; an incomplete last row or column of blocks is dropped."""
+    if factor == 1:
+        return image
+    rows, columns = image.shape[0] // factor, image.shape[1] // factor
+    result = np.empty((rows, columns, image.shape[2]), np.uint8)
+    # A strip at a time: the sums of a 100-megapixel image would take 1.7 GB.
+    strip = max(1, 2**22 // (image.shape[1] * factor * image.shape[2]))
+    for start in range(0, rows, strip):
+        part = image[start * factor : min(start + strip, rows) * factor, : columns * factor]
+        across = part.reshape(-1, columns, factor, part.shape[2]).sum(axis=2, dtype=np.uint32)
+        sums = across.reshape(-1, factor, columns, part.shape[2]).sum(axis=1)
+        result[start : start + strip] = (sums + factor**2 // 2) // factor**2
+    return result
+
+
+def cut(
+    image: UInt8[np.ndarray, "height width 3"], transform: Float[np.ndarray, "2 3"], shape: tuple[int, int]
+) -> Float[np.ndarray, "out_height out_width 3"]:
+    """A crop of a photo, RGB in [0, 1]: averaged first where the crop is coarser than the photo, then warped.
+
+    Reads only the part of the photo that the crop sees, so it is cheap on a huge one. The edge continues outside.
+    """
+    corners = np.array([[0, 0], [shape[1], 0], [0, shape[0]], [shape[1], shape[0]]], np.float32)
+    seen = apply_transform(transform, corners)
+    factor = max(1, int(np.linalg.norm(transform[:, :2], axis=0).min()))
+    size = np.array([image.shape[1], image.shape[0]])
+    low = np.clip(np.floor(seen.min(axis=0)).astype(int) - 2 * factor, 0, np.maximum(size - factor, 0))
+    high = np.clip(np.ceil(seen.max(axis=0)).astype(int) + 2 * factor, np.minimum(low + factor, size), size)
+    part = image[low[1] : high[1], low[0] : high[0]]
+    factor = min(factor, *part.shape[:2])
+    moved = np.concatenate([transform[:, :2], transform[:, 2:] - low[:, None]], axis=1) / factor
+    return warp(shrink(part, factor), moved.astype(np.float32), shape) / np.float32(255)
