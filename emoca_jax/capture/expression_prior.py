@@ -11,6 +11,8 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Float
 
+from emoca_jax.nets.emotion_open import EXPRESSION_CLASSES
+
 OPPONENTS = (
     ("jawLeft", "jawRight"),
     ("mouthLeft", "mouthRight"),
@@ -77,7 +79,6 @@ UNIT_COST = {
 where they mistake it for something else (a raised lip for a smile) or cannot see it (tongue, cheeks). Set by hand on
 the labelled photos."""
 
-EMOTION_CLASSES = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger")
 EMOTION_UNITS = {
     "happy": {"mouthSmile": 0.70, "cheekSquint": 0.40, "mouthDimple": 0.05},
     "sad": {"browInnerUp": 0.45, "mouthFrown": 0.40, "browDown": 0.15, "mouthShrugLower": 0.15},
@@ -100,7 +101,7 @@ class ExpressionPrior(struct.PyTreeNode):
     couplings: Float[Array, "rows units"]
     """Rows that a readable expression keeps near zero: sums of opponents, differences of mirrored units."""
     emotion_mean: Float[Array, "7 units"]
-    """Units expected under each class of EMOTION_CLASSES."""
+    """Units expected under each class of EXPRESSION_CLASSES."""
     emotion_weight: Float[Array, "7 units"]
     """How much each class says about each unit (0 = nothing)."""
 
@@ -138,7 +139,7 @@ def expression_prior(names: tuple[str, ...], count: int) -> ExpressionPrior:
 def expected_units(
     prior: ExpressionPrior, probabilities: Float[Array, "7"]
 ) -> tuple[Float[Array, "units"], Float[Array, "units"]]:
-    """Mean and weight of each unit given the expression network's probabilities (order EMOTION_CLASSES).
+    """Mean and weight of each unit given the expression network's probabilities (order EXPRESSION_CLASSES).
 
     The mean is taken over the classes that say something about the unit, weighted by probability.
     """
@@ -179,9 +180,9 @@ def _couplings(names: tuple[str, ...]) -> np.ndarray:
 
 def _emotion_tables(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     """[7, units] means and weights: a class speaks about its own units, and happy or neutral against the others'."""
-    mean = np.zeros((len(EMOTION_CLASSES), len(names)))
+    mean = np.zeros((len(EXPRESSION_CLASSES), len(names)))
     weight = np.zeros_like(mean)
-    for row, emotion in enumerate(EMOTION_CLASSES):
+    for row, emotion in enumerate(EXPRESSION_CLASSES):
         units = EMOTION_UNITS.get(emotion, {})
         for column, name in enumerate(names):
             if stem(name) in units:

@@ -21,8 +21,7 @@ from emoca_jax.flame.subset import point_head
 
 LM_STEPS = 12
 LANDMARK_WEIGHT = 12.0
-"""Residual of one landmark per 1 % of face width... scaled by 1/sqrt(points): the joint evidence of all landmarks at
-1 % error equals LANDMARK_WEIGHT prior standard deviations. Found on the labelled photos."""
+"""All landmarks together, each off by 1 % of the face width, weigh as much as one prior residual of this size."""
 DEPTH_SHARE = 0.12
 """Weight of the landmark network's depth against its image coordinates: right in sign, rough in size."""
 SHAPE_WEIGHT = 0.35
@@ -75,6 +74,15 @@ class Variables(struct.PyTreeNode):
     jaw: Float[Array, "3"]
 
 
+class LandmarkGoal(struct.PyTreeNode):
+    """What one face's landmarks ask for."""
+
+    target: Float[Array, "points 3"]
+    share: Float[Array, "points"]
+    """Residual per unit of distance; 0 where the point is turned away."""
+    probabilities: Float[Array, "7"]
+
+
 class LandmarkFit(struct.PyTreeNode):
     codes: Codes
     cost: Float[Array, "*batch"]
@@ -118,7 +126,7 @@ def fit_landmarks(
     """Codes (light and albedo left at zero) whose head explains the landmarks, one fit per row.
 
     landmarks: image plane [-1, 1]^2, x right, y down, z in the same unit growing away from the viewer.
-    probabilities: expression network on the photo, order EMOTION_CLASSES.
+    probabilities: expression network on the photo, order EXPRESSION_CLASSES.
     """
     return jax.vmap(functools.partial(_fit_one, model))(landmarks, probabilities)
 
@@ -132,30 +140,53 @@ def project(model: LandmarkModel, codes: Codes) -> Float[Array, "*batch points 3
 
 
 def _fit_one(model: LandmarkModel, landmarks: jax.Array, probabilities: jax.Array) -> LandmarkFit:
-    target = landmarks[model.index]
-    width = face_width(landmarks)
-    start, rotation = _start(model, target)
-    weight = model.weight * facing(model, rotation)
-    share = LANDMARK_WEIGHT * 100.0 / width * jnp.sqrt(weight / jnp.sum(weight))
+    start, rotation = _start(model, landmarks[model.index])
+    goal = landmark_goal(model, landmarks, probabilities, rotation)
     flat, unravel = ravel_pytree(start)
-
-    def residuals(parameters: jax.Array) -> jax.Array:
-        variables = unravel(parameters)
-        difference = project(model, _codes(model, variables)) - target
-        depth = difference[:, 2] - jnp.sum(weight * difference[:, 2]) / jnp.sum(weight)
-        return jnp.concatenate(
-            [
-                (share[:, None] * difference[:, :2]).ravel(),
-                share * DEPTH_SHARE * depth,
-                *prior_residuals(model.prior, variables.shape, variables.expression, probabilities),
-                JAW_WEIGHT * variables.jaw,
-            ]
-        )
-
     lower, upper = (ravel_pytree(bound)[0] for bound in _bounds(model, start))
     cost = jax.tree.map(jnp.zeros_like, start).replace(expression=SPARSITY_WEIGHT * model.prior.cost)
-    minimum = bounded_least_squares(residuals, flat, lower, upper, ravel_pytree(cost)[0], LM_STEPS)
-    return LandmarkFit(_codes(model, unravel(minimum.parameters)), minimum.cost)
+    minimum = bounded_least_squares(
+        lambda parameters: residuals(model, goal, _codes(unravel(parameters))),
+        flat,
+        lower,
+        upper,
+        ravel_pytree(cost)[0],
+        LM_STEPS,
+    )
+    return LandmarkFit(_codes(unravel(minimum.parameters)), minimum.cost)
+
+
+def landmark_goal(
+    model: LandmarkModel,
+    landmarks: Float[Array, "478 3"],
+    probabilities: Float[Array, "7"],
+    rotation: Float[Array, "3 3"],
+) -> LandmarkGoal:
+    """Targets and weights for one face whose head is turned by about `rotation`: points turned away do not count."""
+    weight = model.weight * facing(model, rotation)
+    share = LANDMARK_WEIGHT * 100.0 / face_width(landmarks) * jnp.sqrt(weight / jnp.sum(weight))
+    return LandmarkGoal(landmarks[model.index], share, probabilities)
+
+
+def residuals(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[Array, "rows"]:
+    """Landmark, depth and prior residuals of one face; half their square is the energy without its sparsity."""
+    difference = project(model, codes) - goal.target
+    trust = goal.share**2
+    depth = difference[:, 2] - jnp.sum(trust * difference[:, 2]) / jnp.sum(trust)
+    return jnp.concatenate(
+        [
+            (goal.share[:, None] * difference[:, :2]).ravel(),
+            goal.share * DEPTH_SHARE * depth,
+            *prior_residuals(model.prior, codes.shape, codes.expression, goal.probabilities),
+            JAW_WEIGHT * codes.jaw,
+        ]
+    )
+
+
+def energy(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[Array, ""]:
+    """What the landmark fit minimises."""
+    r = residuals(model, goal, codes)
+    return 0.5 * jnp.vdot(r, r) + SPARSITY_WEIGHT * jnp.vdot(model.prior.cost, codes.expression)
 
 
 def prior_residuals(
@@ -204,8 +235,7 @@ def _bounds(model: LandmarkModel, start: Variables) -> tuple[Variables, Variable
     return lower, upper
 
 
-def _codes(model: LandmarkModel, variables: Variables) -> Codes:
-    components = 0
+def _codes(variables: Variables) -> Codes:
     return Codes(
         shape=variables.shape,
         expression=variables.expression,
@@ -214,7 +244,7 @@ def _codes(model: LandmarkModel, variables: Variables) -> Codes:
         eyes=jnp.zeros((2, 3)),
         camera=variables.camera,
         light=jnp.zeros((9, 3)),
-        albedo=jnp.zeros((components,)),
+        albedo=jnp.zeros((0,)),
     )
 
 

@@ -31,7 +31,7 @@ def align_similarity(
 
 
 def matrix_to_axis_angle(rotation: Float[Array, "3 3"]) -> Float[Array, "3"]:
-    """Axis-angle in radians, exact up to and at half turns, through the largest quaternion component (Shepperd 1978)."""
+    """Axis-angle in radians, right up to half turns, by the largest quaternion component (Shepperd 1978)."""
     m = rotation
     trace = jnp.trace(m)
     diagonal = jnp.diag(m)

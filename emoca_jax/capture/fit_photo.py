@@ -1,0 +1,163 @@
+"""Second half of a fit: through the renderer, so that the head looks like the photo and feels like it does."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jaxtyping import Array, Float
+
+from emoca_jax import flame
+from emoca_jax.capture.fit_landmarks import LandmarkGoal, LandmarkModel, energy, landmark_goal
+from emoca_jax.capture.fit_light import ambient_light, fit_light_and_albedo
+from emoca_jax.codes import Codes
+from emoca_jax.flame.head import FaceHead
+from emoca_jax.model import decode
+from emoca_jax.nets.emotion_open import ExpressionRead, Parameters, read_expression
+from emoca_jax.nets.expression_crop import ExpressionCrop
+
+FIT_SIZE = 224
+"""Side of the fitted crop in pixels, as EMOCA's."""
+ADAM_STEPS = 30
+RATES = Codes(shape=0.03, expression=0.02, pose=0.004, jaw=0.004, eyes=0.0, camera=0.004, light=0.01, albedo=0.05)  # type: ignore[arg-type]
+"""Adam step per code, in the code's own unit."""
+FACE_OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+"""MediaPipe's outline of the face, in order."""
+ROBUST_COLOUR = 0.1
+"""Colour error, of 1, beyond which a pixel counts as hair, glasses or a hand and pulls less (Charbonnier-Cauchy)."""
+
+
+class PhotoWeights(struct.PyTreeNode):
+    """How much each term of the energy weighs; 0 switches a term off."""
+
+    landmarks: float = 1.0
+    photometric: float = 60.0
+    emotion: float = 30.0
+
+
+class PhotoGoal(struct.PyTreeNode):
+    """What one face's photo asks for."""
+
+    landmarks: LandmarkGoal
+    image: Float[Array, "height width 3"]
+    mask: Float[Array, "height width"]
+    """Pixels that show the face."""
+    crop: ExpressionCrop
+    read: ExpressionRead
+    """What the expression network sees in the photo."""
+
+
+def inside_oval(landmarks: Float[Array, "478 3"], size: int) -> Float[Array, "size size"]:
+    """1 for pixel centres inside the face outline (even-odd rule), landmarks in the image plane."""
+    corner = landmarks[jnp.array(FACE_OVAL), :2]
+    following = jnp.roll(corner, -1, axis=0)
+    centres = (2 * jnp.arange(size) + 1) / size - 1
+    y = centres[:, None]
+    spans = (corner[:, 1] > y) != (following[:, 1] > y)
+    rise = jnp.where(following[:, 1] == corner[:, 1], 1.0, following[:, 1] - corner[:, 1])
+    crossing = corner[:, 0] + (y - corner[:, 1]) / rise * (following[:, 0] - corner[:, 0])
+    left_of = spans[:, None, :] & (centres[None, :, None] < crossing[:, None, :])
+    return (jnp.sum(left_of, axis=-1) % 2).astype(jnp.float32)
+
+
+def composite(
+    image: Float[Array, "height width 3"],
+    rendering: Float[Array, "height width 3"],
+    alpha: Float[Array, "height width"],
+) -> Float[Array, "height width 3"]:
+    """The rendering in the photo's place, hair and background kept, as the expression network sees both."""
+    covered = alpha[..., None]
+    return image * (1 - covered) + jnp.clip(rendering, 0.0, 1.0) * covered
+
+
+@functools.partial(jax.jit, static_argnames=("steps",))
+def fit_photo(
+    head: FaceHead,
+    model: LandmarkModel,
+    networks: Parameters,
+    start: Codes,
+    landmarks: Float[Array, "478 3"],
+    image: Float[Array, "size size 3"],
+    crop: ExpressionCrop,
+    read: ExpressionRead,
+    weights: PhotoWeights,
+    steps: int = ADAM_STEPS,
+) -> tuple[Codes, ExpressionRead]:
+    """Refine landmark-fitted codes on the photo itself; returns codes and the expression read on the rendering.
+
+    Light and albedo start from a closed form, then Adam lowers landmark energy + photometric error + emotion
+    consistency. The emotion term moves expression and nothing else (EMOCA freezes identity, section 3.2): it compares
+    deep features of an expression network on photo and rendering.
+    """
+    mask = inside_oval(landmarks, image.shape[0])
+    size = (image.shape[0], image.shape[1])
+    rotation = flame.rotation_matrix(start.pose[0])
+    goal = PhotoGoal(landmark_goal(model, landmarks, read.probabilities, rotation), image, mask, crop, read)
+    start = _with_light(head, start, image, mask)
+
+    optimiser = optax.adam(optax.cosine_decay_schedule(1.0, steps, alpha=0.05), b1=0.8, b2=0.95)
+
+    def step(state: tuple, _: None) -> tuple[tuple, None]:
+        codes, moments = state
+        gradient = _gradient(head, model, networks, goal, weights, codes)
+        update, moments = optimiser.update(gradient, moments)
+        codes = jax.tree.map(lambda code, change, rate: code + rate * change, codes, update, RATES)
+        expression = jnp.clip(codes.expression, model.prior.lower, model.prior.upper)
+        jaw = jnp.where(head.bounded_expression, start.jaw, codes.jaw)
+        return (codes.replace(expression=expression, jaw=jaw), moments), None
+
+    (codes, _), _ = jax.lax.scan(step, (start, optimiser.init(start)), None, length=steps)
+    decoded = decode(head, codes, size)
+    return codes, read_expression(networks, composite(image, decoded.rendering, decoded.alpha), crop)
+
+
+def _gradient(
+    head: FaceHead, model: LandmarkModel, networks: Parameters, goal: PhotoGoal, weights: PhotoWeights, codes: Codes
+) -> Codes:
+    """Gradient of the whole energy. One rendering serves both image terms; the emotion term's share reaches expression
+    alone."""
+
+    def rendered(codes: Codes) -> tuple[jax.Array, jax.Array]:
+        decoded = decode(head, codes, goal.image.shape[:2])
+        return decoded.rendering, decoded.alpha
+
+    def emotion(rendering: jax.Array) -> jax.Array:
+        read = read_expression(networks, composite(goal.image, rendering, alpha), goal.crop)
+        return weights.emotion * emotion_distance(goal.read, read)
+
+    rendering, pull_back, alpha = jax.vjp(rendered, codes, has_aux=True)
+    total = jax.grad(functools.partial(energy, model, goal.landmarks))(codes)
+    total = jax.tree.map(lambda g: weights.landmarks * g, total)
+    seen = goal.mask * alpha
+    (from_photo,) = pull_back(jax.grad(lambda r: weights.photometric * photometric(r, goal.image, seen))(rendering))
+    (from_emotion,) = pull_back(jax.grad(emotion)(rendering))
+    total = jax.tree.map(jnp.add, total, from_photo)
+    return total.replace(expression=total.expression + from_emotion.expression)
+
+
+def photometric(
+    rendering: Float[Array, "height width 3"], image: Float[Array, "height width 3"], mask: Float[Array, "height width"]
+) -> Float[Array, ""]:
+    """Mean robust colour error over the mask; large errors (hair, glasses, hands) saturate."""
+    error = jnp.sum((rendering - image) ** 2, axis=-1) / ROBUST_COLOUR**2
+    return jnp.sum(mask * error / (1 + error)) / jnp.maximum(jnp.sum(mask), 1.0)
+
+
+def emotion_distance(photo: ExpressionRead, rendering: ExpressionRead) -> Float[Array, ""]:
+    """EMOCA's emotion consistency: mean squared difference of deep features, none to the photo (eq. 2)."""
+    return jnp.mean((rendering.features - jax.lax.stop_gradient(photo.features)) ** 2)
+
+
+def _with_light(head: FaceHead, codes: Codes, image: jax.Array, mask: jax.Array) -> Codes:
+    """Start light and albedo from their closed form on the landmark-fitted geometry."""
+    if head.albedo is None:
+        return codes.replace(light=ambient_light(), albedo=jnp.zeros((0,)))
+    plain = codes.replace(light=ambient_light(), albedo=jnp.zeros((head.albedo.basis.shape[-1],)))
+    light, albedo = fit_light_and_albedo(head.albedo, decode(head, plain, image.shape[:2]), image, mask)
+    return codes.replace(light=light, albedo=albedo)
