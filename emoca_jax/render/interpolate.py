@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from emoca_jax.render.rasterize import Fragments, corners_of
+from emoca_jax.render.rasterize import Fragments, at_pixels
 
 
 def interpolate(
@@ -16,6 +16,9 @@ def interpolate(
     attributes: one row per vertex, with the fragments' batch dimensions or none. faces: which rows each face uses;
     pass `uv_faces` with uv coordinates. Differentiable in `attributes` and in the fragments' barycentrics.
     """
-    corners = corners_of(attributes, faces, fragments.face_index)
-    mixed = jnp.sum(corners * fragments.barycentric[..., None], axis=-2)
+    channels = attributes.shape[-1]
+    # Whole faces are gathered first: one row of memory per pixel instead of three.
+    per_face = attributes[..., faces, :].reshape(*attributes.shape[:-2], faces.shape[0], 3 * channels)
+    corners = at_pixels(per_face, fragments.face_index)
+    mixed = sum(corners[..., i * channels : (i + 1) * channels] * fragments.barycentric[..., i, None] for i in range(3))
     return jnp.where(fragments.face_index[..., None] >= 0, mixed, 0.0)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
 
 from emoca_jax.errors import InputError
-from emoca_jax.render.visible_faces import (
-    OFFICIAL_EPSILON,
-    Cull,
-    coverage,
-    pixel_centres,
-    plane_depth,
-    signed_area,
-    visible_faces,
-)
+from emoca_jax.render.edges import SPARE_TRIANGLE, edge_rows, evaluate, pixel_centres, weights_and_depth
+from emoca_jax.render.visible_faces import Cull, visible_faces
 
 
 class Fragments(struct.PyTreeNode):
@@ -61,34 +56,22 @@ def _surface(vertices: Array, faces: Array, index: Array, official: bool) -> tup
     """Barycentrics and depth at every pixel, as a differentiable function of the vertices."""
     height, width = index.shape[-2:]
     covered = index >= 0
-    triangles = corners_of(vertices, faces, index)
-    # A harmless triangle on the background keeps division and its derivative finite there.
-    spare = jnp.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], triangles.dtype)
-    triangles = jnp.where(covered[..., None, None], triangles, spare)
+    rows = at_pixels(edge_rows(vertices[..., faces, :], strict=official), index)
+    rows = jnp.where(covered[..., None], rows, edge_rows(jnp.array(SPARE_TRIANGLE), strict=official))
     x = pixel_centres(jnp.arange(width), width)
     y = pixel_centres(jnp.arange(height), height)[:, None]
-    _, edges = coverage(triangles, x, y, strict=official)
-    if official:
-        # The same side of zero as pytorch3d's area, whose sign is the opposite of ours.
-        weights = edges / (signed_area(triangles) - OFFICIAL_EPSILON)[..., None]
-        depth = jnp.sum(weights * triangles[..., 2], axis=-1)
-    else:
-        weights = edges / edges.sum(-1, keepdims=True)
-        depth = plane_depth(triangles, weights)
-    return jnp.where(covered[..., None], weights, 0.0), jnp.where(covered, depth, jnp.inf)
+    edges, _ = evaluate(rows, x, y)
+    weights, depth = weights_and_depth(rows, edges, official=official)
+    barycentric = jnp.where(covered[..., None], jnp.stack(weights, axis=-1), 0.0)
+    return barycentric, jnp.where(covered, depth, jnp.inf)
 
 
-def corners_of(
-    attributes: Float[Array, "*batch vertices channels"], faces: Int[Array, "faces 3"],
-    face_index: Int[Array, "*batch height width"],
-) -> Float[Array, "*batch height width 3 channels"]:  # fmt: skip
-    """Attributes of the three corners of the face each pixel sees; those of face 0 on the background."""
-    batch, pixels = face_index.shape[:-2], face_index.shape[-2:]
-    vertices, channels = attributes.shape[-2:]
-    attributes = jnp.broadcast_to(attributes, (*batch, vertices, channels)).reshape(-1, vertices, channels)
-    # Gathering whole faces and then pixels costs one row of memory per pixel instead of three.
-    per_face = attributes[:, faces].reshape(-1, 3 * channels)
-    count = attributes.shape[0]
-    offset = jnp.arange(count, dtype=jnp.int32).reshape(*batch, 1, 1) * faces.shape[0]
-    row = jnp.maximum(face_index, 0) + offset
-    return per_face.at[row].get(mode="promise_in_bounds").reshape(*batch, *pixels, 3, channels)
+def at_pixels(
+    per_face: Float[Array, "*batch faces channels"], face_index: Int[Array, "*batch height width"]
+) -> Float[Array, "*batch height width channels"]:
+    """The row of the face that each pixel sees; that of face 0 on the background."""
+    batch = face_index.shape[:-2]
+    count, channels = per_face.shape[-2:]
+    flat = jnp.broadcast_to(per_face, (*batch, count, channels)).reshape(-1, channels)
+    offset = jnp.arange(math.prod(batch), dtype=jnp.int32).reshape(*batch, 1, 1) * count
+    return flat.at[jnp.maximum(face_index, 0) + offset].get(mode="promise_in_bounds")

@@ -16,14 +16,21 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from emoca_jax.render.edges import (
+    OFFICIAL_EPSILON,
+    edge_rows,
+    evaluate,
+    pixel_centres,
+    signed_area,
+    weights_and_depth,
+)
+
 Cull = Literal["back", "front"] | None
 
 BLOCK_HEIGHT, BLOCK_WIDTH = 2, 4
 """Pixels per block: the fastest of 1x1 to 8x8 on a 10k-face head at 224 x 224, where the median face spans 3 pixels."""
 CHUNK = 8192
 """Blocks per turn of the loop: flat optimum between 4k and 16k on a CPU."""
-OFFICIAL_EPSILON = 1e-8
-"""pytorch3d's kEpsilon: faces nearer than this or with less doubled area are dropped, and it is added to the area."""
 NO_FACE = 2**31 - 1
 
 
@@ -34,18 +41,6 @@ class Blocks(NamedTuple):
     top: Int[Array, "faces"]
     per_row: Int[Array, "faces"]
     count: Int[Array, "faces"]
-
-
-def signed_area(triangles: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch"]:
-    """Twice the area of image-plane triangles [..., corner, (x, y, depth)]; negative for corners that run
-    counter-clockwise as seen on the screen (y points down)."""
-    a, b, c = triangles[..., 0, :], triangles[..., 1, :], triangles[..., 2, :]
-    return (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0])
-
-
-def pixel_centres(index: Int[Array, "*n"], size: int) -> Float[Array, "*n"]:
-    """Image-plane coordinate (2 i + 1) / size - 1 of pixel column or row `index`."""
-    return (2 * index + 1).astype(jnp.float32) / size - 1
 
 
 def _pixel_range(coordinates: Float[Array, "faces 3"], size: int) -> tuple[Array, Array]:
@@ -62,7 +57,7 @@ def _pixel_range(coordinates: Float[Array, "faces 3"], size: int) -> tuple[Array
 def _drawable(triangles: Float[Array, "faces 3 3"], cull: Cull, official: bool) -> Bool[Array, "faces"]:
     """Faces that can show at all: finite, not degenerate, not culled."""
     area = signed_area(triangles)
-    keep = jnp.all(jnp.isfinite(triangles), axis=(-2, -1))
+    keep = jnp.all(jnp.isfinite(triangles), axis=(-2, -1)) & (area != 0)
     if official:
         keep &= (jnp.abs(area) > OFFICIAL_EPSILON) & (triangles[..., 2].min(-1) >= OFFICIAL_EPSILON)
     if cull == "back":
@@ -80,47 +75,6 @@ def _blocks(triangles: Float[Array, "faces 3 3"], height: int, width: int, keep:
     return Blocks(left, top, jnp.maximum(per_row, 1), count)
 
 
-def _edge(a: Array, b: Array, x: Array, y: Array, strict: bool) -> tuple[Array, Array, Array]:
-    """Edge function of a -> b at (x, y), and whether a zero counts as inside for either orientation of the face.
-
-    Measured from the same end whichever way round the edge is given, so that the two faces on an edge see exactly
-    opposite numbers and no pixel falls between them or belongs to both.
-    """
-    dx, dy = b[..., 0] - a[..., 0], b[..., 1] - a[..., 1]
-    swap = (dx < 0) | ((dx == 0) & (dy < 0))
-    origin_x, origin_y = jnp.where(swap, b[..., 0], a[..., 0]), jnp.where(swap, b[..., 1], a[..., 1])
-    value = dx * (y - origin_y) - dy * (x - origin_x)
-    if strict:
-        never = jnp.zeros_like(swap)
-        return value, never, never
-    # A top edge is horizontal with the face below it, a left edge has the face on its right.
-    top_left = (dy < 0) | ((dy == 0) & (dx > 0))
-    return value, top_left, (dy > 0) | ((dy == 0) & (dx < 0))
-
-
-def coverage(
-    triangles: Float[Array, "*n 3 3"], x: Float[Array, "*n"], y: Float[Array, "*n"], *, strict: bool
-) -> tuple[Bool[Array, "*n"], Float[Array, "*n 3"]]:
-    """Is the point (x, y) in the triangle, and the three edge functions opposite its corners.
-
-    `triangles` broadcasts against x and y. On an edge: top-left rule, or never inside where `strict`.
-    """
-    a, b, c = triangles[..., 0, :], triangles[..., 1, :], triangles[..., 2, :]
-    edges = [_edge(b, c, x, y, strict), _edge(c, a, x, y, strict), _edge(a, b, x, y, strict)]
-    positive = edges[0][0] + edges[1][0] + edges[2][0] > 0
-    inside = jnp.ones(jnp.shape(positive), bool)
-    for value, zero_if_positive, zero_if_negative in edges:
-        beyond = jnp.where(positive, value > 0, value < 0)
-        inside &= beyond | ((value == 0) & jnp.where(positive, zero_if_positive, zero_if_negative))
-    return inside, jnp.stack([value for value, _, _ in edges], axis=-1)
-
-
-def plane_depth(triangles: Float[Array, "*n 3 3"], weights: Float[Array, "*n 3"]) -> Float[Array, "*n"]:
-    """Depth at barycentric weights, exact for a triangle of constant depth so that ties are ties."""
-    z = triangles[..., 2]
-    return z[..., 0] + (weights[..., 1] * (z[..., 1] - z[..., 0]) + weights[..., 2] * (z[..., 2] - z[..., 0]))
-
-
 def _take(array: Array, index: Array) -> Array:
     return array.at[index].get(mode="promise_in_bounds")
 
@@ -136,11 +90,11 @@ def _search(
     if total == 0 or pixels == 0:
         return jnp.full((batch, height, width), -1, jnp.int32)
     left, top, per_row, count = _blocks(triangles, height, width, _drawable(triangles, cull, official))
+    rows = edge_rows(triangles, strict=official)
     count = jnp.concatenate([count, jnp.zeros(CHUNK, jnp.int32)])
     base = jnp.arange(total, dtype=jnp.int32) // faces.shape[0] * (height * width)
     where = jnp.stack([left, top, per_row, base], axis=-1)
     slot = jnp.arange(CHUNK, dtype=jnp.int32)
-    block_x, block_y = jnp.arange(BLOCK_WIDTH), jnp.arange(BLOCK_HEIGHT)[:, None]
 
     def draw(state):
         first, skip, nearest, owner = state
@@ -152,21 +106,20 @@ def _search(
         face = jnp.minimum(first + local, total - 1)
         block = slot - _take(starts, local) + jnp.where(local == 0, skip, 0)
         corner_x, corner_y, blocks_per_row, image = jnp.unstack(_take(where, face), axis=-1)
-        row = block // blocks_per_row
-        column = block - row * blocks_per_row
-        x = (corner_x + column * BLOCK_WIDTH)[:, None, None] + block_x
-        y = (corner_y + row * BLOCK_HEIGHT)[:, None, None] + block_y
+        block_row = block // blocks_per_row
+        x = (corner_x + (block - block_row * blocks_per_row) * BLOCK_WIDTH)[:, None] + jnp.arange(BLOCK_WIDTH)
+        y = (corner_y + block_row * BLOCK_HEIGHT)[:, None] + jnp.arange(BLOCK_HEIGHT)
+        in_image = (x < width)[:, None, :] & ((y < height) & (slot < ends[-1])[:, None])[:, :, None]
 
-        triangle = _take(triangles, face)[:, None, None]
-        inside, edges = coverage(triangle, pixel_centres(x, width), pixel_centres(y, height), strict=official)
-        inside &= (x < width) & (y < height) & (slot < ends[-1])[:, None, None]
-        depth = plane_depth(triangle, edges / edges.sum(-1, keepdims=True))
-
-        pixel = jnp.where(inside, image[:, None, None] + y * width + x, pixels)
+        row = _take(rows, face)[:, None, None]
+        edges, inside = evaluate(row, pixel_centres(x, width)[:, None, :], pixel_centres(y, height)[:, :, None])
+        _, depth = weights_and_depth(row, edges, official=official)
+        pixel = image[:, None, None] + y[:, :, None] * width + x[:, None, :]
+        pixel = jnp.where(inside & in_image, pixel, pixels)
         nearer = nearest.at[pixel].min(depth, mode="promise_in_bounds")
         winner = jnp.where(_take(nearer, pixel) == depth, pixel, pixels)
         owner = jnp.where(nearer < nearest, NO_FACE, owner)
-        owner = owner.at[winner].min(jnp.broadcast_to(face[:, None, None], x.shape), mode="promise_in_bounds")
+        owner = owner.at[winner].min(jnp.broadcast_to(face[:, None, None], depth.shape), mode="promise_in_bounds")
 
         finished = jnp.sum((ends <= CHUNK).astype(jnp.int32))
         before = jnp.where(finished > 0, ends[jnp.maximum(finished - 1, 0)], -skip)
