@@ -1,0 +1,55 @@
+"""The `emoca` command: parses, calls, prints. Exit codes: 0 all done, 1 some inputs failed, 2 nothing could be done."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from emoca_jax.commands import info, reconstruct
+from emoca_jax.errors import InputError
+from emoca_jax.version import package_version
+
+INTERRUPTED = 130
+"""What shells report for a process ended by ^C."""
+
+EPILOG = """examples:
+  emoca reconstruct photo.jpg
+  emoca reconstruct holiday/ "cast/*.png" --output out --format glb,json
+
+exit code: 0 all done, 1 some inputs failed (each with a sentence why), 2 nothing could be done, 130 interrupted"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code and never raises for bad input or ^C."""
+    parser = _parser()
+    try:
+        parsed = parser.parse_args(arguments)
+        if parsed.command is None:
+            parser.print_help(sys.stderr)
+            return 2
+        return parsed.run(parsed)
+    except InputError as error:
+        print(f"emoca: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("emoca: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="emoca",
+        description="One photo of a face in, an animatable 3D head that feels what the person feels out.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"emoca_jax {package_version()}")
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
+    reconstruct.add_parser(commands)
+    info.add_parser(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Compiled code survives the process: JAX's persistent compilation cache in the user's cache folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from emoca_jax.version import package_version
+
+VARIABLE = "EMOCA_JAX_CACHE"
+"""Environment variable with another cache folder; empty: no cache."""
+
+
+def enable() -> Path | None:
+    """Keep everything that compiles from now on, however small, and reuse it in later processes.
+
+    Call it before anything compiles. Returns the folder, None where none can be written: then JAX compiles anew in
+    every process and nothing else changes. A folder that JAX has already been given (`JAX_COMPILATION_CACHE_DIR`) is
+    kept, unless `EMOCA_JAX_CACHE` says otherwise.
+    """
+    import jax
+
+    given = jax.config.values["jax_compilation_cache_dir"]
+    if given and VARIABLE not in os.environ:
+        return Path(given)
+    folder = cache_folder(os.environ, sys.platform)
+    if folder is None or not _is_writable(folder):
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    return folder
+
+
+def cache_folder(environment: Mapping[str, str], platform: str) -> Path | None:
+    """Where compiled code goes by the customs of the system (`sys.platform`), or None where the user wants no cache."""
+    if VARIABLE in environment:
+        return Path(environment[VARIABLE]).expanduser() if environment[VARIABLE] else None
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user without a home folder
+        return None
+    if platform == "darwin":
+        return home / "Library" / "Caches" / "emoca_jax"
+    if platform == "win32":
+        return Path(environment.get("LOCALAPPDATA") or home / "AppData" / "Local") / "emoca_jax" / "Cache"
+    # The XDG standard has relative paths ignored.
+    base = Path(environment.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else home / ".cache") / "emoca_jax"
+
+
+def is_warm(folder: Path | None) -> bool:
+    """Whether a whole run of these versions on this kind of device has filled the cache before (see `mark_warm`)."""
+    return folder is not None and _mark(folder).exists()
+
+
+def mark_warm(folder: Path | None) -> None:
+    """Note that a whole run has gone through, so that later ones need not announce compilation."""
+    if folder is not None:
+        try:
+            _mark(folder).touch()
+        except OSError:
+            return  # the next run announces once more, no harm done
+
+
+def _mark(folder: Path) -> Path:
+    import jax
+
+    return folder / f"warm-emoca_jax-{package_version()}-jax-{jax.__version__}-{jax.default_backend()}"
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
