@@ -15,9 +15,9 @@ OFFICIAL_EPSILON = 1e-8
 SMALLEST = float(np.finfo(np.float32).tiny)
 SPARE_TRIANGLE = ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 """Stands in on the background, where it keeps divisions and their derivatives finite."""
-ORIGIN_X, ORIGIN_Y, ALONG_X, ALONG_Y, THRESHOLD, DEPTH, ORIENTATION = 0, 3, 6, 9, 12, 15, 18
-"""Columns of an edge row: five things of the three edges (opposite corner 0, 1, 2), the first corner's depth and the
-rise from it to the other two, +1 or -1 for the sign of the area."""
+COLUMNS = 19
+"""Of an edge row: origin x, origin y, direction x, direction y and threshold of three edges each (opposite corner 0,
+1, 2), the first corner's depth and the rise from it to the other two, +1 or -1 for the sign of the area."""
 
 
 def signed_area(triangles: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch"]:
@@ -41,7 +41,7 @@ def pixel_centres(index: Int[Array, "*n"], size: int) -> Float[Array, "*n"]:
 
 
 def edge_rows(triangles: Float[Array, "*batch 3 3"], *, strict: bool) -> Float[Array, "*batch 19"]:
-    """One row per triangle for `evaluate`, columns as above. strict: on any edge is outside.
+    """One row per triangle for `evaluate`, with COLUMNS columns. strict: on any edge is outside.
 
     Edges are turned so that the inside is positive. Each is measured from the same end whichever way round a face
     lists it, so that the two faces on an edge see exactly opposite numbers: no pixel falls between them or into both.
@@ -61,28 +61,34 @@ def edge_rows(triangles: Float[Array, "*batch 3 3"], *, strict: bool) -> Float[A
     return jnp.concatenate([origin_x, origin_y, along_x, along_y, threshold, rise, orientation], axis=-1)
 
 
+def columns(rows: Float[Array, "*n channels"]) -> list[Float[Array, "*n"]]:
+    """The channels as separate arrays. The derivative of a split is one concatenation, that of indexing each channel
+    a sum of as many mostly empty arrays."""
+    return [part[..., 0] for part in lax.split(rows, (1,) * rows.shape[-1], axis=-1)]
+
+
 def evaluate(
-    rows: Float[Array, "*n 19"], x: Float[Array, "*n"], y: Float[Array, "*n"]
+    row: list[Float[Array, "*n"]], x: Float[Array, "*n"], y: Float[Array, "*n"]
 ) -> tuple[list[Float[Array, "*n"]], Bool[Array, "*n"]]:
     """The three edge functions at (x, y), proportional to the barycentric weights, and whether the point is inside.
 
-    x and y broadcast against the leading dimensions of `rows`.
+    row: the columns of an edge row, broadcast against x and y.
     """
-    edges = [
-        rows[..., ALONG_X + i] * (y - rows[..., ORIGIN_Y + i]) - rows[..., ALONG_Y + i] * (x - rows[..., ORIGIN_X + i])
-        for i in range(3)
-    ]
-    above = [edge >= rows[..., THRESHOLD + i] for i, edge in enumerate(edges)]
+    origin_x, origin_y, along_x, along_y, threshold = (row[i : i + 3] for i in range(0, 15, 3))
+    edges = [along_x[i] * (y - origin_y[i]) - along_y[i] * (x - origin_x[i]) for i in range(3)]
+    above = [edges[i] >= threshold[i] for i in range(3)]
     return edges, above[0] & above[1] & above[2]
 
 
-def weights_and_depth(rows: Float[Array, "*n 19"], edges: list[Array], *, official: bool) -> tuple[list[Array], Array]:
+def weights_and_depth(row: list[Array], edges: list[Array], *, official: bool) -> tuple[list[Array], Array]:
     """Barycentric weights and depth from edge functions. A triangle of constant depth gives exactly that depth, so
     that ties are ties."""
+    level, rise_1, rise_2, orientation = row[15:]
     area = edges[0] + edges[1] + edges[2]
     if official:
         # pytorch3d adds it to its signed area, whose sign is the opposite of ours.
-        area = area - OFFICIAL_EPSILON * rows[..., ORIENTATION]
+        area = area - OFFICIAL_EPSILON * orientation
     weights = [edge / area for edge in edges]
-    level = rows[..., DEPTH] * (weights[0] + weights[1] + weights[2]) if official else rows[..., DEPTH]
-    return weights, level + (weights[1] * rows[..., DEPTH + 1] + weights[2] * rows[..., DEPTH + 2])
+    if official:
+        level = level * (weights[0] + weights[1] + weights[2])
+    return weights, level + (weights[1] * rise_1 + weights[2] * rise_2)

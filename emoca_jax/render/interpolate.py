@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, Int
 
 from emoca_jax.render.rasterize import Fragments, at_pixels
@@ -20,5 +21,7 @@ def interpolate(
     # Whole faces are gathered first: one row of memory per pixel instead of three.
     per_face = attributes[..., faces, :].reshape(*attributes.shape[:-2], faces.shape[0], 3 * channels)
     corners = at_pixels(per_face, fragments.face_index)
-    mixed = sum(corners[..., i * channels : (i + 1) * channels] * fragments.barycentric[..., i, None] for i in range(3))
+    a, b, c = lax.split(corners, (channels,) * 3, axis=-1)
+    weight_a, weight_b, weight_c = lax.split(fragments.barycentric, (1,) * 3, axis=-1)
+    mixed = a * weight_a + b * weight_b + c * weight_c
     return jnp.where(fragments.face_index[..., None] >= 0, mixed, 0.0)

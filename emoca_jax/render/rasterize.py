@@ -9,7 +9,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from emoca_jax.errors import InputError
-from emoca_jax.render.edges import SPARE_TRIANGLE, edge_rows, evaluate, pixel_centres, weights_and_depth
+from emoca_jax.render.edges import SPARE_TRIANGLE, columns, edge_rows, evaluate, pixel_centres, weights_and_depth
 from emoca_jax.render.visible_faces import Cull, visible_faces
 
 
@@ -60,8 +60,9 @@ def _surface(vertices: Array, faces: Array, index: Array, official: bool) -> tup
     rows = jnp.where(covered[..., None], rows, edge_rows(jnp.array(SPARE_TRIANGLE), strict=official))
     x = pixel_centres(jnp.arange(width), width)
     y = pixel_centres(jnp.arange(height), height)[:, None]
-    edges, _ = evaluate(rows, x, y)
-    weights, depth = weights_and_depth(rows, edges, official=official)
+    row = columns(rows)
+    edges, _ = evaluate(row, x, y)
+    weights, depth = weights_and_depth(row, edges, official=official)
     barycentric = jnp.where(covered[..., None], jnp.stack(weights, axis=-1), 0.0)
     return barycentric, jnp.where(covered, depth, jnp.inf)
 

@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from emoca_jax.render.edges import (
     OFFICIAL_EPSILON,
+    columns,
     edge_rows,
     evaluate,
     pixel_centres,
@@ -111,7 +112,7 @@ def _search(
         y = (corner_y + block_row * BLOCK_HEIGHT)[:, None] + jnp.arange(BLOCK_HEIGHT)
         in_image = (x < width)[:, None, :] & ((y < height) & (slot < ends[-1])[:, None])[:, :, None]
 
-        row = _take(rows, face)[:, None, None]
+        row = [column[:, None, None] for column in columns(_take(rows, face))]
         edges, inside = evaluate(row, pixel_centres(x, width)[:, None, :], pixel_centres(y, height)[:, :, None])
         _, depth = weights_and_depth(row, edges, official=official)
         pixel = image[:, None, None] + y[:, :, None] * width + x[:, None, :]
