@@ -98,7 +98,7 @@ def landmark_tile(result: FaceResult, photo: UInt8[np.ndarray, "size size 3"]) -
 def neutral_codes(result: FaceResult, yaw: float) -> Codes:
     """The same person at rest, turned by `yaw` degrees (90: the subject's left profile side away), filling the tile."""
     codes, head = result.codes, result.head
-    root = np.asarray(head.joint_regressor[0]) @ result.neutral_vertices
+    root = np.asarray(head.joint_regressor)[0] @ result.neutral_vertices
     turn = np.radians(yaw)
     across, depth = (result.neutral_vertices - root)[:, 0], (result.neutral_vertices - root)[:, 2]
     x = np.cos(turn) * across + np.sin(turn) * depth + root[0]

@@ -1,0 +1,232 @@
+"""The command as a user types it, on made-up faces: names, tables, exit codes, and a sentence for every bad input."""
+
+import io
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emoca_jax import compile_cache
+from emoca_jax.capture import reconstruct as capture
+from emoca_jax.capture.images import as_photo
+from emoca_jax.cli import main
+from emoca_jax.commands.reconstruct import COMPILE_LINE, FORMATS, output_stems
+from emoca_jax.errors import InputError
+from emoca_jax.export import FORMATS as WRITABLE
+from tests.export.made_up_face import made_up_face
+
+MADE_UP = made_up_face()
+
+
+def made_up_reconstruct(model, image, *, faces="all"):
+    """Two faces on every photo that can be read, none on a wall."""
+    photo = as_photo(image)
+    if "wall" in photo.source.name:
+        raise InputError(f"{photo.source} shows no face that can be found")
+    found = [replace(MADE_UP, source=photo.source, face=index) for index in (0, 1)]
+    return found[:1] if faces == "largest" else found
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """A folder for photos; the slow part of the command is made up, and the home folder's cache left alone."""
+    monkeypatch.setattr(capture, "load_model", lambda *_, **__: None)
+    monkeypatch.setattr(capture, "reconstruct", made_up_reconstruct)
+    monkeypatch.setattr(compile_cache, "enable", lambda: None)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    return folder
+
+
+def photo(path):
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(MADE_UP.photo).save(path)
+    return str(path)
+
+
+def run(photos, *arguments, form="json"):
+    return main(["reconstruct", *map(str, arguments), "--output", str(photos / "out"), "--format", form])
+
+
+def written(photos):
+    return sorted(path.name for path in (photos / "out").iterdir())
+
+
+def test_every_face_gets_its_files_and_a_line_in_the_table(photos, capsys):
+    assert run(photos, photo(photos / "anna [1].jpg"), "--size", 128, form="all") == 0
+    endings = (".glb", ".json", ".mtl", ".npz", ".obj", ".png", "_texture.png")
+    assert written(photos) == [f"anna [1]_{face}{ending}" for face in (0, 1) for ending in endings]
+    with Image.open(photos / "out" / "anna [1]_1.png") as picture:
+        assert picture.size == (545, 314)
+    out, err = capsys.readouterr()
+    header, first, second, total = out.strip().splitlines()
+    assert header.split() == ["file", "face", "emotion", "valence", "arousal", "fit", "error", "seconds"]
+    assert first.split() == ["anna", "[1].jpg", "0", "happy", "70%", "+0.62", "+0.21", "0.41", "%", "1.5"]
+    assert second.split()[2] == "1"
+    assert total == f"2 faces from 1 photo in {photos / 'out'}"
+    assert "compiling" in err
+
+
+def test_folders_globs_and_the_largest_face(photos):
+    for name in ("set/a.jpg", "set/b.PNG", "set/notes.txt", "c.webp"):
+        if name.endswith("txt"):
+            (photos / name).write_text("no photo")
+        else:
+            photo(photos / name)
+    assert run(photos, photos / "set", photos / "*.webp", "--faces", "largest") == 0
+    assert written(photos) == ["a_0.json", "b_0.json", "c_0.json"]
+
+
+def test_same_names_do_not_overwrite_each_other(photos):
+    names = [photo(photos / name) for name in ("a.jpg", "a.png", "x/a.jpg", "A.bmp")]
+    assert run(photos, *names, "--faces", "largest") == 0
+    sources = [json.loads((photos / "out" / name).read_text())["source"] for name in written(photos)]
+    assert written(photos) == ["A-4_0.json", "a-2_0.json", "a-3_0.json", "a_0.json"]
+    assert sources == ["A.bmp", "a.png", "a.jpg", "a.jpg"]
+
+
+def test_stems_stay_apart_whatever_they_are_called():
+    stems = output_stems([Path("a.jpg"), Path("b/a.jpg"), Path("a-2.jpg"), Path("A.JPG")])
+    assert len({stem.casefold() for stem in stems}) == 4 and stems[0] == "a"
+
+
+def truncated(path):
+    buffer = io.BytesIO()
+    Image.fromarray(MADE_UP.photo).save(buffer, "JPEG")
+    path.write_bytes(buffer.getvalue()[:1200])
+
+
+def bomb(path):
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    data = struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + data)
+
+
+BAD = {
+    "wall.jpg": (photo, "no face"),
+    "cut.jpg": (truncated, "damaged"),
+    "diary.jpg": (lambda path: path.write_text("dear diary"), "not an image"),
+    "letter.txt": (lambda path: path.write_text("dear Anna"), "not an image"),
+    "zero.png": (lambda path: path.write_bytes(b""), "not an image"),
+    "one.png": (lambda path: Image.new("RGB", (1, 1)).save(path), "1 x 1"),
+    "bomb.png": (bomb, "megapixels"),
+    "missing.jpg": (lambda path: None, "does not exist"),
+    "none": (lambda path: path.mkdir(), "no image in it"),
+    "*.gif": (lambda path: None, "matches no image"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_input_gets_one_sentence_and_the_others_are_done(photos, capsys, name):
+    make, says = BAD[name]
+    make(photos / name)
+    assert run(photos, photos / name) == 2, "alone, nothing could be done"
+    err = capsys.readouterr().err.replace("emoca: compiling (no cache folder can be written)\n", "")
+    assert err.startswith("emoca: ") and err.count("\n") == 1 and name in err and says in err
+    assert run(photos, photos / name, photo(photos / "good.jpg"), "--faces", "largest") == 1
+    assert written(photos) == ["good_0.json"]
+    assert "1 face from 1 photo" in capsys.readouterr().out
+
+
+def test_a_huge_photo_is_done(photos):
+    Image.new("RGB", (12000, 9000), (200, 100, 50)).save(photos / "huge.jpg", quality=30)
+    assert run(photos, photos / "huge.jpg") == 0
+
+
+def test_nan_in_python():
+    with pytest.raises(InputError, match="NaN"):
+        capture.reconstruct(None, np.full((64, 64, 3), np.nan))
+
+
+def test_output_that_cannot_be_written_stops_before_any_work(photos, capsys, monkeypatch):
+    monkeypatch.setattr(capture, "reconstruct", lambda *_, **__: pytest.fail("worked in vain"))
+    (photos / "out").write_text("a file")
+    assert run(photos, photo(photos / "a.jpg")) == 2
+    assert "out: cannot be written to" in capsys.readouterr().err
+    assert main(["reconstruct", str(photos), "--output", str(photos)]) == 2
+    assert "is also an input" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["reconstruct"], ["reconstruct", "a.jpg", "--format", "fbx"], ["reconstruct", "a.jpg", "--size", "9"]]
+)
+def test_bad_usage(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2 and "emoca reconstruct: error:" in capsys.readouterr().err
+
+
+def test_without_words_it_shows_what_it_can_do(capsys):
+    assert main([]) == 2
+    assert "emoca reconstruct photo.jpg" in capsys.readouterr().err
+    assert set(FORMATS) == set(WRITABLE)
+
+
+def test_the_compile_line_comes_once(photos, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(compile_cache, "enable", lambda: tmp_path)
+    name = photo(photos / "a.jpg")
+    assert run(photos, photos / "missing.jpg", name) == 1
+    assert COMPILE_LINE in capsys.readouterr().err
+    assert run(photos, name) == 0
+    assert "compiling" not in capsys.readouterr().err
+
+
+INTERRUPTED = """
+import os, sys, time
+from emoca_jax import compile_cache
+from emoca_jax.capture import reconstruct as capture
+from tests.test_cli import made_up_reconstruct
+from emoca_jax.cli import main
+
+capture.load_model = lambda *_, **__: None
+capture.reconstruct = made_up_reconstruct
+compile_cache.enable = lambda: None
+replace = os.replace
+
+def slow(source, target):
+    if "b_0.json" in str(target):
+        print("ready", flush=True)
+        time.sleep(60)
+    replace(source, target)
+
+os.replace = slow
+sys.exit(main(["reconstruct", "a.png", "b.png", "--output", "out", "--format", "json"]))
+"""
+
+
+def test_interrupted_in_the_middle_of_a_file(tmp_path):
+    photo(tmp_path / "a.png")
+    photo(tmp_path / "b.png")
+    source = os.fspath(Path(__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": source},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "emoca: interrupted; 1 of 2 inputs done" in err and "Traceback" not in err
+    assert sorted(os.listdir(tmp_path / "out")) == ["a_0.json", "a_1.json"]
+    assert "a.png" in out, "the table tells what was done"
+
+
+def test_help_does_not_wait_for_jax():
+    code = "import sys, emoca_jax.cli; sys.exit(emoca_jax.cli.main([]) + 10 * ('jax' in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 2

@@ -1,0 +1,59 @@
+"""Compiled code goes where the system keeps such things, and its absence breaks nothing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from emoca_jax import compile_cache
+
+HOME = Path.home()
+
+
+@pytest.mark.parametrize(
+    ("environment", "platform", "folder"),
+    [
+        ({}, "linux", HOME / ".cache/emoca_jax"),
+        ({"XDG_CACHE_HOME": str(HOME / "xdg")}, "linux", HOME / "xdg/emoca_jax"),
+        ({"XDG_CACHE_HOME": "relative"}, "linux", HOME / ".cache/emoca_jax"),
+        ({}, "darwin", HOME / "Library/Caches/emoca_jax"),
+        ({"LOCALAPPDATA": str(HOME / "local")}, "win32", HOME / "local/emoca_jax/Cache"),
+        ({"EMOCA_JAX_CACHE": "~/mine", "XDG_CACHE_HOME": str(HOME)}, "linux", HOME / "mine"),
+        ({"EMOCA_JAX_CACHE": ""}, "linux", None),
+    ],
+)
+def test_folder_by_the_customs_of_the_system(environment, platform, folder):
+    assert compile_cache.cache_folder(environment, platform) == folder
+
+
+CODE = """
+import logging
+from emoca_jax import compile_cache
+folder = compile_cache.enable()
+import jax, jax.numpy as jnp
+from jax import monitoring
+hits = []
+monitoring.register_event_listener(lambda name, **_: hits.append(name) if name.endswith("cache_hits") else None)
+jax.jit(lambda x: jnp.sin(x) * 3 + 1)(jnp.ones(7)).block_until_ready()
+print(folder is not None, compile_cache.is_warm(folder), len(hits) > 0)
+compile_cache.mark_warm(folder)
+"""
+
+
+def in_new_process(cache):
+    environment = os.environ | {"EMOCA_JAX_CACHE": str(cache)}
+    done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.split(), done.stderr
+
+
+def test_the_second_process_finds_what_the_first_compiled(tmp_path):
+    assert in_new_process(tmp_path / "cache")[0] == ["True", "False", "False"]
+    assert in_new_process(tmp_path / "cache")[0] == ["True", "True", "True"]
+
+
+def test_a_folder_that_cannot_be_written_is_done_without(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    out, err = in_new_process(tmp_path / "file" / "cache")
+    assert out == ["False", "False", "False"] and not err
