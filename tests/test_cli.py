@@ -23,7 +23,8 @@ from emoca_jax.cli import main
 from emoca_jax.commands.reconstruct import COMPILE_LINE, FORMATS, output_stems
 from emoca_jax.errors import InputError
 from emoca_jax.export import FORMATS as WRITABLE
-from tests.export.made_up_face import made_up_face
+from emoca_jax.flame import save_head
+from tests.export.made_up_face import made_up_face, made_up_head
 
 MADE_UP = made_up_face()
 
@@ -171,6 +172,16 @@ def test_without_words_it_shows_what_it_can_do(capsys):
     assert main([]) == 2
     assert "emoca reconstruct photo.jpg" in capsys.readouterr().err
     assert set(FORMATS) == set(WRITABLE)
+
+
+def test_info_describes_the_head_and_where_the_cache_is(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(compile_cache, "enable", lambda: tmp_path)
+    save_head(made_up_head(), tmp_path / "head.npz")
+    assert main(["info", "--head", str(tmp_path / "head.npz")]) == 0
+    out = capsys.readouterr().out
+    assert "made-up: 168 vertices, 288 triangles, 3 identity and 4 expression directions" in out
+    assert f"{tmp_path} (empty" in out and "jaxlib" in out
+    assert main(["info", "--head", str(tmp_path / "none.npz")]) == 2
 
 
 def test_the_compile_line_comes_once(photos, capsys, monkeypatch, tmp_path):

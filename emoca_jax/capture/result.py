@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from emoca_jax.codes import Codes
 from emoca_jax.flame.head import FaceHead
+from emoca_jax.model import Reconstruction, decode
+
+IMAGE_SIZE = 224
+"""Side in pixels of `FaceResult.reconstruction`, EMOCA's image size."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,12 @@ class FaceResult:
     seconds: float
     """Time this face took."""
 
+    @cached_property
+    def reconstruction(self) -> Reconstruction:
+        """The codes decoded with the photo's texture, in the crop's plane at 224 x 224 pixels; NumPy leaves."""
+        texture = jnp.asarray(self.texture, jnp.float32) / 255
+        return jax.tree.map(np.asarray, _decode(self.head, self.codes, texture))
+
     def save(
         self, path: str | Path, formats: Iterable[str] = ("glb", "obj", "npz", "json", "png"), *, size: int = 384
     ) -> list[Path]:
@@ -86,3 +99,8 @@ class FaceResult:
         from emoca_jax.export import save_face
 
         return save_face(self, path, formats, size=size)
+
+
+@jax.jit
+def _decode(head: FaceHead, codes: Codes, texture: jax.Array) -> Reconstruction:
+    return decode(head, codes, (IMAGE_SIZE, IMAGE_SIZE), texture)

@@ -24,9 +24,9 @@ COLUMNS = 4
 FILL = 0.84
 """Part of its tile that a neutral head takes."""
 CLAY = np.array([0.80, 0.78, 0.76], np.float32)
-LIGHTS = (((-0.45, 0.55, 0.70), 0.62), ((0.75, 0.10, 0.45), 0.22), ((0.0, -0.8, 0.2), 0.08))
+LIGHTS = (((-0.40, 0.45, 0.80), 0.66), ((0.75, 0.10, 0.55), 0.24), ((0.0, -0.8, 0.3), 0.10))
 """Studio for what must not depend on the photo's light: direction (world) and strength of key, fill and bounce."""
-AMBIENT = 0.30
+AMBIENT = 0.36
 SHAPE_OPACITY = 0.86
 """Of the grey shape laid over the photo: the photo shines through enough to judge the fit."""
 
@@ -96,7 +96,7 @@ def landmark_tile(result: FaceResult, photo: UInt8[np.ndarray, "size size 3"]) -
 
 
 def neutral_codes(result: FaceResult, yaw: float) -> Codes:
-    """The same person at rest, turned by `yaw` degrees (90: the subject's left profile side away), filling the tile."""
+    """The same person at rest, turned by `yaw` degrees (90: profile, nose to the right), filling the tile."""
     codes, head = result.codes, result.head
     root = np.asarray(head.joint_regressor)[0] @ result.neutral_vertices
     turn = np.radians(yaw)

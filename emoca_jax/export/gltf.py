@@ -19,7 +19,7 @@ from emoca_jax.flame.head import FaceHead
 
 JOINT_NAMES = ("neck", "head", "jaw", "left_eye", "right_eye")
 """What animators call the head's joints: FLAME's "global" turns everything from the neck up, its "neck" the head."""
-MATERIALS = {"eyes": (0.15, False), "teeth": (0.3, True), "tongue": (0.4, True), "mouth": (0.6, True)}
+MATERIALS = {"eyes": (0.15, False), "teeth": (0.3, True), "tongue": (0.4, True), "mouth_interior": (0.6, True)}
 """Roughness, and whether the back shows, by part; wet parts shine."""
 SKIN_MATERIAL = (0.55, True)
 """Skin and whatever else a head has; the neck is open below, so its inside can be seen."""

