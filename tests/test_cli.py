@@ -101,6 +101,16 @@ def test_stems_stay_apart_whatever_they_are_called():
     assert len({stem.casefold() for stem in stems}) == 4 and stems[0] == "a"
 
 
+def test_a_name_that_is_no_utf_8(photos, capsys):
+    try:
+        name = photo(photos / os.fsdecode(b"caf\xe9.png"))
+    except OSError:
+        pytest.skip("this file system holds UTF-8 names only")
+    assert run(photos, name, "--faces", "largest", form="json,obj,glb") == 0
+    assert "caf\ufffd.png" in capsys.readouterr().out
+    assert json.loads((photos / "out" / os.fsdecode(b"caf\xe9_0.json")).read_bytes())["source"] == "caf\ufffd.png"
+
+
 def truncated(path):
     buffer = io.BytesIO()
     Image.fromarray(MADE_UP.photo).save(buffer, "JPEG")

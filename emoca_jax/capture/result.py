@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -81,6 +82,12 @@ class FaceResult:
     """RMS distance of visible fitted landmarks to detected ones, in percent of the face's width."""
     seconds: float
     """Time this face took."""
+
+    @property
+    def source_name(self) -> str:
+        """Name of the photo's file as it can be printed, "photo" for an array."""
+        # Bytes of a name that are no UTF-8 would break whoever prints or stores it.
+        return os.fsencode(self.source.name).decode(errors="replace") if self.source else "photo"
 
     @cached_property
     def reconstruction(self) -> Reconstruction:

@@ -65,7 +65,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 class _Tally:
     """What has become of the inputs so far."""
 
-    faces: list[tuple[Path, FaceResult]] = field(default_factory=list)
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+    """Of the table, one per face; the results themselves would fill the memory on a large folder."""
     done: int = 0
     failed: int = 0
 
@@ -97,13 +98,13 @@ def run(arguments: argparse.Namespace) -> int:
         _reconstruct_all(model, photos, arguments, tally, errors)
     except KeyboardInterrupt:
         errors.print(f"emoca: interrupted; {tally.done} of {len(photos)} inputs done")
-        _print_table(tally.faces)
+        _print_table(tally.rows)
         return INTERRUPTED
-    if tally.faces:
+    if tally.rows:
         compile_cache.mark_warm(cache)
-    _print_table(tally.faces)
+    _print_table(tally.rows)
     if tally.done:
-        faces, inputs = _count(len(tally.faces), "face"), _count(tally.done, "photo")
+        faces, inputs = _count(len(tally.rows), "face"), _count(tally.done, "photo")
         print(f"{faces} from {inputs} in {arguments.output}" + (f"; {tally.failed} failed" if tally.failed else ""))
     return tally.exit_code()
 
@@ -169,7 +170,7 @@ def _reconstruct_all(
                 _report(errors, error, photo)
                 tally.failed += 1
             else:
-                tally.faces += [(photo, face) for face in faces]
+                tally.rows += map(_row, faces)
                 tally.done += 1
             progress.advance(task)
 
@@ -180,28 +181,32 @@ def _report(errors: Console, error: InputError, photo: Path | None = None) -> No
     errors.print(f"emoca: {error}" if names_it else f"emoca: {photo}: {error}")
 
 
-def _print_table(faces: list[tuple[Path, FaceResult]]) -> None:
+def _row(face: FaceResult) -> tuple[str, ...]:
+    emotion = face.emotion
+    return (
+        face.source_name,
+        str(face.face),
+        f"{emotion.label} {emotion.photo[emotion.label]:.0%}",
+        f"{emotion.valence:+.2f}",
+        f"{emotion.arousal:+.2f}",
+        f"{face.fit_error:.2f} %",
+        f"{face.seconds:.1f}",
+    )
+
+
+def _print_table(rows: list[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    if not faces:
+    if not rows:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("file", overflow="fold")
     for name in ("face", "emotion", "valence", "arousal", "fit error", "seconds"):
         table.add_column(name, justify="left" if name == "emotion" else "right", no_wrap=True)
-    for photo, face in faces:
-        emotion = face.emotion
-        table.add_row(
-            Text(photo.name),
-            str(face.face),
-            f"{emotion.label} {emotion.photo[emotion.label]:.0%}",
-            f"{emotion.valence:+.2f}",
-            f"{emotion.arousal:+.2f}",
-            f"{face.fit_error:.2f} %",
-            f"{face.seconds:.1f}",
-        )
+    for row in rows:
+        table.add_row(*map(Text, row))  # brackets in file names are not markup
     Console(highlight=False).print(table)
 
 

@@ -158,8 +158,7 @@ def _sheet(result: FaceResult, tiles: list[tuple[str, np.ndarray]], size: int) -
     height = 2 * margin + header + rows * (size + caption) + (rows - 1) * gap
     sheet = Image.new("RGB", (width, height), paper.BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    title = result.source.name if result.source else "photo"
-    draw.text((margin, margin), title, fill=paper.INK, font=paper.font(22 * unit))
+    draw.text((margin, margin), result.source_name, fill=paper.INK, font=paper.font(22 * unit))
     note = f"face {result.face}   fit error {result.fit_error:.2f} % of face width"
     draw.text((width - margin, margin + 4 * unit), note, fill=paper.FAINT, font=paper.font(16 * unit), anchor="ra")
     for index, (name, tile) in enumerate(tiles):

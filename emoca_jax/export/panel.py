@@ -9,6 +9,8 @@ from PIL import Image, ImageDraw
 from emoca_jax.capture.result import FaceResult
 from emoca_jax.export import paper
 
+Length = int | float
+
 FINE = 2
 """Drawn this much larger and averaged down: smooth discs and bars."""
 UNITS_SHOWN = 6
@@ -62,37 +64,39 @@ class _Pen:
     def __init__(self, image: Image.Image, unit: float):
         self.draw, self.unit = ImageDraw.Draw(image), unit
 
-    def _scaled(self, *values: float) -> list[float]:
+    def _scaled(self, *values: Length) -> list[float]:
         return [value * self.unit for value in values]
 
     def text(
-        self, x: float, y: float, text: str, height: float, colour: tuple[int, int, int], anchor: str = "la"
+        self, x: Length, y: Length, text: str, height: Length, colour: tuple[int, int, int], anchor: str = "la"
     ) -> None:
         self.draw.text(
             (x * self.unit, y * self.unit), text, fill=colour, font=paper.font(height * self.unit), anchor=anchor
         )
 
-    def bar(self, x: float, y: float, width: float, height: float, share: float, colour: tuple[int, int, int]) -> None:
+    def bar(
+        self, x: Length, y: Length, width: Length, height: Length, share: Length, colour: tuple[int, int, int]
+    ) -> None:
         radius = height * self.unit / 2
         self.draw.rounded_rectangle(self._scaled(x, y, x + width, y + height), radius, fill=paper.TRACK)
         filled = width * min(max(share, 0.0), 1.0)
         if filled > 0.5:
             self.draw.rounded_rectangle(self._scaled(x, y, x + max(filled, height), y + height), radius, fill=colour)
 
-    def line(self, x0: float, y0: float, x1: float, y1: float) -> None:
+    def line(self, x0: Length, y0: Length, x1: Length, y1: Length) -> None:
         self.draw.line(self._scaled(x0, y0, x1, y1), fill=paper.TRACK, width=max(1, round(1.5 * self.unit)))
 
-    def disc(self, x: float, y: float, radius: float, colour: tuple[int, int, int]) -> None:
+    def disc(self, x: Length, y: Length, radius: Length, colour: tuple[int, int, int]) -> None:
         self.draw.ellipse(self._scaled(x - radius, y - radius, x + radius, y + radius), fill=colour)
 
-    def legend(self, x: float, y: float, entries: tuple[tuple[str, tuple[int, int, int]], ...]) -> None:
+    def legend(self, x: Length, y: Length, entries: tuple[tuple[str, tuple[int, int, int]], ...]) -> None:
         for name, colour in entries:
             self.disc(x + 4, y + 4, 3.5, colour)
             self.text(x + 12, y - 3, name, 11, paper.FAINT)
             x += 46
 
 
-def _affect_plane(pen: _Pen, x: float, y: float, side: float, valence: float, arousal: float) -> None:
+def _affect_plane(pen: _Pen, x: Length, y: Length, side: Length, valence: float, arousal: float) -> None:
     """Valence across, arousal up, both -1 to 1, with the face as a dot."""
     middle_x, middle_y, radius = x + side / 2, y + side / 2, side / 2
     pen.disc(middle_x, middle_y, radius, paper.BACKGROUND)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -39,14 +40,14 @@ def save_face(result: FaceResult, path: str | Path, formats: Iterable[str] = FOR
             result.codes,
             result.neutral_vertices,
             texture,
-            name=path.name,
+            name=os.fsencode(path.name).decode(errors="replace"),
             generator=f"emoca_jax {package_version()}",
         )
     if "obj" in formats:
-        # What a file points to is written before it.
+        # What a file points to is written before it, and names keep the very bytes they have on disk.
         files["_texture.png"] = texture
-        files[".mtl"] = head_mtl(result.head, texture_file=f"{path.name}_texture.png").encode()
-        files[".obj"] = head_obj(result.head, result.vertices, material_file=f"{path.name}.mtl").encode()
+        files[".mtl"] = os.fsencode(head_mtl(result.head, texture_file=f"{path.name}_texture.png"))
+        files[".obj"] = os.fsencode(head_obj(result.head, result.vertices, material_file=f"{path.name}.mtl"))
     if "npz" in formats:
         files[".npz"] = codes_npz(result)
     if "json" in formats:

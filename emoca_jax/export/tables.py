@@ -47,7 +47,7 @@ def summary(result: FaceResult) -> dict[str, Any]:
     weights = np.asarray(result.codes.expression).tolist()
     return {
         "format_version": FORMAT_VERSION,
-        "source": result.source.name if result.source else None,
+        "source": result.source_name if result.source else None,
         "face": result.face,
         "box": [round(value, 1) for value in (result.box * np.tile(result.photo_scale, 2)).tolist()],
         "detection_score": round(result.score, 4),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from pathlib import Path
 
 from emoca_jax.errors import InputError
@@ -16,7 +17,8 @@ def write_file(path: str | Path, data: bytes) -> Path:
     Errors: InputError naming the file where the folder is missing, full or not writable.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Not made from the file's own name, which may be as long as names can be.
+    temporary = path.with_name(f".emoca-{os.getpid()}-{threading.get_ident()}.part")
     try:
         temporary.write_bytes(data)
         os.replace(temporary, path)
