@@ -10,12 +10,16 @@ from jaxtyping import Array, Float
 from emoca_jax.nets.blaze_blocks import PRECISION
 
 CROP_SIZE = 112
+"""Pixels a side: what face-api's network takes."""
 # MediaPipe's mesh points (the subject's right and left).
 MESH_POINTS = 468
 RIGHT_EYE_CORNER, LEFT_EYE_CORNER, FOREHEAD, CHIN = 33, 263, 10, 152
 
 CROP_MARGIN = 1.2
-CROP_SHIFT = 0.0
+"""Side of the crop over the longer side of the box around the mesh points."""
+CROP_SHIFT = 0.025
+"""How far the crop's centre lies below the box's, in box sides. Both are the middle of the range (margin 1.0 to 1.4,
+shift 0 to 0.05) in which face-api's network reads at least 10 of 11 labelled photos right."""
 
 
 class ExpressionCrop(struct.PyTreeNode):
@@ -89,6 +93,11 @@ def _bilinear(image: Array, x: Array, y: Array) -> Array:
     left = jnp.clip(jnp.floor(x).astype(jnp.int32), 0, width - 2)
     top = jnp.clip(jnp.floor(y).astype(jnp.int32), 0, height - 2)
     right_share, low_share = (x - left)[..., None], (y - top)[..., None]
-    upper = image[top, left] * (1 - right_share) + image[top, left + 1] * right_share
-    lower = image[top + 1, left] * (1 - right_share) + image[top + 1, left + 1] * right_share
+    # Each pixel with its right, lower and lower right neighbour in one row: one gather, and one scatter in the
+    # gradient, which is what costs on a CPU (four of each take 1.5 times as long).
+    squares = jnp.concatenate([image[i : height - 1 + i, j : width - 1 + j] for i in (0, 1) for j in (0, 1)], axis=-1)
+    corners = squares.reshape(-1, squares.shape[-1])[top * (width - 1) + left]
+    upper_left, upper_right, lower_left, lower_right = jnp.split(corners, 4, axis=-1)
+    upper = upper_left * (1 - right_share) + upper_right * right_share
+    lower = lower_left * (1 - right_share) + lower_right * right_share
     return upper * (1 - low_share) + lower * low_share
