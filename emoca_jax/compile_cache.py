@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -17,17 +19,24 @@ VARIABLE = "EMOCA_JAX_CACHE"
 def enable() -> Path | None:
     """Keep everything that compiles from now on, however small, and reuse it in later processes.
 
-    Call it before anything compiles. Returns the folder, None where none can be written: then JAX compiles anew in
-    every process and nothing else changes. A folder that JAX has already been given (`JAX_COMPILATION_CACHE_DIR`) is
-    kept, unless `EMOCA_JAX_CACHE` says otherwise.
+    Call it before anything compiles, best before jax is imported: XLA warns with every piece of code it reads back that
+    the processor lacks "prefer-no-gather", which is a preference and no feature (openxla/xla issue 44565), and only
+    then can that be hushed. Returns the folder, None where none can be written: then JAX compiles anew in every process
+    and nothing else changes. A folder that JAX has already been given (`JAX_COMPILATION_CACHE_DIR`) is kept, unless
+    `EMOCA_JAX_CACHE` says otherwise.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import jax
 
     given = jax.config.values["jax_compilation_cache_dir"]
     if given and VARIABLE not in os.environ:
         return Path(given)
     folder = cache_folder(os.environ, sys.platform)
-    if folder is None or not _is_writable(folder):
+    if folder is None:
+        return None
+    # A home folder may be shared by machines of several kinds; code compiled for one would crash on another.
+    folder = folder / hashlib.sha256(_processor().encode()).hexdigest()[:8]
+    if not _is_writable(folder):
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -35,7 +44,7 @@ def enable() -> Path | None:
     return folder
 
 
-def cache_folder(environment: Mapping[str, str], platform: str) -> Path | None:
+def cache_folder(environment: Mapping[str, str], system: str) -> Path | None:
     """Where compiled code goes by the customs of the system (`sys.platform`), or None where the user wants no cache."""
     if VARIABLE in environment:
         return Path(environment[VARIABLE]).expanduser() if environment[VARIABLE] else None
@@ -43,9 +52,9 @@ def cache_folder(environment: Mapping[str, str], platform: str) -> Path | None:
         home = Path.home()
     except RuntimeError:  # a user without a home folder
         return None
-    if platform == "darwin":
+    if system == "darwin":
         return home / "Library" / "Caches" / "emoca_jax"
-    if platform == "win32":
+    if system == "win32":
         return Path(environment.get("LOCALAPPDATA") or home / "AppData" / "Local") / "emoca_jax" / "Cache"
     # The XDG standard has relative paths ignored.
     base = Path(environment.get("XDG_CACHE_HOME", ""))
@@ -70,6 +79,17 @@ def _mark(folder: Path) -> Path:
     import jax
 
     return folder / f"warm-emoca_jax-{package_version()}-jax-{jax.__version__}-{jax.default_backend()}"
+
+
+def _processor() -> str:
+    """What the processor is and can do, as far as the system tells without asking for privileges."""
+    kind = f"{platform.machine()} {platform.processor()}"
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return kind
+    told = {line.partition(":")[0].strip(): line.partition(":")[2] for line in lines}
+    return kind + "".join(told.get(key, "") for key in ("model name", "flags", "Features"))
 
 
 def _is_writable(folder: Path) -> bool:

@@ -13,7 +13,7 @@ HOME = Path.home()
 
 
 @pytest.mark.parametrize(
-    ("environment", "platform", "folder"),
+    ("environment", "system", "folder"),
     [
         ({}, "linux", HOME / ".cache/emoca_jax"),
         ({"XDG_CACHE_HOME": str(HOME / "xdg")}, "linux", HOME / "xdg/emoca_jax"),
@@ -24,12 +24,11 @@ HOME = Path.home()
         ({"EMOCA_JAX_CACHE": ""}, "linux", None),
     ],
 )
-def test_folder_by_the_customs_of_the_system(environment, platform, folder):
-    assert compile_cache.cache_folder(environment, platform) == folder
+def test_folder_by_the_customs_of_the_system(environment, system, folder):
+    assert compile_cache.cache_folder(environment, system) == folder
 
 
 CODE = """
-import logging
 from emoca_jax import compile_cache
 folder = compile_cache.enable()
 import jax, jax.numpy as jnp
@@ -44,13 +43,15 @@ compile_cache.mark_warm(folder)
 
 def in_new_process(cache):
     environment = os.environ | {"EMOCA_JAX_CACHE": str(cache)}
+    # What importing jax leaves behind in this process; a user's shell has no such thing.
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True)
     return done.stdout.split(), done.stderr
 
 
 def test_the_second_process_finds_what_the_first_compiled(tmp_path):
-    assert in_new_process(tmp_path / "cache")[0] == ["True", "False", "False"]
-    assert in_new_process(tmp_path / "cache")[0] == ["True", "True", "True"]
+    assert in_new_process(tmp_path / "cache") == (["True", "False", "False"], "")
+    assert in_new_process(tmp_path / "cache") == (["True", "True", "True"], ""), "and XLA is silent about it"
 
 
 def test_a_folder_that_cannot_be_written_is_done_without(tmp_path):

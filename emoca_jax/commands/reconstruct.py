@@ -86,9 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     photos = _find(arguments.inputs, tally, errors)
     if not photos:
         return 2
-    _prepare_output(arguments)
-
     cache = compile_cache.enable()
+    _prepare_output(arguments)
     if not compile_cache.is_warm(cache):
         errors.print(f"emoca: {COMPILE_LINE}" if cache else "emoca: compiling (no cache folder can be written)")
     from emoca_jax.capture.reconstruct import load_model
