@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from emoca_jax import flame, render
 from emoca_jax.codes import Codes
 from emoca_jax.export.glb import INDEX_BUFFER, VERTEX_BUFFER, GlbBuilder
+from emoca_jax.export.names import unit_names
 from emoca_jax.flame.head import FaceHead
 
 JOINT_NAMES = ("neck", "head", "jaw", "left_eye", "right_eye")
@@ -52,7 +53,7 @@ def head_glb(
     glb = GlbBuilder()
     weights = [float(weight) for weight in codes.expression]
     targets = np.moveaxis(np.asarray(head.expression_dirs, np.float32), -1, 0)
-    target_names = list(head.expression_names) or [f"expression_{index:03d}" for index in range(len(weights))]
+    target_names = unit_names(head)
     rotations = np.concatenate([np.zeros((2, 3)), np.asarray(codes.jaw)[None], np.asarray(codes.eyes)])
     corrective = _pose_corrective(head, rotations)
     if corrective is not None:

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from emoca_jax.capture.result import FaceResult
 from emoca_jax.export import paper
+from emoca_jax.export.names import unit_names
 
 Length = int | float
 
@@ -49,7 +50,7 @@ def emotion_panel(result: FaceResult, size: int) -> UInt8[np.ndarray, "size size
 
 def strongest_units(result: FaceResult, count: int) -> list[tuple[str, float]]:
     """Names and weights of the units that act most, idle ones left out; left and right share a line by their mean."""
-    names = result.head.expression_names or [f"component {i}" for i in range(len(result.codes.expression))]
+    names = unit_names(result.head)
     weights: dict[str, list[float]] = {}
     for name, weight in zip(names, np.asarray(result.codes.expression).tolist(), strict=True):
         weights.setdefault(name.removesuffix("Left").removesuffix("Right"), []).append(weight)

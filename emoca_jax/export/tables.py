@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from emoca_jax import flame
 from emoca_jax.capture.result import FaceResult
+from emoca_jax.export.names import unit_names
 from emoca_jax.version import package_version
 
 FORMAT_VERSION = 1
@@ -43,7 +44,7 @@ def codes_npz(result: FaceResult) -> bytes:
 def summary(result: FaceResult) -> dict[str, Any]:
     """What the .json holds: plain Python numbers, texts and lists."""
     whole, neck = np.asarray(_rotation_matrix(result.codes.pose))
-    names = result.head.expression_names or [f"expression_{i:03d}" for i in range(len(result.codes.expression))]
+    names = unit_names(result.head)
     weights = np.asarray(result.codes.expression).tolist()
     return {
         "format_version": FORMAT_VERSION,

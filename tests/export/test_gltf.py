@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,12 @@ def test_trimesh_reads_the_same_surface_and_texture(face, glb):
     corner_uv = skin.visual.uv[skin.faces]
     np.testing.assert_allclose(corner_uv, face.head.uv[face.head.uv_faces[face.head.face_part == 0]], atol=1e-6)
     np.testing.assert_array_equal(np.asarray(skin.visual.material.baseColorTexture), face.texture)
+
+
+def test_units_without_names_are_numbered(face):
+    nameless = replace(face, head=face.head.replace(expression_names=()))
+    names = Glb(written(nameless)).json["meshes"][0]["extras"]["targetNames"]
+    assert names[:4] == ["expression_000", "expression_001", "expression_002", "expression_003"]
 
 
 def validator_environment():
