@@ -14,7 +14,7 @@ OFFICIAL_EPSILON = 1e-8
 """pytorch3d's kEpsilon: faces nearer than this or with less doubled area are dropped, and it is added to the area."""
 SMALLEST = float(np.finfo(np.float32).tiny)
 SPARE_TRIANGLE = ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
-"""Stands in on the background, where it keeps divisions and their derivatives finite."""
+"""Stands in where there is no usable face and keeps divisions and their derivatives finite."""
 COLUMNS = 19
 """Of an edge row: origin x, origin y, direction x, direction y and threshold of three edges each (opposite corner 0,
 1, 2), the first corner's depth and the rise from it to the other two, +1 or -1 for the sign of the area."""
@@ -47,6 +47,9 @@ def edge_rows(triangles: Float[Array, "*batch 3 3"], *, strict: bool) -> Float[A
     lists it, so that the two faces on an edge see exactly opposite numbers: no pixel falls between them or into both.
     Differentiable.
     """
+    # Faces that are not drawn must not hand a NaN to the derivative either.
+    finite = jnp.all(jnp.isfinite(triangles), axis=(-2, -1), keepdims=True)
+    triangles = jnp.where(finite, triangles, jnp.array(SPARE_TRIANGLE, triangles.dtype))
     x, y, z = triangles[..., 0], triangles[..., 1], triangles[..., 2]
     orientation = jnp.sign(lax.stop_gradient(signed_area(triangles)))[..., None]
     from_x, from_y = jnp.roll(x, -1, axis=-1), jnp.roll(y, -1, axis=-1)

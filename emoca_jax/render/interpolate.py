@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
@@ -9,6 +10,7 @@ from jaxtyping import Array, Float, Int
 from emoca_jax.render.rasterize import Fragments, at_pixels
 
 
+@jax.jit
 def interpolate(
     fragments: Fragments, attributes: Float[Array, "*batch vertices channels"], faces: Int[Array, "faces 3"]
 ) -> Float[Array, "*batch height width channels"]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
+import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
@@ -25,6 +27,7 @@ class Fragments(struct.PyTreeNode):
     depth: Float[Array, "*batch height width"]
 
 
+@functools.partial(jax.jit, static_argnames=("size", "cull", "official"))
 def rasterize(
     vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
     cull: Cull = None, official: bool = False,
@@ -73,6 +76,8 @@ def at_pixels(
     """The row of the face that each pixel sees; that of face 0 on the background."""
     batch = face_index.shape[:-2]
     count, channels = per_face.shape[-2:]
+    if count == 0:
+        return jnp.zeros((*face_index.shape, channels), per_face.dtype)
     flat = jnp.broadcast_to(per_face, (*batch, count, channels)).reshape(-1, channels)
     offset = jnp.arange(math.prod(batch), dtype=jnp.int32).reshape(*batch, 1, 1) * count
     return flat.at[jnp.maximum(face_index, 0) + offset].get(mode="promise_in_bounds")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -27,6 +29,7 @@ def sample_texture(
     return sample_image(texture, uv * jnp.array([2.0, -2.0]) + jnp.array([-1.0, 1.0]), outside=outside)
 
 
+@functools.partial(jax.jit, static_argnames="outside")
 def sample_image(
     image: Float[Array, "*batch height width channels"], points: Float[Array, "*batch_points 2"], *,
     outside: Outside = "edge",
