@@ -1,0 +1,195 @@
+"""Photo in, faces out: detect, fit, decode and unwrap, in the order they happen."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from emoca_jax import flame
+from emoca_jax.capture.crop import cut
+from emoca_jax.capture.detect import DetectedFace, detect_faces, load_networks
+from emoca_jax.capture.emotion_rule import affect_from_units
+from emoca_jax.capture.fit_landmarks import (
+    LandmarkModel,
+    face_width,
+    fit_landmarks,
+    landmark_model,
+    project,
+    visible_points,
+)
+from emoca_jax.capture.fit_photo import FIT_SIZE, PhotoWeights, fit_photo
+from emoca_jax.capture.images import Photo, as_photo
+from emoca_jax.capture.result import Emotion, FaceResult
+from emoca_jax.codes import Codes
+from emoca_jax.errors import InputError
+from emoca_jax.flame.head import FaceHead
+from emoca_jax.model import full_pose
+from emoca_jax.nets.emotion_open import (
+    EXPRESSION_CLASSES,
+    ExpressionRead,
+    Parameters,
+    load_expression_networks,
+    read_expression,
+)
+from emoca_jax.nets.expression_crop import ExpressionCrop, expression_crop
+
+CROP_MARGIN = 1.1 * 1.25
+"""Side of the fitted square over the mean of the landmark box's sides: EMOCA's two enlargements."""
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """Everything `reconstruct` needs: a head and the networks that see the photo."""
+
+    head: FaceHead
+    landmarks: LandmarkModel
+    detector: Parameters
+    expression: Parameters
+
+
+def load_model(name: str | Path = "open", *, head: str | Path = "open") -> OpenModel:
+    """The open networks with the open head, or with a converted FLAME head from a file or folder.
+
+    Errors: InputError where the head cannot be read or the model is not "open".
+    """
+    if str(name) != "open":
+        raise InputError(
+            f"No model {name!s}: this version has the model 'open' only; give a head of your own by `head=`."
+        )
+    loaded = flame.load_head(head)
+    return OpenModel(loaded, landmark_model(loaded), load_networks(), load_expression_networks())
+
+
+def reconstruct(
+    model: OpenModel,
+    image: str | Path | UInt8[np.ndarray, "height width 3"] | Photo,
+    *,
+    faces: Literal["all", "largest"] = "all",
+    weights: PhotoWeights | None = None,
+) -> list[FaceResult]:
+    """Every face of a photo as an animatable head, largest first.
+
+    image: a file, or an array as `images.check_array` takes it. Errors: InputError where the photo cannot be read or
+    shows no face.
+    """
+    photo = image if isinstance(image, Photo) else as_photo(image)
+    found = detect_faces(model.detector, photo.pixels)
+    if not found:
+        raise InputError(
+            f"{photo.source or 'This image'} shows no face that can be found: use a photo in which a face is at least "
+            "5 % of the image's height and not covered."
+        )
+    return [
+        _reconstruct_face(model, photo, face, index, weights or PhotoWeights())
+        for index, face in enumerate(found[:1] if faces == "largest" else found)
+    ]
+
+
+def _reconstruct_face(
+    model: OpenModel, photo: Photo, face: DetectedFace, index: int, weights: PhotoWeights
+) -> FaceResult:
+    began = time.perf_counter()
+    to_pixels = _fit_crop(face.landmarks)
+    image = _cut_plane(photo.pixels, to_pixels, FIT_SIZE)
+    landmarks = _to_plane(face.landmarks, to_pixels)
+    crop, read = _read_photo(model.expression, image, landmarks)
+    start = fit_landmarks(model.landmarks, landmarks[None], read.probabilities[None]).codes
+    start = jax.tree.map(lambda leaf: leaf[0], start)
+    codes, rendered = fit_photo(
+        model.head, model.landmarks, model.expression, start, landmarks, jnp.asarray(image), crop, read, weights
+    )
+    texture = unwrap_photo(model, photo, to_pixels, codes)
+    return _result(model, photo, face, index, codes, to_pixels, read, rendered, texture, began)
+
+
+def _fit_crop(landmarks: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "3 3"]:
+    """Plane [-1, 1]^2 to photo pixels, for the upright square around all landmarks."""
+    low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
+    half = CROP_MARGIN * np.mean(high - low) / 2
+    centre = (low + high) / 2
+    return np.array([[half, 0, centre[0]], [0, half, centre[1]], [0, 0, 1]], np.float32)
+
+
+def _to_plane(landmarks: Float[np.ndarray, "478 3"], to_pixels: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "478 3"]:
+    """Photo pixels to the crop's plane; depth in the plane's unit."""
+    return ((landmarks - [*to_pixels[:2, 2], 0.0]) / to_pixels[0, 0]).astype(np.float32)
+
+
+def _cut_plane(
+    pixels: UInt8[np.ndarray, "height width 3"], to_pixels: Float[np.ndarray, "3 3"], size: int
+) -> Float[np.ndarray, "size size 3"]:
+    """The photo as seen by the crop's plane, at `size` pixels a side, RGB in [0, 1]."""
+    from_crop_pixels = np.array([[2 / size, 0, -1], [0, 2 / size, -1], [0, 0, 1]], np.float32)
+    return cut(pixels, (to_pixels @ from_crop_pixels)[:2], (size, size)) / np.float32(255)
+
+
+@jax.jit
+def _read_photo(networks: Parameters, image: jax.Array, landmarks: jax.Array) -> tuple[ExpressionCrop, ExpressionRead]:
+    crop = expression_crop(landmarks)
+    return crop, read_expression(networks, image, crop)
+
+
+def _result(
+    model: OpenModel,
+    photo: Photo,
+    face: DetectedFace,
+    index: int,
+    codes: Codes,
+    to_pixels: Float[np.ndarray, "3 3"],
+    read: ExpressionRead,
+    rendered: ExpressionRead,
+    texture: Float[np.ndarray, "size size 3"],
+    began: float,
+) -> FaceResult:
+    """Gather what is known, in NumPy and in the photo's pixels."""
+    head = model.head
+    codes = jax.tree.map(np.asarray, codes)
+    points = len(head.mediapipe_index)
+    plane = np.asarray(_project(model.landmarks, codes))[:points, :2]
+    fitted = plane * to_pixels[0, 0] + to_pixels[:2, 2]
+    visible = np.asarray(visible_points(model.landmarks, codes))[:points]
+    missed = np.linalg.norm(fitted - face.landmarks[np.asarray(head.mediapipe_index), :2], axis=1)[visible]
+    posed, neutral = _vertices(head, codes)
+    valence, arousal = affect_from_units(codes.expression, head.expression_names)
+    return FaceResult(
+        photo=photo.pixels,
+        photo_scale=photo.scale,
+        source=photo.source,
+        face=index,
+        box=face.box,
+        score=float(face.score),
+        landmarks=face.landmarks,
+        fitted_landmarks=fitted,
+        landmark_visible=visible,
+        crop=to_pixels,
+        head=head,
+        codes=codes,
+        vertices=np.asarray(posed),
+        neutral_vertices=np.asarray(neutral),
+        texture=texture,
+        emotion=Emotion(
+            photo=_by_name(read), rendering=_by_name(rendered), valence=float(valence), arousal=float(arousal)
+        ),
+        fit_error=float(100 * np.sqrt(np.mean(missed**2)) / face_width(face.landmarks)),
+        seconds=time.perf_counter() - began,
+    )
+
+
+_project = jax.jit(project)
+
+
+@jax.jit
+def _vertices(head: FaceHead, codes: Codes) -> tuple[jax.Array, jax.Array]:
+    posed = flame.forward(head, codes.shape, codes.expression, full_pose(codes)).vertices
+    return posed, flame.unposed_vertices(head, codes.shape, jnp.zeros_like(codes.expression))
+
+
+def _by_name(read: ExpressionRead) -> dict[str, float]:
+    return {name: float(p) for name, p in zip(EXPRESSION_CLASSES, read.probabilities, strict=True)}
