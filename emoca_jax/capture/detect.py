@@ -7,16 +7,18 @@ mesh network confirms or rejects every candidate, and a photo without a face is 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from emoca_jax.capture.crop import apply_transform, cut, square_crop
+from emoca_jax.capture.crop import apply_transform
 from emoca_jax.capture.detector_views import View, tile_views, whole_view
+from emoca_jax.capture.place_landmarks import Roi, place_landmarks, refine_landmarks, roi_of_box, run_batched
 from emoca_jax.errors import InputError
 from emoca_jax.nets.face_detection import (
     FULL_RANGE_SIZE,
@@ -29,7 +31,6 @@ from emoca_jax.nets.face_detection import (
     short_range_anchors,
     weighted_non_maximum_suppression,
 )
-from emoca_jax.nets.face_mesh import MESH_SIZE, FaceMesh, presence_score
 from emoca_jax.nets.weights import load_shipped_weights
 
 # Candidates under this are dropped before the mesh network looks at them. (MediaPipe, without that second opinion, asks
@@ -39,30 +40,10 @@ _MIN_SCORE = 0.35
 _MIN_PRESENCE = 0.5
 # Of two faces whose landmark boxes overlap more than this, the one with the lower presence is a duplicate.
 _MAX_OVERLAP = 0.4
-# The mesh crop's side over the longer side of the face's box (MediaPipe's RectTransformationCalculator).
-_ROI_SCALE = 1.5
 # Candidates kept per view, and per photo before merging.
 _PER_VIEW = 16
 _PER_PHOTO = 128
-# Inputs are padded to these batch sizes, so that few shapes of each network are ever compiled.
-_BATCHES = (8, 1)
-
-# Outer corners of the subject's right and left eye among the 478 points.
-_EYE_CORNERS = (33, 263)
-
 Networks = dict[str, dict]
-
-
-@dataclass(frozen=True)
-class Roi:
-    """The square of the photo that the mesh network saw."""
-
-    centre: tuple[float, float]
-    """x, y in image pixels."""
-    size: float
-    """Side length in image pixels."""
-    rotation: float
-    """Radians, direction of the square's x axis in the image, positive clockwise on the screen."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +59,7 @@ class DetectedFace:
     landmarks: Float[np.ndarray, "478 3"]
     """x right, y down, z in the same unit and negative towards the viewer; 468-477 are the irises."""
     roi: Roi
+    """The square the landmarks were read from."""
 
 
 def load_networks() -> Networks:
@@ -108,7 +90,7 @@ def detect_batch(networks: Networks, images: Sequence[UInt8[np.ndarray, "height 
     missing = [i for i, faces in enumerate(found) if not faces]
     for i, faces in zip(missing, _detect_turned(networks, [images[i] for i in missing], (1, 2, 3)), strict=True):
         found[i] = faces
-    return found
+    return _refined(networks, images, found)
 
 
 def _detect_turned(networks: Networks, images: Sequence[np.ndarray], turns: Sequence[int]) -> list[list[DetectedFace]]:
@@ -122,50 +104,40 @@ def _detect_turned(networks: Networks, images: Sequence[np.ndarray], turns: Sequ
         *_candidates(_look_short_range, networks["short_range"], short),
         *_candidates(_look_full_range, networks["full_range"], full),
     ]
-    merged = [_merge([(score, points) for j, score, points in seen if j == i]) for i in range(len(images))]
-    crops = [(i, score, points, _roi_of_box(points)) for i, group in enumerate(merged) for score, points in group]
-    meshes = place_landmarks(networks["mesh"], [images[i] for i, *_ in crops], [roi for *_, roi in crops])
+    boxes = [
+        (i, *best) for i in range(len(images)) for best in _merge([(s, points) for j, s, points in seen if j == i])
+    ]
+    shown = [images[i] for i, *_ in boxes]
+    rois = [roi_of_box(points[:2].reshape(4), points[2:4]) for *_, points in boxes]
+    landmarks, presence = place_landmarks(networks["mesh"], shown, rois)
     faces: list[list[DetectedFace]] = [[] for _ in images]
-    for (i, score, points, roi), (landmarks, presence) in zip(crops, meshes, strict=True):
-        if presence >= _MIN_PRESENCE:
-            box = np.concatenate([points[:2].min(axis=0), points[:2].max(axis=0)])
-            faces[i].append(DetectedFace(box, score, presence, landmarks, roi))
+    for (i, score, points), roi, mesh, sure in zip(boxes, rois, landmarks, presence, strict=True):
+        if sure >= _MIN_PRESENCE:
+            faces[i].append(DetectedFace(points[:2].reshape(4), score, float(sure), mesh, roi))
     return [_without_duplicates(group) for group in faces]
-
-
-def _batched(call: Callable[..., tuple[Array, ...]], *inputs: np.ndarray) -> list[np.ndarray]:
-    """Outputs of a network for any number of inputs, run in batches of the sizes in `_BATCHES`."""
-    count, outputs, start = len(inputs[0]), [], 0
-    while start < count:
-        size = next((size for size in _BATCHES if 2 * (count - start) > size), 1)
-        part = [values[start : start + size] for values in inputs]
-        real = len(part[0])
-        padded = [np.concatenate([values, np.repeat(values[-1:], size - real, axis=0)]) for values in part]
-        outputs.append([np.asarray(output)[:real] for output in call(*padded)])
-        start += size
-    return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
 
 
 @jax.jit
 def _look_short_range(parameters: dict, pixels: UInt8[Array, "batch 128 128 3"]) -> tuple[Array, Array]:
-    return _strongest(*ShortRangeDetector().apply(parameters, _signed(pixels)), short_range_anchors())
+    return _strongest(ShortRangeDetector().apply(parameters, _signed(pixels)), short_range_anchors())
 
 
 @jax.jit
 def _look_full_range(parameters: dict, pixels: UInt8[Array, "batch 192 192 3"]) -> tuple[Array, Array]:
-    anchors = full_range_anchors(*pixels.shape[1:3])
-    return _strongest(*FullRangeDetector().apply(parameters, _signed(pixels)), anchors)
+    anchors = full_range_anchors(pixels.shape[1], pixels.shape[2])
+    return _strongest(FullRangeDetector().apply(parameters, _signed(pixels)), anchors)
 
 
 def _signed(pixels: Array) -> Array:
     return pixels.astype(jnp.float32) / 127.5 - 1
 
 
-def _strongest(logits: Array, boxes: Array, anchors: np.ndarray) -> tuple[Array, Array]:
+def _strongest(outputs: Any, anchors: np.ndarray) -> tuple[Array, Array]:
     """Scores [*, _PER_VIEW] and points [*, _PER_VIEW, 8, 2] of the anchors most like a face, in view pixels.
 
     Boxes are merged within the view first, since one face lights up many anchors.
     """
+    logits, boxes = outputs
     scores, points = decode(logits, boxes, jnp.asarray(anchors))
     best, where = jax.lax.top_k(scores, 2 * _PER_VIEW)
     chosen = jnp.take_along_axis(points, where[..., None, None], axis=1)
@@ -181,9 +153,9 @@ def _candidates(look: Callable, parameters: dict, views: list[tuple[int, View]])
     """(photo, score, points in image pixels) of everything a detector takes for a face."""
     if not views:
         return []
-    scores, points = _batched(partial(look, parameters), np.stack([view.pixels for _, view in views]))
+    scores, points = run_batched(partial(look, parameters), np.stack([view.pixels for _, view in views]))
     return [
-        (i, float(score), apply_transform(view.transform, position))
+        (i, float(score), np.asarray(apply_transform(view.transform, position)))
         for (i, view), row, positions in zip(views, scores, points, strict=True)
         for score, position in zip(row, positions, strict=True)
         if score > 0
@@ -202,53 +174,24 @@ def _merge(candidates: list[tuple[float, np.ndarray]]) -> list[tuple[float, np.n
     return [(float(score), position) for score, position in zip(kept, merged, strict=True) if score > 0]
 
 
-def _roi_of_box(points: Float[np.ndarray, "8 2"]) -> Roi:
-    """MediaPipe's crop for the mesh: the detection box as a square, enlarged, with the eyes level."""
-    low, high = points[0], points[1]
-    across = points[3] - points[2]
-    centre = (low + high) / 2
-    return Roi(
-        (float(centre[0]), float(centre[1])),
-        float(_ROI_SCALE * (high - low).max()),
-        float(np.arctan2(across[1], across[0])),
+def _refined(
+    networks: Networks, images: Sequence[np.ndarray], found: list[list[DetectedFace]]
+) -> list[list[DetectedFace]]:
+    flat = [(images[i], face) for i, faces in enumerate(found) for face in faces]
+    if not flat:
+        return found
+    landmarks, rois = refine_landmarks(
+        networks["mesh"],
+        [image for image, _ in flat],
+        [face.roi for _, face in flat],
+        [face.landmarks for _, face in flat],
+        [face.presence for _, face in flat],
     )
-
-
-def roi_of_landmarks(landmarks: Float[np.ndarray, "points 3"]) -> Roi:
-    """The crop around known landmarks: their box with the eyes level, as a square, enlarged."""
-    across = landmarks[_EYE_CORNERS[1], :2] - landmarks[_EYE_CORNERS[0], :2]
-    rotation = np.arctan2(across[1], across[0])
-    axes = np.array([[np.cos(rotation), -np.sin(rotation)], [np.sin(rotation), np.cos(rotation)]])
-    turned = landmarks[:, :2] @ axes
-    low, high = turned.min(axis=0), turned.max(axis=0)
-    centre = axes @ ((low + high) / 2)
-    return Roi((float(centre[0]), float(centre[1])), float(_ROI_SCALE * (high - low).max()), float(rotation))
-
-
-@jax.jit
-def _mesh(parameters: dict, crops: Float[Array, "batch 192 192 3"]) -> tuple[Array, Array]:
-    points, logits = FaceMesh(attention=True).apply(parameters, crops)
-    return points, presence_score(logits)
-
-
-def place_landmarks(
-    parameters: dict, images: Sequence[UInt8[np.ndarray, "height width 3"]], rois: Sequence[Roi]
-) -> list[tuple[Float[np.ndarray, "478 3"], float]]:
-    """Landmarks in image pixels and presence score of one face per (image, roi)."""
-    if not rois:
-        return []
-    transforms = [
-        square_crop(np.array(roi.centre, np.float32), np.float32(roi.size), np.float32(roi.rotation), MESH_SIZE)
-        for roi in rois
+    better = zip(landmarks, rois, strict=True)
+    return [
+        [replace(face, landmarks=points, roi=roi) for face in faces for points, roi in [next(better)]]
+        for faces in found
     ]
-    crops = [cut(image, move, (MESH_SIZE, MESH_SIZE)) for image, move in zip(images, transforms, strict=True)]
-    points, presence = _batched(partial(_mesh, parameters), np.stack(crops))
-    placed = []
-    for roi, move, mesh, score in zip(rois, transforms, points, presence, strict=True):
-        depth = mesh[:, 2:] * (roi.size / MESH_SIZE)
-        landmarks = np.concatenate([apply_transform(move, mesh[:, :2]), depth], axis=1)
-        placed.append((landmarks.astype(np.float32), float(score)))
-    return placed
 
 
 def _without_duplicates(faces: list[DetectedFace]) -> list[DetectedFace]:

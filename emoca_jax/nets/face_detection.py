@@ -109,16 +109,15 @@ def decode(
     return scores, jnp.concatenate([corners, keypoints], axis=-2)
 
 
-def box_overlap(a: Float[Array, "*batch 4"], b: Float[Array, "*batch 4"]) -> Float[Array, "*batch"]:
-    """Intersection over union of boxes (x0, y0, x1, y1); 0 for empty boxes. Broadcasts."""
-    low, high = jnp.maximum(a[..., :2], b[..., :2]), jnp.minimum(a[..., 2:], b[..., 2:])
-    intersection = jnp.prod(jnp.maximum(high - low, 0), axis=-1)
-    areas = (
-        jnp.prod(jnp.maximum(a[..., 2:] - a[..., :2], 0), axis=-1),
-        jnp.prod(jnp.maximum(b[..., 2:] - b[..., :2], 0), axis=-1),
-    )
-    union = areas[0] + areas[1] - intersection
-    return jnp.where(union > 0, intersection / jnp.where(union > 0, union, 1), 0)
+def box_overlap(
+    a: Float[Array | np.ndarray, "*batch 4"], b: Float[Array | np.ndarray, "*batch 4"]
+) -> Float[Array | np.ndarray, "*batch"]:
+    """Intersection over union of boxes (x0, y0, x1, y1); 0 for empty boxes. Broadcasts; NumPy or JAX as given."""
+    xp = jnp if isinstance(a, jax.Array) or isinstance(b, jax.Array) else np
+    sides = xp.minimum(a[..., 2:], b[..., 2:]) - xp.maximum(a[..., :2], b[..., :2])
+    intersection = xp.prod(xp.maximum(sides, 0), axis=-1)
+    union = sum(xp.prod(xp.maximum(box[..., 2:] - box[..., :2], 0), axis=-1) for box in (a, b)) - intersection
+    return intersection / xp.where(union > 0, union, xp.inf)
 
 
 def weighted_non_maximum_suppression(

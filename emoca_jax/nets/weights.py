@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -36,4 +37,5 @@ def load_shipped_weights(name: str) -> Parameters:
 def save_weights(path: str | Path, parameters: Parameters, dtype: np.typing.DTypeLike = np.float16) -> None:
     """Writes {"params": ...} as a .npz file that `load_weights` reads; the same parameters give the same bytes."""
     flat = flatten_dict(parameters["params"], sep="/")
-    np.savez(path, **{name: np.asarray(flat[name], dtype) for name in sorted(flat)})
+    arrays: dict[str, Any] = {name: np.asarray(flat[name], dtype) for name in sorted(flat)}
+    np.savez(path, **arrays)
