@@ -16,8 +16,8 @@ from emoca_jax.capture.fit_light import ambient_light, fit_light_and_albedo
 from emoca_jax.codes import Codes
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import decode
-from emoca_jax.nets.emotion_open import ExpressionRead, Parameters, read_expression
-from emoca_jax.nets.expression_crop import ExpressionCrop
+from emoca_jax.nets.emotion_open import ExpressionRead, Parameters, expression_features, read_expression
+from emoca_jax.nets.expression_crop import ExpressionCrop, crop_image
 
 FIT_SIZE = 224
 """Side of the fitted crop in pixels, as EMOCA's."""
@@ -128,7 +128,8 @@ def _gradient(
         return decoded.rendering, decoded.alpha
 
     def emotion(rendering: jax.Array) -> jax.Array:
-        read = read_expression(networks, composite(goal.image, rendering, alpha), goal.crop)
+        picture = composite(goal.image, rendering, alpha)
+        read = expression_features(networks, crop_image(picture, goal.crop))
         return weights.emotion * emotion_distance(goal.read, read)
 
     rendering, pull_back, alpha = jax.vjp(rendered, codes, has_aux=True)
