@@ -1,0 +1,220 @@
+"""A linear albedo model painted in uv space: skin tone, lips, brows, lids, ears, cheeks, beard, hair, eyes, teeth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import map_coordinates
+
+from .colour import lab_to_srgb
+from .source import MAKEHUMAN, Source
+from .texels import Texels
+
+SIZE = 256
+MEDIUM_SKIN = np.array([56.0, 13.0, 17.5])
+"""CIELAB; between the facial means of European (63, 12, 15), Chinese (61, 11, 17), Iraqi (57, 12, 17), Thai (57, 12, 18)
+and African (41, 12, 14) groups in Xiao et al. 2017, Skin Research and Technology 23."""
+MELANIN = np.array([8.6, -0.3, 0.1])
+"""One deviation along the same groups; -3 ... +3 spans an individual typology angle of about -60 to +60 degrees."""
+MASKS = ("lips", "eyelids", "ears", "face", "inside-mouth")
+BROW_UPPER = {"left": (336, 296, 334, 293, 300), "right": (107, 66, 105, 63, 70)}
+BROW_LOWER = {"left": (285, 295, 282, 283, 276), "right": (55, 65, 52, 53, 46)}
+"""MediaPipe's brow points from the nose outwards; left and right are the subject's."""
+IRIS_POLAR, PUPIL_POLAR, LIMBUS_SOFT = np.radians(29.5), np.radians(12.5), np.radians(2.2)
+
+
+def masks(source: Source, texels: Texels) -> dict[str, np.ndarray]:
+    """MakeHuman's painted masks in our layout, [S, S] in [0, 1], symmetric, zero off the skin and the mouth."""
+    found = {}
+    for name in MASKS:
+        picture = np.asarray(Image.open(BytesIO(source.read(f"{MAKEHUMAN}textures/mpfb_{name}.jpg"))).convert("L")) / 255
+        height, width = picture.shape
+        u, v = texels.source_uv[..., 0], texels.source_uv[..., 1]
+        values = map_coordinates(picture, [(1 - v) * height - 0.5, u * width - 0.5], order=1, mode="nearest")
+        found[name] = np.where(np.isin(texels.part, (0, 4)), values, 0.0)
+    return found
+
+
+@dataclass(frozen=True)
+class Brow:
+    """Centre line and half thickness of one brow in the front view, decimetres, from the nose outwards."""
+
+    line: np.ndarray
+    half: np.ndarray
+
+
+def brows(positions: np.ndarray) -> list[Brow]:
+    """Both brows from the positions [468, 3] of MediaPipe's points."""
+    found = []
+    for side in ("left", "right"):
+        upper, lower = positions[list(BROW_UPPER[side])][:, :2], positions[list(BROW_LOWER[side])][:, :2]
+        found.append(Brow((upper + lower) / 2, np.linalg.norm(upper - lower, axis=1) / 2))
+    return found
+
+
+def brow_density(texels: Texels, found: list[Brow]) -> np.ndarray:
+    """[S, S] hair cover in [0, 1]: thick near the nose, thin and tapered towards the temple, feathered, hair-like."""
+    flat = texels.position[..., :2].reshape(-1, 2)
+    density = np.zeros(len(flat))
+    for brow in found:
+        along, aside, half = _along(flat, brow)
+        thickness = half * np.interp(along, [0, 0.15, 0.6, 1], [0.62, 0.72, 0.62, 0.3])
+        profile = np.exp(-np.abs(aside / np.maximum(thickness, 1e-3)) ** 2.5)
+        ends = np.interp(along, [-0.06, 0.06, 0.85, 1.05], [0, 1, 0.8, 0])
+        # Hairs lean outwards: stripes across the brow, some 0.8 mm apart.
+        lean = np.sin((along * 62 + aside * 130) * 1.0) * 0.5 + np.sin(along * 41 - aside * 90 + 1.3) * 0.5
+        density = np.maximum(density, profile * ends * (0.82 + 0.18 * lean))
+    front = texels.position[..., 2].reshape(-1) > -0.35
+    return np.where(front & (texels.part.reshape(-1) == 0), density, 0).reshape(texels.part.shape)
+
+
+def _along(points: np.ndarray, brow: Brow) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Share of the brow's length, signed distance above its line and half thickness at the nearest place on it."""
+    fine = np.linspace(-0.08, 1.08, 120)
+    knots = np.linspace(0, 1, len(brow.line))
+    curve = np.stack([np.polyval(np.polyfit(knots, brow.line[:, k], 3), fine) for k in range(2)], 1)
+    half = np.interp(fine, knots, brow.half)
+    nearest = np.argmin(((points[:, None] - curve[None]) ** 2).sum(-1), 1)
+    return fine[nearest], points[:, 1] - curve[nearest, 1], half[nearest]
+
+
+def _blob(texels: Texels, centre: tuple[float, ...], radius: tuple[float, ...]) -> np.ndarray:
+    """A soft ball around +-centre (both sides) on the skin."""
+    p = texels.position * [1, 1, 1]
+    p = np.concatenate([np.abs(p[..., :1]), p[..., 1:]], -1)
+    far = (((p - np.array(centre)) / np.array(radius)) ** 2).sum(-1)
+    return np.exp(-far) * (texels.part == 0)
+
+
+def _smoothstep(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    share = np.clip((values - low) / (high - low), 0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def paint(
+    texels: Texels, painted: dict[str, np.ndarray], points: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Mean [S, S, 3], basis [S, S, 3, K] (one standard deviation each) and the components' names; RGB as stored.
+
+    points: positions [468, 3] of MediaPipe's points, decimetres; None paints without what depends on them, as a first
+    face for the landmark network.
+    """
+    if points is None:
+        return _first_face(texels, painted)
+    skin = (texels.part == 0).astype(float)
+    lips, lids, ears = painted["lips"], painted["eyelids"], painted["ears"]
+    inside = (texels.part == 4).astype(float)
+    eye_left, mouth, chin, nose = points[[386, 374]].mean(0), points[[13, 14]].mean(0), points[152], points[1]
+    cheek = _blob(texels, tuple(points[425] + [0.02, 0.06, -0.02]), (0.2, 0.18, 0.3))
+    nose_tip = _blob(texels, tuple(nose), (0.13, 0.12, 0.18))
+    under_eye = _blob(texels, tuple(eye_left + [0, -0.13, 0.0]), (0.17, 0.06, 0.25))
+    forehead = _blob(texels, (0.0, *points[151][1:]), (0.45, 0.25, 0.5))
+    beard = _beard(texels, points) * (1 - lips)
+    hair = _scalp(texels, points)
+    brow = brow_density(texels, brows(points))
+
+    lab = np.broadcast_to(MEDIUM_SKIN, (*skin.shape, 3)).copy()
+    for amount, shift in (
+        (cheek, (-1.5, 3.5, 0.5)), (nose_tip, (-1.0, 3.0, 0.0)), (under_eye, (-3.0, 1.5, -2.0)),
+        (forehead, (1.0, -0.5, 1.0)), (ears, (-1.0, 4.0, -1.0)), (lids, (-4.0, 3.0, -1.0)), (beard, (-1.5, -0.8, -2.0)),
+        (lips, (-9.0, 11.0, -2.0)),
+    ):  # fmt: skip
+        lab += amount[..., None] * np.array(shift)
+    mean = lab_to_srgb(lab)
+    mean += (brow * 0.72)[..., None] * (np.array([0.17, 0.12, 0.09]) - mean)
+
+    def along(shift: np.ndarray | tuple[float, ...], amount: np.ndarray) -> np.ndarray:
+        shift = np.asarray(shift, float)
+        return amount[..., None] * (lab_to_srgb(lab + shift) - lab_to_srgb(lab - shift)) / 2
+
+    bare = skin * (1 - 0.6 * brow)
+    components = {
+        "melanin": along(-MELANIN, bare),
+        "redness": along((-0.8, 2.2, 0.4), bare),
+        "yellowness": along((0.3, -0.3, 2.4), bare),
+        "lip_redness": along((-1.0, 4.5, 1.0), lips),
+        "lip_darkness": along((-5.0, 0.5, -0.5), lips),
+        "cheek_redness": along((-1.2, 3.0, 0.4), cheek + 0.7 * nose_tip),
+        "under_eye_darkness": along((-3.0, 1.0, -1.5), np.maximum(under_eye, 0.6 * lids)),
+        "eyelid_darkness": along((-4.0, 2.0, -1.0), lids),
+        "ear_redness": along((-0.5, 3.0, 0.0), ears),
+        "forehead_lightness": along((2.5, -0.5, 0.5), forehead),
+        "brow_darkness": brow[..., None] * np.array([-0.07, -0.06, -0.045]),
+        "brow_redness": brow[..., None] * np.array([0.05, 0.015, -0.01]),
+        "beard": along((-4.5, -0.8, -2.5), beard),
+        "scalp_hair": along((-9.0, -3.0, -3.0), hair),
+    }
+    iris_light, iris_blue = _eyes(texels, mean)
+    components |= {"iris_lightness": iris_light, "iris_blueness": iris_blue}
+    components["tooth_yellowness"] = _mouth(texels, mean, inside, mouth)
+    del chin
+    return np.clip(mean, 0, 1), np.stack(list(components.values()), -1), tuple(components)
+
+
+def _beard(texels: Texels, points: np.ndarray) -> np.ndarray:
+    """Moustache, chin and jaw: below a line from the ears to the nostrils, above the throat."""
+    p = texels.position
+    ear_y, nose_y, chin_y = points[454, 1] - 0.12, points[2, 1] - 0.03, points[152, 1]
+    across = np.clip(np.abs(p[..., 0]) / points[454, 0], 0, 1.2)
+    line = np.interp(across, [0, 0.3, 0.55, 0.85, 1.1], [nose_y, nose_y - 0.06, nose_y - 0.22, nose_y - 0.1, ear_y])
+    upper = 1 - _smoothstep(p[..., 1], line - 0.1, line + 0.02)
+    lower = _smoothstep(p[..., 1], chin_y - 0.2, chin_y - 0.02)
+    front = _smoothstep(p[..., 2], points[454, 2] - 0.15, points[454, 2] + 0.1)
+    return upper * lower * front * (texels.part == 0)
+
+
+def _scalp(texels: Texels, points: np.ndarray) -> np.ndarray:
+    """Where head hair grows: above and behind the hair line."""
+    p = texels.position
+    top_y, ear_z = points[10, 1] + 0.25, points[454, 2]
+    ahead = _smoothstep(p[..., 2], ear_z - 0.25, ear_z + 0.25)
+    line = ahead * (top_y - 0.25 * (p[..., 0] / 0.6) ** 2) + (1 - ahead) * (points[454, 1] - 0.45)
+    return _smoothstep(p[..., 1], line - 0.08, line + 0.14) * (texels.part == 0)
+
+
+def _eyes(texels: Texels, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sclera, iris, limbus and pupil into the mean; directions of lighter and of bluer irises."""
+    eye = texels.part == 1
+    polar, turn = texels.eye_polar, texels.eye_turn
+    inside = 1 - _smoothstep(polar, IRIS_POLAR - LIMBUS_SOFT / 2, IRIS_POLAR + LIMBUS_SOFT)
+    pupil = 1 - _smoothstep(polar, PUPIL_POLAR - LIMBUS_SOFT / 2, PUPIL_POLAR + LIMBUS_SOFT / 2)
+    ring = np.exp(-(((polar - IRIS_POLAR) / np.radians(3.2)) ** 2))
+    fibres = 0.5 + 0.25 * np.sin(turn * 23 + 1.1 * np.sin(turn * 7)) + 0.25 * np.sin(turn * 37 + 2)
+    share = np.clip((polar - PUPIL_POLAR) / (IRIS_POLAR - PUPIL_POLAR), 0, 1)
+    iris = np.array([0.36, 0.22, 0.12]) * (1.15 - 0.45 * share + 0.25 * (fibres - 0.5))[..., None]
+    sclera = np.array([0.85, 0.81, 0.785]) - _smoothstep(polar, 0.7, 1.5)[..., None] * np.array([0.06, 0.16, 0.16])
+    colour = sclera + inside[..., None] * (iris - sclera)
+    colour = colour * (1 - 0.55 * ring * inside)[..., None]
+    colour += pupil[..., None] * (np.array([0.02, 0.018, 0.018]) - colour)
+    mean[eye] = colour[eye]
+    coloured = (inside * (1 - pupil) * (1 - 0.55 * ring) * eye)[..., None]
+    return coloured * np.array([0.10, 0.085, 0.06]), coloured * np.array([-0.075, 0.02, 0.09])
+
+
+def _mouth(texels: Texels, mean: np.ndarray, inside: np.ndarray, mouth: np.ndarray) -> np.ndarray:
+    """Teeth with gums, tongue and cavity into the mean, darker with depth; the direction of yellower teeth."""
+    depth = mouth[2] - texels.position[..., 2]
+    light = np.clip(1.05 - 1.1 * np.clip(depth - 0.05, 0, None), 0.22, 1)[..., None]
+    u, level = texels.source_uv[..., 0], (1 - texels.source_uv[..., 1]) * 3
+    phase = np.abs(((u * 14) % 1) - 0.5) * 2
+    gum_line = 0.88 + 0.16 * (1 - phase**2) * -1 + 0.12
+    crown = _smoothstep(level, gum_line - 0.05, gum_line + 0.08)
+    enamel = np.array([0.86, 0.82, 0.74]) * (1 - 0.45 * _smoothstep(phase, 0.8, 1.0))[..., None]
+    teeth = np.array([0.70, 0.41, 0.40]) + crown[..., None] * (enamel - np.array([0.70, 0.41, 0.40]))
+    for part, colour in ((2, teeth * light), (3, np.array([0.70, 0.38, 0.37]) * light)):
+        mean[texels.part == part] = np.broadcast_to(colour, mean.shape)[texels.part == part]
+    cavity = np.array([0.55, 0.27, 0.26]) * light
+    mean += inside[..., None] * (cavity - mean)
+    return (crown * (texels.part == 2))[..., None] * np.array([0.0, -0.02, -0.06]) * light
+
+
+def _first_face(texels: Texels, painted: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Skin, lips and eyes only."""
+    lab = MEDIUM_SKIN + painted["lips"][..., None] * np.array([-9.0, 11.0, -2.0])
+    mean = lab_to_srgb(lab)
+    _eyes(texels, mean)
+    _mouth(texels, mean, (texels.part == 4).astype(float), np.array([0.0, -0.7, 0.3]))
+    return np.clip(mean, 0, 1), np.zeros((*mean.shape, 1)), ("none",)
