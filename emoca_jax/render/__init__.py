@@ -1,6 +1,7 @@
 """A differentiable renderer for triangle meshes in plain JAX; it knows no face model and no network."""
 
 from emoca_jax.render.camera import weak_perspective
+from emoca_jax.render.fill import push_pull
 from emoca_jax.render.interpolate import interpolate
 from emoca_jax.render.lighting import sh_basis, spherical_harmonics
 from emoca_jax.render.normals import face_normals, normalize, vertex_normals
@@ -13,6 +14,7 @@ __all__ = [
     "face_normals",
     "interpolate",
     "normalize",
+    "push_pull",
     "rasterize",
     "rasterize_uv",
     "sample_image",

@@ -1,0 +1,126 @@
+"""What unwrapping a photo needs to know about a head's uv layout; made once per head."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Float, Int
+from scipy.ndimage import distance_transform_edt
+from scipy.spatial import cKDTree
+
+from emoca_jax import flame, render
+from emoca_jax.flame.head import FaceHead
+
+TEXTURE_SIZE = 512
+MIRROR_NEIGHBOURS = 3
+NORMAL_REACH = 0.01
+"""Metres that turning a normal by 60 degrees counts in the search for a texel's mirror image: lips and nostrils have
+surfaces back to back."""
+OTHER_PART = 1.0
+"""Metres that being of another part counts there: more than any head is wide."""
+FOREHEAD = 0.35
+"""Forehead above the brows as a share of the height from chin to brows; the hairline is there or above."""
+REGION_FADE = 0.1
+"""Width, in jaw widths, over which the face region fades out beyond its outline."""
+
+
+class TextureLayout(struct.PyTreeNode):
+    """Maps over a square texture, row 0 at v = 1."""
+
+    fragments: render.Fragments
+    """The face and place in it of each texel."""
+    mirror: Int[Array, "size size neighbours"]
+    """Flat index of the texels nearest to this one's mirror image on the other side of the head."""
+    mirror_weight: Float[Array, "size size neighbours"]
+    """How much each counts; sums to 1."""
+    nearest: Int[Array, "size size"]
+    """Flat index of the nearest texel that belongs to the head, itself for those that do."""
+    skin: Float[Array, "size size"]
+    eyes: Float[Array, "size size"]
+    face: Float[Array, "size size"]
+    """1 inside the face's outline (jaw to forehead), fading to 0 on ears, neck and scalp."""
+    above_brows: Float[Array, "size size"]
+    """1 on forehead and scalp, 0 from the brows down."""
+
+
+def texture_layout(head: FaceHead, size: int = TEXTURE_SIZE) -> TextureLayout:
+    """The layout of a head's `size` x `size` texture. Takes about a second; keep it as long as the head."""
+    fragments = render.rasterize_uv(head.uv, head.uv_faces, (size, size))
+    face_index = np.asarray(fragments.face_index)
+    covered = face_index >= 0
+    position = np.asarray(render.interpolate(fragments, head.template, head.faces))[covered]
+    normals = render.vertex_normals(head.template, head.faces)
+    normal = np.asarray(render.interpolate(fragments, normals, head.faces))[covered]
+    part = np.asarray(head.face_part)[face_index[covered]]
+
+    def full(values: np.ndarray) -> np.ndarray:
+        canvas = np.zeros((size, size, *values.shape[1:]), values.dtype)
+        canvas[covered] = values
+        return canvas
+
+    mirror, weight = _mirror(position, normal, part)
+    _, nearest = distance_transform_edt(~covered, return_indices=True)
+    face, above = _face_region(head, position)
+    return TextureLayout(
+        fragments=fragments,
+        mirror=jnp.asarray(full(np.flatnonzero(covered)[mirror].astype(np.int32))),
+        mirror_weight=jnp.asarray(full(weight)),
+        nearest=jnp.asarray(np.ravel_multi_index(tuple(nearest), (size, size)).astype(np.int32)),
+        skin=jnp.asarray(full((part == head.part_names.index("skin")).astype(np.float32))),
+        eyes=jnp.asarray(full((part == _index(head, "eyes")).astype(np.float32))),
+        face=jnp.asarray(full(face)),
+        above_brows=jnp.asarray(full(above)),
+    )
+
+
+def _index(head: FaceHead, name: str) -> int:
+    return head.part_names.index(name) if name in head.part_names else -1
+
+
+def _mirror(position: np.ndarray, normal: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nearest texels to each one's mirror image in x = 0, by place, direction and part, weighted by closeness."""
+    key = np.concatenate([position, NORMAL_REACH * normal, OTHER_PART * part[:, None]], axis=1)
+    image = key * np.array([-1, 1, 1, -1, 1, 1, 1])
+    distance, index = cKDTree(key).query(image, MIRROR_NEIGHBOURS, workers=-1)
+    # A tenth of a millimetre keeps an exact hit finite.
+    weight = 1 / (distance + 1e-4) ** 2
+    return index, (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _face_region(head: FaceHead, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far each place belongs to the face, and whether it lies above the brows, both by the front view."""
+    points = np.asarray(flame.landmarks68_fixed(head, head.template))
+    jaw, brows = points[:17], points[17:27]
+    rise = FOREHEAD * (brows[:, 1].mean() - jaw[8, 1])
+    outline = np.concatenate([jaw, brows[::-1] + np.array([0, rise, 0])])[:, :2]
+    width = np.ptp(jaw[:, 0])
+    outside = _distance_outside(position[:, :2], outline)
+    # The back of the head lies behind the face in the front view: only what is before the ears counts.
+    behind = np.maximum(jaw[[0, 16], 2].mean() - position[:, 2], 0)
+    away = np.hypot(outside, behind) / (REGION_FADE * width)
+    above = (position[:, 1] - brows[:, 1].mean()) / rise
+    return np.exp(-(away**2)).astype(np.float32), np.clip(above * 4 - 1, 0, 1).astype(np.float32)
+
+
+def _distance_outside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
+    """Distance of points [N, 2] to a closed outline [M, 2], 0 for those inside it."""
+    inside, nearest = np.zeros(len(points), bool), np.full(len(points), np.inf)
+    for start, end in zip(outline, np.roll(outline, -1, axis=0), strict=True):
+        along = end - start
+        share = np.clip((points - start) @ along / (along @ along), 0, 1)
+        nearest = np.minimum(nearest, np.linalg.norm(points - start - share[:, None] * along, axis=1))
+        spans = (start[1] > points[:, 1]) != (end[1] > points[:, 1])
+        if along[1] != 0:
+            inside ^= spans & (points[:, 0] < start[0] + (points[:, 1] - start[1]) / along[1] * along[0])
+    return np.where(inside, 0.0, nearest)
+
+
+def mirrored(layout: TextureLayout, texture: Float[Array, "size size channels"]) -> Float[Array, "size size channels"]:
+    """The texture of the other side at each texel."""
+    flat = texture.reshape(-1, texture.shape[-1])
+    return sum(
+        jax.lax.index_in_dim(layout.mirror_weight, i, axis=-1) * flat[layout.mirror[..., i]]
+        for i in range(layout.mirror.shape[-1])
+    )
