@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from emoca_jax.capture.crop import apply_transform, cut, square_crop
-from emoca_jax.nets.face_mesh import MESH_SIZE, FaceMesh, presence_score
+from emoca_jax.nets.face_mesh import MESH_SIZE, POINTS_WITH_IRISES, FaceMesh, presence_score
 
 # The crop's side over the longer side of the face's box (MediaPipe's RectTransformationCalculator).
 _ROI_SCALE = 1.5
@@ -90,7 +90,7 @@ def place_landmarks(
 ) -> tuple[Float[np.ndarray, "faces 478 3"], Float[np.ndarray, "faces"]]:
     """Landmarks in image pixels (z in the same unit) and presence score of one face per (image, roi), one look each."""
     if not rois:
-        return np.zeros((0, 478, 3), np.float32), np.zeros(0, np.float32)
+        return np.zeros((0, POINTS_WITH_IRISES, 3), np.float32), np.zeros(0, np.float32)
     sizes = np.array([roi.size for roi in rois], np.float32)
     centres, rotations = np.array([roi.centre for roi in rois]), np.array([roi.rotation for roi in rois])
     transforms = square_crop(centres, sizes, rotations, MESH_SIZE).astype(np.float32)
@@ -104,10 +104,13 @@ def refine_landmarks(
     parameters: dict,
     images: Sequence[Image],
     rois: Sequence[Roi],
-    landmarks: Sequence[Landmarks],
-    presence: Sequence[float],
-) -> tuple[list[Landmarks], list[Roi]]:
-    """Better landmarks of faces looked at once: a second look, then the mean of four more around the crop returned."""
+    landmarks: Sequence[Landmarks] | np.ndarray,
+    presence: Sequence[float] | np.ndarray,
+) -> tuple[list[Landmarks], list[Roi], list[float]]:
+    """Better landmarks of faces looked at once: a second look, then the mean of four more around the crop returned.
+
+    Also returns the scatter of the four about their mean, RMS in parts of the crop's side: how much to trust it.
+    """
     rois = list(rois)
     better = [_next_roi(roi, points) for roi, points in zip(rois, landmarks, strict=True)]
     second, surer = place_landmarks(parameters, images, better)
@@ -116,9 +119,14 @@ def refine_landmarks(
             rois[i] = _next_roi(roi, second[i])
     moved = [_moved(roi, move) for roi in rois for move in _MOVES]
     looks, weights = place_landmarks(parameters, [image for image in images for _ in _MOVES], moved)
-    looks, weights = looks.reshape(len(rois), len(_MOVES), -1, 3), weights.reshape(len(rois), len(_MOVES), 1, 1)
-    means = (looks * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), np.finfo(np.float32).tiny)
-    return list(means.astype(np.float32)), rois
+    looks, weights = (
+        looks.reshape(len(rois), len(_MOVES), *looks.shape[1:]),
+        weights.reshape(len(rois), len(_MOVES), 1, 1),
+    )
+    means: np.ndarray = (looks * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), np.finfo(np.float32).tiny)
+    deviation = looks[..., :2] - means[:, None, :, :2]
+    scatter = np.sqrt((deviation**2).sum(axis=-1).mean(axis=(1, 2))) / [roi.size for roi in rois]
+    return list(means.astype(np.float32)), rois, [float(value) for value in scatter]
 
 
 def _next_roi(roi: Roi, landmarks: Landmarks) -> Roi:
