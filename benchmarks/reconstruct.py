@@ -73,7 +73,9 @@ def time_warm(photos: list[Path], repeat: int, units: int) -> None:
             f"{emotion.valence:+.2f} {emotion.arousal:+.2f}  {told}"
         )
         errors.append(result.fit_error)
-    print(f"fit error, % of face width: median {np.median(errors):.3f}, 90th percentile {np.percentile(errors, 90):.3f}")
+    print(
+        f"fit error, % of face width: median {np.median(errors):.3f}, 90th percentile {np.percentile(errors, 90):.3f}"
+    )
     print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 

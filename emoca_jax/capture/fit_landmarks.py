@@ -20,15 +20,15 @@ from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
 from emoca_jax.flame.subset import point_head
 
 LM_STEPS = 12
-LANDMARK_WEIGHT = 12.0
+LANDMARK_WEIGHT = 30.0
 """All landmarks together, each off by 1 % of the face width, weigh as much as one prior residual of this size."""
 DEPTH_SHARE = 0.12
 """Weight of the landmark network's depth against its image coordinates: right in sign, rough in size."""
 SHAPE_WEIGHT = 0.35
-EXPRESSION_WEIGHT = 0.35
-SPARSITY_WEIGHT = 0.5
-EMOTION_WEIGHT = 1.2
-COUPLING_WEIGHT = 1.0
+EXPRESSION_WEIGHT = 1.0
+SPARSITY_WEIGHT = 10.0
+EMOTION_WEIGHT = 8.0
+COUPLING_WEIGHT = 6.0
 JAW_WEIGHT = 2.0
 SHAPE_LIMIT = 3.5
 """Bound on identity codes, standard deviations."""

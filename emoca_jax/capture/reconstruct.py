@@ -10,7 +10,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Array, Float, UInt8
 
 from emoca_jax import flame
 from emoca_jax.capture.crop import cut
@@ -27,6 +27,8 @@ from emoca_jax.capture.fit_landmarks import (
 from emoca_jax.capture.fit_photo import FIT_SIZE, PhotoWeights, fit_photo
 from emoca_jax.capture.images import Photo, as_photo
 from emoca_jax.capture.result import Emotion, FaceResult
+from emoca_jax.capture.texture import unwrap
+from emoca_jax.capture.texture_layout import TextureLayout, texture_layout
 from emoca_jax.codes import Codes
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
@@ -40,6 +42,8 @@ from emoca_jax.nets.emotion_open import (
 )
 from emoca_jax.nets.expression_crop import ExpressionCrop, expression_crop
 
+TEXTURE_SIZE = 512
+"""Side of the unwrapped texture, and of the crop it is taken from."""
 CROP_MARGIN = 1.1 * 1.25
 """Side of the fitted square over the mean of the landmark box's sides: EMOCA's two enlargements."""
 
@@ -50,6 +54,7 @@ class OpenModel:
 
     head: FaceHead
     landmarks: LandmarkModel
+    layout: TextureLayout
     detector: Parameters
     expression: Parameters
 
@@ -64,7 +69,13 @@ def load_model(name: str | Path = "open", *, head: str | Path = "open") -> OpenM
             f"No model {name!s}: this version has the model 'open' only; give a head of your own by `head=`."
         )
     loaded = flame.load_head(head)
-    return OpenModel(loaded, landmark_model(loaded), load_networks(), load_expression_networks())
+    return OpenModel(
+        loaded,
+        landmark_model(loaded),
+        texture_layout(loaded, TEXTURE_SIZE),
+        load_networks(),
+        load_expression_networks(),
+    )
 
 
 def reconstruct(
@@ -105,7 +116,8 @@ def _reconstruct_face(
     codes, rendered = fit_photo(
         model.head, model.landmarks, model.expression, start, landmarks, jnp.asarray(image), crop, read, weights
     )
-    texture = unwrap_photo(model, photo, to_pixels, codes)
+    sharp = _cut_plane(photo.pixels, to_pixels, TEXTURE_SIZE)
+    texture = unwrap(model.head, model.layout, codes, jnp.asarray(sharp)).albedo
     return _result(model, photo, face, index, codes, to_pixels, read, rendered, texture, began)
 
 
@@ -145,7 +157,7 @@ def _result(
     to_pixels: Float[np.ndarray, "3 3"],
     read: ExpressionRead,
     rendered: ExpressionRead,
-    texture: Float[np.ndarray, "size size 3"],
+    texture: Float[Array, "size size 3"],
     began: float,
 ) -> FaceResult:
     """Gather what is known, in NumPy and in the photo's pixels."""
@@ -173,7 +185,7 @@ def _result(
         codes=codes,
         vertices=np.asarray(posed),
         neutral_vertices=np.asarray(neutral),
-        texture=texture,
+        texture=np.round(np.clip(texture, 0, 1) * 255).astype(np.uint8),
         emotion=Emotion(
             photo=_by_name(read), rendering=_by_name(rendered), valence=float(valence), arousal=float(arousal)
         ),
