@@ -23,7 +23,7 @@ OVERSAMPLING = 2
 COLUMNS = 4
 FILL = 0.84
 """Part of its tile that a neutral head takes."""
-CLAY = np.array([0.80, 0.78, 0.76], np.float32)
+CLAY = np.array([0.70, 0.685, 0.67], np.float32)
 LIGHTS = (((-0.40, 0.45, 0.80), 0.70), ((0.75, 0.10, 0.55), 0.24), ((0.0, -0.8, 0.3), 0.10))
 """Studio for what must not depend on the photo's light: direction (world) and strength of key, fill and bounce."""
 AMBIENT = 0.40
