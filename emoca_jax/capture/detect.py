@@ -18,7 +18,14 @@ from jaxtyping import Array, Float, UInt8
 
 from emoca_jax.capture.crop import apply_transform
 from emoca_jax.capture.detector_views import View, tile_views, whole_view
-from emoca_jax.capture.place_landmarks import Roi, place_landmarks, refine_landmarks, roi_of_box, run_batched
+from emoca_jax.capture.place_landmarks import (
+    Roi,
+    place_landmarks,
+    refine_landmarks,
+    roi_of_box,
+    run_batched,
+    yaw_of_landmarks,
+)
 from emoca_jax.errors import InputError
 from emoca_jax.nets.face_detection import (
     FULL_RANGE_SIZE,
@@ -40,10 +47,15 @@ _MIN_SCORE = 0.28
 # first sieve.
 _MIN_PRESENCE = 0.1
 # What decides: when the crop of a real face is moved a little, its landmarks move along, to 0.2 to 0.8 % of its side
-# (1.7 % in full profile); on what is no face, or one upside down, the network guesses anew, 2 % and more apart. The
-# surer the detector, the more scatter is allowed. On 200 pasted faces of 5 to 20 % of the height: 189 kept, none wrong.
+# (1 to 2.5 % in full profile); on what is no face, or one upside down, the network guesses anew, 2 % and more apart.
+# The surer the detector, the more scatter is allowed.
 _MAX_SCATTER_PER_SCORE = 0.025
-# Of two faces whose landmark boxes overlap more than this, the one with the larger scatter is a duplicate.
+_MAX_SCATTER_PER_SCORE_IN_PROFILE = 0.035
+_PROFILE_YAW = np.deg2rad(50)
+# A photo all of whose faces exceed this part of what is allowed is looked at turned as well: a face on its side can
+# pass for an upright one.
+_CERTAIN = 0.6
+# Of two faces whose landmark boxes overlap more than this, the more doubtful one is a duplicate.
 _MAX_OVERLAP = 0.4
 # Candidates kept per view, and per photo before merging.
 _PER_VIEW = 16
@@ -94,9 +106,10 @@ def detect_batch(networks: Networks, images: Sequence[UInt8[np.ndarray, "height 
                 f"Faces are found in uint8 RGB images [height, width, 3], this one is {image.dtype} {image.shape}."
             )
     found = _detect_turned(networks, images, (0,))
-    missing = [i for i, faces in enumerate(found) if not faces]
-    for i, faces in zip(missing, _detect_turned(networks, [images[i] for i in missing], (1, 2, 3)), strict=True):
-        found[i] = faces
+    doubtful = [i for i, faces in enumerate(found) if not any(_doubt(face) <= _CERTAIN for face in faces)]
+    turned = _detect_turned(networks, [images[i] for i in doubtful], (1, 2, 3))
+    for i, faces in zip(doubtful, turned, strict=True):
+        found[i] = _without_duplicates(found[i] + faces)
     return found
 
 
@@ -130,9 +143,17 @@ def _confirmed(
     faces: list[list[DetectedFace]] = [[] for _ in images]
     for k, points, roi, spread in zip(sure, better, rois, scatter, strict=True):
         i, score, box = boxes[k]
-        if spread <= _MAX_SCATTER_PER_SCORE * score:
-            faces[i].append(DetectedFace(box[:2].reshape(4), score, float(presence[k]), points, roi, spread))
+        face = DetectedFace(box[:2].reshape(4), score, float(presence[k]), points, roi, spread)
+        if _doubt(face) <= 1:
+            faces[i].append(face)
     return [_without_duplicates(group) for group in faces]
+
+
+def _doubt(face: DetectedFace) -> float:
+    """Scatter of the face's landmarks in parts of what is allowed."""
+    in_profile = yaw_of_landmarks(face.landmarks) > _PROFILE_YAW
+    limit = _MAX_SCATTER_PER_SCORE_IN_PROFILE if in_profile else _MAX_SCATTER_PER_SCORE
+    return face.scatter / (limit * face.score)
 
 
 @jax.jit
@@ -193,9 +214,9 @@ def _merge(candidates: list[tuple[float, np.ndarray]]) -> list[tuple[float, np.n
 
 
 def _without_duplicates(faces: list[DetectedFace]) -> list[DetectedFace]:
-    """The stablest of each group of faces in the same place, largest first."""
+    """The surest of each group of faces in the same place, largest first."""
     kept: list[tuple[DetectedFace, np.ndarray]] = []
-    for face in sorted(faces, key=lambda face: face.scatter):
+    for face in sorted(faces, key=_doubt):
         extent = np.concatenate([face.landmarks[:, :2].min(axis=0), face.landmarks[:, :2].max(axis=0)])
         if all(float(box_overlap(extent, other)) <= _MAX_OVERLAP for _, other in kept):
             kept.append((face, extent))

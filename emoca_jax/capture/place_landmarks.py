@@ -79,6 +79,12 @@ def roi_of_landmarks(landmarks: Float[np.ndarray, "points 3"]) -> Roi:
     return Roi((float(centre[0]), float(centre[1])), float(_ROI_SCALE * (high - low).max()), float(rotation))
 
 
+def yaw_of_landmarks(landmarks: Float[np.ndarray, "points 3"]) -> float:
+    """How far the face is turned from the viewer, by the line between the eyes: radians, 0 to pi/2."""
+    across = landmarks[_EYE_CORNERS[1]] - landmarks[_EYE_CORNERS[0]]
+    return float(np.arctan2(abs(across[2]), np.hypot(across[0], across[1])))
+
+
 @jax.jit
 def _mesh(parameters: dict, crops: UInt8[Array, "batch 192 192 3"]) -> tuple[Array, Array]:
     outputs: Any = FaceMesh(attention=True).apply(parameters, crops.astype(np.float32) / 255)
@@ -130,9 +136,7 @@ def refine_landmarks(
 
 
 def _next_roi(roi: Roi, landmarks: Landmarks) -> Roi:
-    across = landmarks[_EYE_CORNERS[1]] - landmarks[_EYE_CORNERS[0]]
-    yaw = np.arctan2(abs(across[2]), np.hypot(across[0], across[1]))
-    return roi if yaw > _MAX_YAW else roi_of_landmarks(landmarks)
+    return roi if yaw_of_landmarks(landmarks) > _MAX_YAW else roi_of_landmarks(landmarks)
 
 
 def _moved(roi: Roi, move: np.ndarray) -> Roi:
