@@ -22,17 +22,28 @@ from emoca_jax.model import MISSING_ALBEDO_GREY, full_pose
 
 FACING_NONE, FACING_FULL = 0.15, 0.5
 """Cosine between normal and view below which a texel is too oblique to trust, and from which it is fully trusted."""
-DARKEST_SHADING = 0.15
-"""Shading is not divided out below this share of full light: noise would be all that is left."""
-FLOOR = 0.02
-"""Albedo added before the logarithm, so that black stays finite."""
-SMOOTH = 8
-"""Texels per cell of the smooth part: about a centimetre, wider than a brow is thick."""
+DARKEST_SHADING = 0.4
+"""Shading is not divided out below this share of the face's mean: noise would be all that is left."""
+FLOOR = 0.04
+"""Albedo added before the logarithm, so that noise in black hair stays small."""
+LARGEST_CODE = 2.0
+"""Deviations of the albedo model that are believed."""
+CELLS = 64
+"""Cells across the texture for broad shape and for what counts as strange: about a centimetre, wider than a brow."""
+COLOUR_CELLS = 32
+"""Cells for the colour that goes on where nothing was seen: about 2 cm, so that the edge of a beard is detail
+that symmetry provides, and hair above a forehead is colour that goes on over the scalp."""
+FULL_CELL = 8.0
+"""A cell of which an eighth was seen is as good as one seen whole."""
 FEATHER = 3
 """Texels over which sight fades out at an edge of visibility."""
 STRANGE_FACE, STRANGE_FOREHEAD, STRANGE_ELSEWHERE = 1.5, 0.7, 0.4
 """Smooth deviation from the usual log ratio at which a texel is taken for hair, a hand or background. Beards are within
 the first; hair on a forehead is beyond the second; ears and neck are taken only if they look like the face's skin."""
+TINT = 3.0
+"""How much more a deviation of tint counts than one of brightness, which shadows explain as well."""
+BRIGHT, BRIGHTEST = 0.25, 0.45
+"""Log ratio above the usual from which skin is taken to shine, and the most that is left of it."""
 LARGEST_RATIO = 2.5
 """Log ratio, either way, that a skin can differ from the model."""
 
@@ -58,18 +69,19 @@ def unwrap(head: FaceHead, layout: TextureLayout, codes: Codes, image: Float[Arr
     normal = render.normalize(at_texel(render.vertex_normals(posed, head.faces)))
 
     model = _model_albedo(head, codes, layout.skin.shape[0])
-    shading = jnp.maximum(render.spherical_harmonics(normal, codes.light), DARKEST_SHADING)
-    seen = render.sample_image(image, place[..., :2]) / shading
+    sight = _sight(plane, head.faces, image.shape[0], place, normal[..., 2])
+    seen = render.sample_image(image, place[..., :2]) / _broad_shading(normal, sight * layout.face, codes.light, layout)
     ratio = jnp.clip(jnp.log((seen + FLOOR) / (model + FLOOR)), -LARGEST_RATIO, LARGEST_RATIO)
 
-    sight = _sight(plane, head.faces, image.shape[0], place, normal[..., 2])
-    skin = _trusted(ratio, sight * layout.skin, layout)
-    smooth = _smooth(ratio, skin)
+    usual = _usual(ratio, sight * layout.face * (1 - layout.above_brows))
+    skin = _trusted(ratio - usual, sight * layout.skin, layout)
+    smooth = _smooth(ratio, skin, COLOUR_CELLS)
     detail = skin[..., None] * (ratio - smooth)
-    filled = smooth + detail + (1 - skin[..., None]) * mirrored(layout, detail)
+    detail = detail + (1 - skin[..., None]) * mirrored(layout, detail)
+    filled = usual + _without_shine(smooth - usual + detail)
 
     eyes = sight * layout.eyes
-    filled = filled * layout.skin[..., None] + _eyes(ratio, eyes, layout.eyes)
+    filled = filled * layout.skin[..., None] + _eyes(ratio, model, eyes, layout.eyes)
     albedo = jnp.clip(jnp.exp(filled) * (model + FLOOR) - FLOOR, 0.0, 1.0)
     # Beyond the edge of a chart its last texel goes on, so that bilinear lookups and mip maps do not see background.
     return UnwrappedTexture(albedo.reshape(-1, 3)[layout.nearest], skin + eyes)
@@ -78,7 +90,22 @@ def unwrap(head: FaceHead, layout: TextureLayout, codes: Codes, image: Float[Arr
 def _model_albedo(head: FaceHead, codes: Codes, size: int) -> Float[Array, "size size 3"]:
     if head.albedo is None:
         return jnp.full((size, size, 3), MISSING_ALBEDO_GREY)
-    return jax.image.resize(flame.albedo_map(head.albedo, codes.albedo), (size, size, 3), "linear")
+    # Far out, a component fitted to hair or shadow would paint them where the photo shows nothing.
+    code = jnp.clip(codes.albedo, -LARGEST_CODE, LARGEST_CODE)
+    albedo = jnp.clip(flame.albedo_map(head.albedo, code), 0.0, 1.0)
+    return jax.image.resize(albedo, (size, size, 3), "linear")
+
+
+def _broad_shading(
+    normal: Float[Array, "size size 3"], face: Float[Array, "size size"], light: Array, layout: TextureLayout
+) -> Float[Array, "size size 3"]:
+    """Shading by the broad shape of the head: the folds of lids, lips and nostrils are never where the photo has them,
+    and dividing by their shading would paint bright rims beside the dark ones."""
+    broad = render.normalize(_smooth(normal, layout.skin, CELLS))
+    normal = jnp.where(layout.skin[..., None] > 0, broad, normal)
+    shading = render.spherical_harmonics(normal, light)
+    mean = jnp.sum(face[..., None] * shading, (0, 1)) / jnp.maximum(jnp.sum(face), 1.0)
+    return jnp.maximum(shading, DARKEST_SHADING * jnp.maximum(mean, 0.1))
 
 
 def _sight(
@@ -103,38 +130,62 @@ def _sight(
     return clear * _ramp(around, 0.5, 0.95) * _ramp(facing, FACING_NONE, FACING_FULL)
 
 
+def _usual(ratio: Float[Array, "size size 3"], weights: Float[Array, "size size"]) -> Float[Array, "3"]:
+    return jnp.sum(weights[..., None] * ratio, (0, 1)) / jnp.maximum(jnp.sum(weights), 1e-3)
+
+
 def _trusted(
-    ratio: Float[Array, "size size 3"], sight: Float[Array, "size size"], layout: TextureLayout
+    apart: Float[Array, "size size 3"], sight: Float[Array, "size size"], layout: TextureLayout
 ) -> Float[Array, "size size"]:
-    """Sight of texels that show this face's skin: what deviates over a wide area is hair, a hand or background."""
-    core = sight * layout.face * (1 - layout.above_brows)
-    usual = jnp.sum(core[..., None] * ratio, (0, 1)) / jnp.maximum(jnp.sum(core), 1.0)
-    deviation = jnp.linalg.norm(_smooth(ratio, sight) - usual, axis=-1)
+    """Sight of texels that show this face's skin: what deviates over a wide area is hair, a hand or background.
+
+    apart: log ratio less the usual one.
+    """
+    brightness, tint = _brightness_and_tint(_smooth(apart, sight, CELLS))
+    deviation = jnp.hypot(brightness[..., 0], TINT * jnp.linalg.norm(tint, axis=-1))
     inside = STRANGE_FACE + (STRANGE_FOREHEAD - STRANGE_FACE) * layout.above_brows
     strange = layout.face * inside + (1 - layout.face) * STRANGE_ELSEWHERE
     return sight / (1 + (deviation / strange) ** 6)
 
 
-def _smooth(values: Float[Array, "size size 3"], weights: Float[Array, "size size"]) -> Float[Array, "size size 3"]:
-    """Weighted mean over cells of SMOOTH texels, continued to where there is no weight."""
-    size = values.shape[0]
-    cells = size // SMOOTH
+def _without_shine(apart: Float[Array, "size size 3"]) -> Float[Array, "size size 3"]:
+    """Brightness held to BRIGHTEST above the usual: skin has dark spots, but a bright one is light left over."""
+    brightness, tint = _brightness_and_tint(apart)
+    room = BRIGHTEST - BRIGHT
+    held = BRIGHT + room * jnp.tanh((brightness - BRIGHT) / room)
+    return jnp.where(brightness > BRIGHT, held, brightness) + tint
+
+
+def _brightness_and_tint(log_colour: Float[Array, "*n 3"]) -> tuple[Float[Array, "*n 1"], Float[Array, "*n 3"]]:
+    brightness = jnp.mean(log_colour, axis=-1, keepdims=True)
+    return brightness, log_colour - brightness
+
+
+def _smooth(
+    values: Float[Array, "size size 3"], weights: Float[Array, "size size"], cells: int
+) -> Float[Array, "size size 3"]:
+    """Weighted mean over cells x cells, continued to where there is no weight."""
+    texels = values.shape[0] // cells
 
     def pool(image: Array) -> Array:
-        return image.reshape(cells, SMOOTH, cells, SMOOTH, -1).mean((1, 3))
+        return image.reshape(cells, texels, cells, texels, -1).mean((1, 3))
 
     mass = pool(weights)
     mean = pool(weights[..., None] * values) / jnp.maximum(mass, 1e-6)
-    return jax.image.resize(render.push_pull(mean, mass), values.shape, "linear")
+    return jax.image.resize(render.push_pull(mean, jnp.minimum(FULL_CELL * mass, 1.0)), values.shape, "linear")
 
 
 def _eyes(
-    ratio: Float[Array, "size size 3"], sight: Float[Array, "size size"], eyes: Float[Array, "size size"]
+    ratio: Float[Array, "size size 3"],
+    model: Float[Array, "size size 3"],
+    sight: Float[Array, "size size"],
+    eyes: Float[Array, "size size"],
 ) -> Float[Array, "size size 3"]:
-    """What the photo showed of the eyes; their mean where the lids cover them."""
-    total = jnp.sum(sight)
-    mean = jnp.sum(sight[..., None] * ratio, (0, 1)) / jnp.maximum(total, 1.0)
-    return eyes[..., None] * (sight[..., None] * ratio + (1 - sight[..., None]) * mean)
+    """What the photo showed of the eyes; where the lids cover them, the model's eye with the photo's white."""
+    # The fourth power of the model's brightness leaves iris and lashes out.
+    white = _usual(ratio, sight * jnp.mean(model, axis=-1) ** 4)
+    white = jnp.minimum(white, 0.0)
+    return eyes[..., None] * (sight[..., None] * ratio + (1 - sight[..., None]) * white)
 
 
 def _box(values: Float[Array, "size size"], width: int) -> Float[Array, "size size"]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jaxtyping import Array, Float, Int
 from scipy.ndimage import distance_transform_edt
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from emoca_jax import flame, render
 from emoca_jax.flame.head import FaceHead
@@ -61,7 +60,8 @@ def texture_layout(head: FaceHead, size: int = TEXTURE_SIZE) -> TextureLayout:
         return canvas
 
     mirror, weight = _mirror(position, normal, part)
-    _, nearest = distance_transform_edt(~covered, return_indices=True)
+    nearest = np.empty((2, size, size), np.int32)
+    distance_transform_edt(~covered, return_distances=False, return_indices=True, indices=nearest)
     face, above = _face_region(head, position)
     return TextureLayout(
         fragments=fragments,
@@ -83,10 +83,10 @@ def _mirror(position: np.ndarray, normal: np.ndarray, part: np.ndarray) -> tuple
     """Nearest texels to each one's mirror image in x = 0, by place, direction and part, weighted by closeness."""
     key = np.concatenate([position, NORMAL_REACH * normal, OTHER_PART * part[:, None]], axis=1)
     image = key * np.array([-1, 1, 1, -1, 1, 1, 1])
-    distance, index = cKDTree(key).query(image, MIRROR_NEIGHBOURS, workers=-1)
+    distance, index = KDTree(key).query(image, MIRROR_NEIGHBOURS, workers=-1)
     # A tenth of a millimetre keeps an exact hit finite.
     weight = 1 / (distance + 1e-4) ** 2
-    return index, (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+    return np.asarray(index), (weight / weight.sum(1, keepdims=True)).astype(np.float32)
 
 
 def _face_region(head: FaceHead, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +120,4 @@ def _distance_outside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
 def mirrored(layout: TextureLayout, texture: Float[Array, "size size channels"]) -> Float[Array, "size size channels"]:
     """The texture of the other side at each texel."""
     flat = texture.reshape(-1, texture.shape[-1])
-    return sum(
-        jax.lax.index_in_dim(layout.mirror_weight, i, axis=-1) * flat[layout.mirror[..., i]]
-        for i in range(layout.mirror.shape[-1])
-    )
+    return jnp.einsum("hwn,hwnc->hwc", layout.mirror_weight, flat[layout.mirror])
