@@ -6,6 +6,7 @@ fit readable. All of them are residuals or linear costs of `least_squares.bounde
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
@@ -63,15 +64,16 @@ UNIT_COST = {
     "mouthSmile": 0.3,
     "eyeBlink": 0.3,
     "mouthFrown": 0.7,
-    "browInnerUp": 0.5,
+    "browInnerUp": 0.8,
     "browOuterUp": 0.6,
     "browDown": 0.7,
     "mouthUpperUp": 2.0,
-    "mouthShrugUpper": 2.0,
+    "mouthShrugUpper": 4.0,
     "mouthClose": 2.0,
     "mouthDimple": 1.5,
-    "mouthRoll": 1.2,
-    "jawForward": 2.0,
+    "mouthPucker": 1.5,
+    "mouthRoll": 2.5,
+    "jawForward": 4.0,
     "cheekPuff": 4.0,
     "tongueOut": 20.0,
 }
@@ -89,6 +91,15 @@ EMOTION_UNITS = {
 }
 """Typical units of each emotion: EMFACS prototypes (Ekman and Friesen 1983: happy AU 6+12, sad 1+4+15, surprise
 1+2+5B+26, fear 1+2+4+5+20+26, disgust 9+15+16, anger 4+5+7+23) written as ARKit units, at mid intensity."""
+
+
+QUIET_UNITS = {
+    "neutral": ("brow", "mouthSmile", "mouthFrown", "mouthPucker", "mouthShrug", "mouthUpperUp", "noseSneer", "cheek"),
+    "happy": ("mouthUpperUp", "mouthFrown", "mouthShrug", "mouthPucker", "noseSneer", "browInnerUp", "browDown"),
+    "anger": ("mouthShrug", "mouthSmile"),
+    "surprise": ("mouthShrug",),
+}
+"""Units an emotion speaks against, by name stem: what landmarks like to mistake it for."""
 
 
 class ExpressionPrior(struct.PyTreeNode):
@@ -122,18 +133,17 @@ def stem(name: str) -> str:
 def expression_prior(names: tuple[str, ...], count: int) -> ExpressionPrior:
     """The prior for named ARKit units, or a plain bounded one for `count` unnamed PCA coordinates (FLAME)."""
     if not names:
-        limit = jnp.full((count,), FREE_UNIT_LIMIT)
-        nothing = jnp.zeros((7, count))
-        return ExpressionPrior(-limit, limit, jnp.zeros((count,)), jnp.zeros((0, count)), nothing, nothing)
+        limit = np.full(count, FREE_UNIT_LIMIT)
+        nothing = np.zeros((7, count))
+        return _on_device(-limit, limit, np.zeros(count), np.zeros((0, count)), nothing, nothing)
     mean, weight = _emotion_tables(names)
-    return ExpressionPrior(
-        lower=jnp.zeros((count,)),
-        upper=jnp.ones((count,)),
-        cost=jnp.asarray([_cost(name) for name in names], jnp.float32),
-        couplings=jnp.asarray(_couplings(names), jnp.float32),
-        emotion_mean=jnp.asarray(mean, jnp.float32),
-        emotion_weight=jnp.asarray(weight, jnp.float32),
-    )
+    cost = np.array([_cost(name) for name in names])
+    return _on_device(np.zeros(count), np.ones(count), cost, _couplings(names), mean, weight)
+
+
+def _on_device(*arrays: np.ndarray) -> ExpressionPrior:
+    """The prior from its fields in order, made in NumPy: on the device each step would be a program to compile."""
+    return ExpressionPrior(*jax.device_put([array.astype(np.float32) for array in arrays]))
 
 
 def expected_units(
@@ -187,6 +197,6 @@ def _emotion_tables(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
         for column, name in enumerate(names):
             if stem(name) in units:
                 mean[row, column], weight[row, column] = units[stem(name)], 1.0
-            elif emotion == "happy" and stem(name) in ("mouthUpperUp", "mouthFrown", "noseSneer", "mouthShrugUpper"):
+            elif stem(name).startswith(QUIET_UNITS.get(emotion, ())):
                 weight[row, column] = 1.0
     return mean, weight

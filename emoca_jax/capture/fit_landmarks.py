@@ -20,14 +20,14 @@ from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
 from emoca_jax.flame.subset import point_head
 
 LM_STEPS = 12
-LANDMARK_WEIGHT = 30.0
+LANDMARK_WEIGHT = 42.0
 """All landmarks together, each off by 1 % of the face width, weigh as much as one prior residual of this size."""
 DEPTH_SHARE = 0.12
 """Weight of the landmark network's depth against its image coordinates: right in sign, rough in size."""
 SHAPE_WEIGHT = 0.35
 EXPRESSION_WEIGHT = 1.0
 SPARSITY_WEIGHT = 10.0
-EMOTION_WEIGHT = 8.0
+EMOTION_WEIGHT = 16.0
 COUPLING_WEIGHT = 6.0
 JAW_WEIGHT = 2.0
 SHAPE_LIMIT = 3.5
@@ -92,19 +92,23 @@ def landmark_model(head: FaceHead) -> LandmarkModel:
     """Reduce a head to its MediaPipe points and pupils, with weights, template normals and the expression prior."""
     embedding, index = _with_pupils(head)
     small, points = point_head(head, embedding)
-    normals = render.vertex_normals(head.template, head.faces)
-    at_points = flame.points_on_mesh(normals, head.faces, embedding)
     weight = np.ones(len(index), np.float32)
     weight[np.isin(index, LIP_POINTS + EYELID_POINTS + BROW_POINTS)] = EXPRESSIVE_WEIGHT
     weight[np.isin(index, tuple(IRIS_CENTRES.values()))] = IRIS_WEIGHT
     return LandmarkModel(
         points=small,
         embedding=points,
-        index=jnp.asarray(index, jnp.int32),
-        weight=jnp.asarray(weight),
-        normals=at_points / jnp.linalg.norm(at_points, axis=-1, keepdims=True),
+        index=jax.device_put(index.astype(np.int32)),
+        weight=jax.device_put(weight),
+        normals=_point_normals(head.template, head.faces, embedding),
         prior=expression_prior(head.expression_names, head.expression_dirs.shape[-1]),
     )
+
+
+@jax.jit
+def _point_normals(template: jax.Array, faces: jax.Array, embedding: LandmarkEmbedding) -> jax.Array:
+    at_points = flame.points_on_mesh(render.vertex_normals(template, faces), faces, embedding)
+    return at_points / jnp.linalg.norm(at_points, axis=-1, keepdims=True)
 
 
 def face_width(landmarks: Float[Array, "*batch 478 3"]) -> Float[Array, "*batch"]:
@@ -267,7 +271,7 @@ def _with_pupils(head: FaceHead) -> tuple[LandmarkEmbedding, np.ndarray]:
         face_index.append(side[face])
         barycentric.append(np.eye(3, dtype=np.float32)[corner])
     embedding = LandmarkEmbedding(
-        face_index=jnp.concatenate([base.face_index, jnp.asarray(face_index, jnp.int32)]),
-        barycentric=jnp.concatenate([base.barycentric, jnp.asarray(np.stack(barycentric))]),
+        face_index=jax.device_put(np.concatenate([base.face_index, np.array(face_index, np.int32)])),
+        barycentric=jax.device_put(np.concatenate([base.barycentric, np.stack(barycentric)])),
     )
     return embedding, np.concatenate([index, [IRIS_CENTRES["right"], IRIS_CENTRES["left"]]])

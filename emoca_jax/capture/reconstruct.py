@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -107,18 +107,40 @@ def _reconstruct_face(
     model: OpenModel, photo: Photo, face: DetectedFace, index: int, weights: PhotoWeights
 ) -> FaceResult:
     began = time.perf_counter()
-    to_pixels = _fit_crop(face.landmarks)
-    image = _cut_plane(photo.pixels, to_pixels, FIT_SIZE)
-    landmarks = _to_plane(face.landmarks, to_pixels)
-    crop, read = _read_photo(model.expression, image, landmarks)
-    start = fit_landmarks(model.landmarks, landmarks[None], read.probabilities[None]).codes
-    start = jax.tree.map(lambda leaf: leaf[0], start)
-    codes, rendered = fit_photo(
-        model.head, model.landmarks, model.expression, start, landmarks, jnp.asarray(image), crop, read, weights
-    )
-    sharp = _cut_plane(photo.pixels, to_pixels, TEXTURE_SIZE)
+    seen = look(model.expression, photo, face.landmarks)
+    codes, rendered = fit_face(model, seen, weights)
+    sharp = _cut_plane(photo.pixels, seen.to_pixels, TEXTURE_SIZE)
     texture = unwrap(model.head, model.layout, codes, jnp.asarray(sharp)).albedo
-    return _result(model, photo, face, index, codes, to_pixels, read, rendered, texture, began)
+    return _result(model, photo, face, index, codes, seen, rendered, texture, began)
+
+
+class SeenFace(NamedTuple):
+    """One face of a photo, cut out and read: what a fit starts from."""
+
+    to_pixels: Float[np.ndarray, "3 3"]
+    """Maps the crop's plane [-1, 1]^2 to photo pixels."""
+    image: Float[np.ndarray, "size size 3"]
+    landmarks: Float[np.ndarray, "478 3"]
+    """In the crop's plane; depth in its unit, growing away."""
+    crop: ExpressionCrop
+    read: ExpressionRead
+
+
+def look(networks: Parameters, photo: Photo, landmarks: Float[np.ndarray, "478 3"]) -> SeenFace:
+    """Cut the square that is fitted out of a photo, landmarks (in photo pixels) with it, and read its expression."""
+    to_pixels = _fit_crop(landmarks)
+    image = _cut_plane(photo.pixels, to_pixels, FIT_SIZE)
+    plane = _to_plane(landmarks, to_pixels)
+    return SeenFace(to_pixels, image, plane, *_read_photo(networks, image, plane))
+
+
+def fit_face(model: OpenModel, seen: SeenFace, weights: PhotoWeights) -> tuple[Codes, ExpressionRead]:
+    """Codes of one face, from landmarks first and then through the renderer, and the expression on its rendering."""
+    start = fit_landmarks(model.landmarks, seen.landmarks[None], seen.read.probabilities[None]).codes
+    start = jax.tree.map(lambda leaf: leaf[0], start)
+    return fit_photo(
+        model.head, model.landmarks, model.expression, start, seen.landmarks, seen.image, seen.crop, seen.read, weights
+    )
 
 
 def _fit_crop(landmarks: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "3 3"]:
@@ -154,14 +176,13 @@ def _result(
     face: DetectedFace,
     index: int,
     codes: Codes,
-    to_pixels: Float[np.ndarray, "3 3"],
-    read: ExpressionRead,
+    seen: SeenFace,
     rendered: ExpressionRead,
     texture: Float[Array, "size size 3"],
     began: float,
 ) -> FaceResult:
     """Gather what is known, in NumPy and in the photo's pixels."""
-    head = model.head
+    head, to_pixels = model.head, seen.to_pixels
     codes = jax.tree.map(np.asarray, codes)
     points = len(head.mediapipe_index)
     plane = np.asarray(_project(model.landmarks, codes))[:points, :2]
@@ -187,7 +208,7 @@ def _result(
         neutral_vertices=np.asarray(neutral),
         texture=np.round(np.clip(texture, 0, 1) * 255).astype(np.uint8),
         emotion=Emotion(
-            photo=_by_name(read), rendering=_by_name(rendered), valence=float(valence), arousal=float(arousal)
+            photo=_by_name(seen.read), rendering=_by_name(rendered), valence=float(valence), arousal=float(arousal)
         ),
         fit_error=float(100 * np.sqrt(np.mean(missed**2)) / face_width(face.landmarks)),
         seconds=time.perf_counter() - began,
