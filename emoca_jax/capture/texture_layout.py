@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
@@ -46,12 +49,10 @@ class TextureLayout(struct.PyTreeNode):
 
 def texture_layout(head: FaceHead, size: int = TEXTURE_SIZE) -> TextureLayout:
     """The layout of a head's `size` x `size` texture. Takes about a second; keep it as long as the head."""
-    fragments = render.rasterize_uv(head.uv, head.uv_faces, (size, size))
+    fragments, surface, points = _on_template(head, size)
     face_index = np.asarray(fragments.face_index)
     covered = face_index >= 0
-    position = np.asarray(render.interpolate(fragments, head.template, head.faces))[covered]
-    normals = render.vertex_normals(head.template, head.faces)
-    normal = np.asarray(render.interpolate(fragments, normals, head.faces))[covered]
+    position, normal = np.split(np.asarray(surface)[covered], 2, axis=-1)
     part = np.asarray(head.face_part)[face_index[covered]]
 
     def full(values: np.ndarray) -> np.ndarray:
@@ -62,17 +63,26 @@ def texture_layout(head: FaceHead, size: int = TEXTURE_SIZE) -> TextureLayout:
     mirror, weight = _mirror(position, normal, part)
     nearest = np.empty((2, size, size), np.int32)
     distance_transform_edt(~covered, return_distances=False, return_indices=True, indices=nearest)
-    face, above = _face_region(head, position)
+    face, above = _face_region(np.asarray(points), position)
     return TextureLayout(
         fragments=fragments,
-        mirror=jnp.asarray(full(np.flatnonzero(covered)[mirror].astype(np.int32))),
-        mirror_weight=jnp.asarray(full(weight)),
-        nearest=jnp.asarray(np.ravel_multi_index(tuple(nearest), (size, size)).astype(np.int32)),
-        skin=jnp.asarray(full((part == head.part_names.index("skin")).astype(np.float32))),
-        eyes=jnp.asarray(full((part == _index(head, "eyes")).astype(np.float32))),
-        face=jnp.asarray(full(face)),
-        above_brows=jnp.asarray(full(above)),
+        mirror=jax.device_put(full(np.flatnonzero(covered)[mirror].astype(np.int32))),
+        mirror_weight=jax.device_put(full(weight)),
+        nearest=jax.device_put(np.ravel_multi_index(tuple(nearest), (size, size)).astype(np.int32)),
+        skin=jax.device_put(full((part == head.part_names.index("skin")).astype(np.float32))),
+        eyes=jax.device_put(full((part == _index(head, "eyes")).astype(np.float32))),
+        face=jax.device_put(full(face)),
+        above_brows=jax.device_put(full(above)),
     )
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def _on_template(head: FaceHead, size: int) -> tuple[render.Fragments, Array, Array]:
+    """Of the texture: fragments, position and normal at each texel in six channels. And the 68 landmarks."""
+    fragments = render.rasterize_uv(head.uv, head.uv_faces, (size, size))
+    channels = jnp.concatenate([head.template, render.vertex_normals(head.template, head.faces)], axis=-1)
+    surface = render.interpolate(fragments, channels, head.faces)
+    return fragments, surface, flame.landmarks68_fixed(head, head.template)
 
 
 def _index(head: FaceHead, name: str) -> int:
@@ -89,9 +99,11 @@ def _mirror(position: np.ndarray, normal: np.ndarray, part: np.ndarray) -> tuple
     return np.asarray(index), (weight / weight.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _face_region(head: FaceHead, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far each place belongs to the face, and whether it lies above the brows, both by the front view."""
-    points = np.asarray(flame.landmarks68_fixed(head, head.template))
+def _face_region(points: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far each place belongs to the face, and whether it lies above the brows, both by the front view.
+
+    points: the 68 landmarks of the template.
+    """
     jaw, brows = points[:17], points[17:27]
     rise = FOREHEAD * (brows[:, 1].mean() - jaw[8, 1])
     outline = np.concatenate([jaw, brows[::-1] + np.array([0, rise, 0])])[:, :2]

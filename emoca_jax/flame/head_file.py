@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from emoca_jax.errors import InputError
@@ -223,7 +223,7 @@ def _check(arrays: dict[str, np.ndarray], static: dict[str, Any], albedo_names: 
 
 
 def _assemble(arrays: dict[str, np.ndarray], static: dict[str, Any], albedo_names: tuple[str, ...]) -> FaceHead:
-    on_device = {name: jnp.asarray(array) for name, array in arrays.items()}
+    on_device = jax.device_put(arrays)
     embeddings = {
         name: LandmarkEmbedding(on_device[f"{name}.face_index"], on_device[f"{name}.barycentric"])
         for name in ("landmarks_static", "landmarks_contour", "landmarks_full", "landmarks_mediapipe")

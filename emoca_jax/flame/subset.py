@@ -1,8 +1,8 @@
-"""A head reduced to the vertices that a set of mesh points hangs on, so that a landmark fit poses 1,000 vertices, not 5,000."""
+"""A head reduced to the vertices under a set of mesh points, so that a landmark fit poses 1,000 vertices, not 5,000."""
 
 from __future__ import annotations
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
@@ -20,12 +20,13 @@ def point_head(head: FaceHead, embedding: LandmarkEmbedding) -> tuple[FaceHead, 
     regressor = np.asarray(head.joint_regressor, np.float32)
     joints = regressor.shape[0]
 
-    def reduced(per_vertex: object) -> jnp.ndarray:
+    def reduced(per_vertex: object) -> np.ndarray:
         values = np.asarray(per_vertex, np.float32)
-        return jnp.asarray(np.concatenate([values[kept], np.tensordot(regressor, values, axes=1)]))
+        return np.concatenate([values[kept], np.tensordot(regressor, values, axes=1)])
 
     points = LandmarkEmbedding(
-        face_index=jnp.arange(corners.shape[0], dtype=jnp.int32), barycentric=jnp.asarray(embedding.barycentric)
+        face_index=jax.device_put(np.arange(corners.shape[0], dtype=np.int32)),
+        barycentric=jax.device_put(np.asarray(embedding.barycentric)),
     )
     small = head.replace(
         template=reduced(head.template),
@@ -33,12 +34,13 @@ def point_head(head: FaceHead, embedding: LandmarkEmbedding) -> tuple[FaceHead, 
         expression_dirs=reduced(head.expression_dirs),
         pose_dirs=reduced(head.pose_dirs),
         skin_weights=reduced(head.skin_weights),
-        joint_regressor=jnp.concatenate([jnp.zeros((joints, len(kept))), jnp.eye(joints)], axis=1),
-        faces=jnp.asarray(local.reshape(-1, 3).astype(np.int32)),
-        uv=jnp.zeros((0, 2)),
-        uv_faces=jnp.zeros((0, 3), jnp.int32),
-        face_part=jnp.zeros((corners.shape[0],), jnp.int32),
+        joint_regressor=np.concatenate([np.zeros((joints, len(kept))), np.eye(joints)], axis=1, dtype=np.float32),
+        faces=local.reshape(-1, 3).astype(np.int32),
+        uv=np.zeros((0, 2), np.float32),
+        uv_faces=np.zeros((0, 3), np.int32),
+        face_part=np.zeros(corners.shape[0], np.int32),
         landmarks_mediapipe=points,
         albedo=None,
     )
-    return small, points
+    # All in NumPy until here: on the device every step would be a program of its own to compile.
+    return jax.device_put((small, points))

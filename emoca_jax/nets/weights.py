@@ -6,10 +6,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
-from jaxtyping import Array
 
 from emoca_jax.errors import InputError
 
@@ -20,12 +19,13 @@ def load_weights(path: str | Path) -> Parameters:
     """Flax parameters ({"params": nested dictionary of float32 arrays}) from a .npz file."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            flat: dict[str, Array] = {name: jnp.asarray(archive[name], jnp.float32) for name in archive.files}
+            # Cast in NumPy: on the device each shape would be a program of its own to compile.
+            flat = {name: archive[name].astype(np.float32) for name in archive.files}
     except (OSError, ValueError) as error:
         raise InputError(
             f"The weights {path} cannot be read ({error}); reinstall the package or rebuild them."
         ) from error
-    return {"params": unflatten_dict(flat, sep="/")}
+    return {"params": unflatten_dict(jax.device_put(flat), sep="/")}
 
 
 def load_shipped_weights(name: str) -> Parameters:
