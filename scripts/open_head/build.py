@@ -20,13 +20,13 @@ from .regions import face_regions
 from .source import METRES, PACKAGE, VERSION, Source, read_base
 
 SEED = 20
-CROWD = 2000
-COMPONENTS = 150
+CROWD = 2400
+COMPONENTS = 200
 EYE_RADIUS = 0.145
 """Decimetres, of the average eyeball; MakeHuman's helper eye has .141 behind and .158 at the pupil."""
 DETECTION_ROUNDS = 6
 STORAGE = {
-    "shape_dirs": "float16", "expression_dirs": "float16", "albedo.mean": "uint8", "albedo.basis": "int8",
+    "shape_dirs": "int8", "expression_dirs": "float16", "albedo.mean": "uint8", "albedo.basis": "int8",
 }  # fmt: skip
 
 

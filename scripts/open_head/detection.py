@@ -15,7 +15,7 @@ PICTURE_SIZE = 384
 SCALE = 0.62
 """Half sides of the picture per decimetre: the head fills it."""
 CENTRE = np.array([0.0, -0.35, 0.2])
-POSES = ((0, 0), (18, 0), (-18, 0), (0, 9), (0, -9), (0, 0))
+POSES = ((0, 0), (20, 3), (-20, -3), (0, 10), (0, -10), (38, -4), (-38, 4), (0, 0))
 EXPRESSIONS = (
     {},
     {"jawOpen": 0.35},

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg import eigh
 
 from .mesh import HeadMesh, indicator
 from .source import MAKEHUMAN, BaseMesh, Source
@@ -18,7 +19,7 @@ MUSCLE, WEIGHT = ("minmuscle", "averagemuscle", "maxmuscle"), ("minweight", "ave
 DETAIL_FOLDERS = ("asym", "cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "neck", "nose")
 SIGMA = {"head": 0.06, "forehead": 0.06, "neck": 0.06, "asym": 0.12}
 """Standard deviation of a detail modifier; larger ones on the skull give cone heads."""
-SIGMA_DETAIL = 0.18
+SIGMA_DETAIL = 0.2
 SIGMA_LIDS = 0.07
 """Modifiers that open or close the eye at rest: kept small, because the expression units already say that."""
 LID_MODIFIERS = ("eye-height1", "eye-height2", "eye-height3")
@@ -222,18 +223,19 @@ def symmetric_pca(
     offsets = samples - mean
     mirrored = offsets[:, mirror] * [-1, 1, 1]
     root = np.sqrt(weights / weights.mean())[None, :, None]
-    directions, variances, symmetric = [], [], []
+    directions, variances, symmetric, total = [], [], [], 0.0
     for sign in (1, -1):
         half = (offsets + sign * mirrored) / 2
         flat = (half * root).reshape(len(half), -1)
-        values, vectors = np.linalg.eigh(flat @ flat.T / len(flat))
-        order = np.argsort(values)[::-1][: count + 1]
+        size = len(flat)
+        values, vectors = eigh(flat @ flat.T / size, subset_by_index=[size - count, size - 1])
+        order = np.argsort(values)[::-1]
         # Coordinates of unit variance, then the direction is the regression of the shapes on them.
         coordinates = vectors[:, order] * np.sqrt(len(flat))
         directions.append(np.einsum("nvk,nc->vkc", half, coordinates) / len(flat))
         variances.append(values[order])
         symmetric.append(np.full(len(order), sign == 1))
-        total = np.trace(flat @ flat.T) / len(flat) if sign == 1 else total + np.trace(flat @ flat.T) / len(flat)
+        total += float((flat.astype(float) ** 2).sum()) / size
     variance = np.concatenate(variances)
     order = np.argsort(variance)[::-1][:count]
     kept = np.concatenate(directions, axis=2)[:, :, order]

@@ -36,6 +36,16 @@ JAW_68 = (127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 32
 """MediaPipe's points at the places of the jaw line, 0-16 of the 68 (subject's right ear to left ear)."""
 LARGEST_YAW = 39
 
+MOUTH_REGIONS = ("upper_lip", "lower_lip", "mouth")
+"""Only views with the mouth open tell these apart."""
+TRIANGULATIONS = 2
+FACING = (0.1, 0.5)
+SEARCH = 0.35
+"""Decimetres around the first guess."""
+_STEPS = 10
+GRID = np.array([(i, j, _STEPS - i - j) for i in range(_STEPS + 1) for j in range(_STEPS + 1 - i)]) / _STEPS
+"""Barycentric weights tried in each triangle."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -135,29 +145,79 @@ def closest_barycentric(point: np.ndarray, corners: np.ndarray) -> np.ndarray:
 def embed(
     views: list[View], template: np.ndarray, faces: np.ndarray, mirror: np.ndarray, regions: dict[str, np.ndarray]
 ) -> Embedding:
-    """All 468 points: back-projected in every view, averaged on the template, symmetrised, put back on the surface.
+    """All 468 points: each the place on the surface that all views together see where the network saw the point.
 
+    A first guess is back-projected in every view and averaged; it says in which views the point faces the viewer, and
+    those are then triangulated. Left and right are made mirror images.
     regions: boolean masks over faces; "skin", "mouth", "upper_lip", "lower_lip", "upper_lids", "lower_lids".
     """
     partner = mirror_map(np.mean([_normalised(v.landmarks[:POINTS]) for v in views if v.frontal], 0))
-    region = _region_of_point()
+    region = region_of_point()
     total, count = np.zeros((POINTS, 3)), np.zeros((POINTS, 1))
     for view in views:
         for name, mask in regions.items():
             members = np.flatnonzero(region == name)
-            if name in ("upper_lip", "lower_lip", "mouth") and not view.mouth_open:
+            if name in MOUTH_REGIONS and not view.mouth_open:
                 continue
             hit = back_project(view, faces, mask, view.landmarks[members, :2])
             total[members] += hit.positions(template, faces)
             count[members] += 1
     mean = total / count
     mean = (mean + mean[partner] * [-1, 1, 1]) / 2
-    face_index, barycentric = np.zeros(POINTS, int), np.zeros((POINTS, 3))
+    embedding = Embedding(np.zeros(POINTS, int), np.zeros((POINTS, 3)))
     for name, mask in regions.items():
         members = np.flatnonzero(region == name)
-        found = closest_on_surface(mean[members], template, faces, mask)
-        face_index[members], barycentric[members] = found.face_index, found.barycentric
-    return mirrored(Embedding(face_index, barycentric), faces, mirror, partner)
+        _assign(embedding, members, closest_on_surface(mean[members], template, faces, mask))
+    for _ in range(TRIANGULATIONS):
+        embedding = _triangulated(embedding, views, template, faces, mirror, regions, partner)
+    return embedding
+
+
+def _assign(embedding: Embedding, members: np.ndarray, found: Embedding) -> None:
+    embedding.face_index[members], embedding.barycentric[members] = found.face_index, found.barycentric
+
+
+def _triangulated(embedding, views, template, faces, mirror, regions, partner) -> Embedding:
+    """The surface point of each landmark with the least squared distance to it over the views that it faces."""
+    region = region_of_point()
+    facing = np.stack([_facing(view, faces, embedding) for view in views])
+    target = np.stack([view.landmarks[:POINTS, :2] for view in views])
+    seen = np.stack([view.vertices[:, :2] for view in views])
+    places = np.zeros((POINTS, 3))
+    for point in range(POINTS):
+        open_only = region[point] in MOUTH_REGIONS
+        use = np.array([view.mouth_open or not open_only for view in views])
+        other = partner[point]
+        weight = np.concatenate([facing[:, point] * use, facing[:, other] * use])
+        goal = np.concatenate([target[:, point], target[:, other]])
+        mask = regions[region[point]]
+        near = np.unique(faces[mask])
+        start = np.einsum("ck,c->k", template[faces[embedding.face_index[point]]], embedding.barycentric[point])
+        near = near[np.linalg.norm(template[near] - start, axis=1) < SEARCH]
+        tracks = np.concatenate([seen[:, near], seen[:, mirror[near]]])
+        error = (weight[:, None] * ((tracks - goal[:, None]) ** 2).sum(-1)).sum(0)
+        best = near[np.argsort(error)[:4]]
+        triangles = np.flatnonzero(mask & np.isin(faces, best).any(1))
+        corners = np.concatenate([seen[:, faces[triangles]], seen[:, mirror[faces[triangles]]]])
+        tried = np.einsum("vfck,gc->vfgk", corners, GRID)
+        error = np.einsum("v,vfgk->fg", weight, (tried - goal[:, None, None]) ** 2)
+        face, place = np.unravel_index(np.argmin(error), error.shape)
+        places[point] = GRID[place] @ template[faces[triangles[face]]]
+    result = Embedding(np.zeros(POINTS, int), np.zeros((POINTS, 3)))
+    places = (places + places[partner] * [-1, 1, 1]) / 2
+    for name, mask in regions.items():
+        members = np.flatnonzero(region == name)
+        _assign(result, members, closest_on_surface(places[members], template, faces, mask))
+    return mirrored(result, faces, mirror, partner)
+
+
+def _facing(view: View, faces: np.ndarray, embedding: Embedding) -> np.ndarray:
+    """[468] how much each point's triangle faces the viewer: 0 up to FACING[0], 1 from FACING[1] on."""
+    corners = view.vertices[faces[embedding.face_index]]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    # Pixels: y runs down and depth away, both flipped against the world, so outward normals still point to -depth.
+    cosine = -normal[:, 2] / np.maximum(np.linalg.norm(normal, axis=1), 1e-12)
+    return np.clip((cosine - FACING[0]) / (FACING[1] - FACING[0]), 0, 1) + 1e-4
 
 
 def mirrored(embedding: Embedding, faces: np.ndarray, mirror: np.ndarray, partner: np.ndarray) -> Embedding:
@@ -190,7 +250,7 @@ def _normalised(points: np.ndarray) -> np.ndarray:
     return (points - points.mean(0)) / points.std()
 
 
-def _region_of_point() -> np.ndarray:
+def region_of_point() -> np.ndarray:
     region = np.full(POINTS, "skin", dtype="<U12")
     for points in (LIPS_OUTER_LOWER, LIPS_INNER_LOWER, LIPS_BETWEEN_LOWER):
         region[list(points)] = "lower_lip"

@@ -11,8 +11,10 @@ from .mesh import HeadMesh
 from .source import BaseMesh, Source
 
 FIELD_ANCHORS = 110
-FIELDS = ((0.1, 0.006), (0.2, 0.008), (0.4, 0.01))
+FIELDS = ((0.1, 0.008), (0.16, 0.014), (0.3, 0.016))
 """Length and deviation (decimetres) of the smooth random displacements that add what the modeller's targets lack."""
+DENSITY_SHARE = 1.0
+"""Weight of every vertex beside its area: the modeller put vertices where detail matters."""
 FACE_CENTRE, FACE_REACH = (0.0, -0.33, 0.05), (0.6, 0.8, 0.6)
 """Where the face is, relative to the point between the eyes: identity is aligned there and learnt best there."""
 
@@ -83,7 +85,7 @@ def learn(people: np.ndarray, mesh: HeadMesh, average: np.ndarray, count: int):
     heads = people[:, : len(mesh.mirror)]
     mean = heads.mean(0, dtype=np.float64)
     mean = (mean + mean[mesh.mirror] * [-1, 1, 1]) / 2
-    weight = (_vertex_area(mesh, average[: len(mean)]) + 0.3) * (0.15 + 3 * face_weight(mean))
+    weight = (_vertex_area(mesh, average[: len(mean)]) + DENSITY_SHARE) * (0.05 + face_weight(mean))
     return mean, *identities.symmetric_pca(heads, mean.astype(np.float32), mesh.mirror, weight, count)
 
 

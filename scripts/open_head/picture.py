@@ -39,7 +39,7 @@ def draw(
     vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray, uv_faces: np.ndarray, texture: np.ndarray,
     rotation: np.ndarray, centre: np.ndarray, scale: float, light: np.ndarray, size: int, background: float = 0.82,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """A picture [S, S, 3] in [0, 1], the face under each pixel [S, S] and the vertices in pixels (x, y, depth).
+    """A picture [S, S, 3] in [0, 1], the face under each pixel [S, S] and the vertices (x, y, depth), all in pixels.
 
     `scale`: how many units of the picture's half side one unit of `vertices` is.
     """
@@ -52,5 +52,5 @@ def draw(
     shaded = _shade(normal_image, uv_image, jnp.asarray(texture, jnp.float32), jnp.asarray(light, jnp.float32))
     face_index = np.asarray(fragments.face_index)
     picture = np.where((face_index >= 0)[..., None], np.clip(np.asarray(shaded), 0, 1), background)
-    pixels = np.concatenate([(plane[:, :2] + 1) * size / 2, plane[:, 2:]], 1)
+    pixels = np.concatenate([(plane[:, :2] + 1) * size / 2, plane[:, 2:] * scale * size / 2], 1)
     return picture, face_index, pixels

@@ -26,12 +26,17 @@ GAZE_DEGREES = {"Up": 25.0, "Down": 30.0, "In": 30.0, "Out": 30.0}
 """Full gaze, as ARKit's units reach; MakeHuman's own turn the eyeball only 11 to 23 degrees."""
 
 
+GAIN = {"browInnerUp": 1.4, "browOuterUpLeft": 1.4, "browOuterUpRight": 1.4}
+"""MakeHuman's raised brows stop at 6 mm; photos of surprise ask for more."""
+
+
 def face_units(source: Source, base: BaseMesh, mesh: HeadMesh, rest: np.ndarray, radius: float) -> np.ndarray:
     """Offsets [V, 3, 52] in decimetres at full activation, `rest` being the neutral head [V, 3]."""
     raw = {unit: carry(mesh, base, source.target(f"{FACE_UNITS}{unit}.target", len(base.vertices))) for unit in UNITS}
-    offsets = {unit: _own_side(raw[unit][:, :3], unit, mesh) for unit in UNITS}
+    offsets = {unit: carried[:, :3] for unit, carried in raw.items()}
     units = np.stack([_symmetrised(offsets, unit, mesh) for unit in UNITS], axis=-1)
     for k, unit in enumerate(UNITS):
+        units[..., k] *= GAIN.get(unit, 1.0)
         for vertices in mesh.eyes:
             units[vertices, :, k] = 0
         if unit.startswith("eyeLook"):
@@ -52,10 +57,6 @@ def partner(unit: str) -> str:
 
 def _symmetrised(offsets: dict[str, np.ndarray], unit: str, mesh: HeadMesh) -> np.ndarray:
     return (offsets[unit] + offsets[partner(unit)][mesh.mirror] * [-1, 1, 1]) / 2
-
-
-def _own_side(offsets: np.ndarray, unit: str, mesh: HeadMesh) -> np.ndarray:
-    return offsets
 
 
 def _turn(unit: str, side: int, arms: np.ndarray) -> np.ndarray:

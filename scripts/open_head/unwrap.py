@@ -1,0 +1,192 @@
+"""Unwraps the skin: Tutte's embedding first, then the least symmetric Dirichlet distortion of a face-enlarging metric.
+
+Both steps keep every triangle's orientation, so no part of the skin ever lies over another.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.linalg import factorized
+
+ITERATIONS = 400
+HISTORY = 12
+ARMIJO = 1e-4
+STEP_SHARE = 0.8
+"""How much of the way to the first triangle that would turn over one step may go (Smith and Schaefer 2015)."""
+
+
+def cut(faces: np.ndarray, mirror: np.ndarray, seam: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Split the seam's vertices in two, one for each side.
+
+    faces [F, 3] over V vertices; `seam`: mid-line vertices, the last of which stays whole (the seam's inner end).
+    Returns chart faces, the original vertex of each chart vertex and the chart's mirror map.
+    """
+    used = np.unique(faces)
+    number = np.full(len(mirror), -1)
+    number[used] = np.arange(len(used))
+    origin, chart = used.copy(), number[faces]
+    partner = number[mirror[used]]
+    split = seam[:-1]
+    twin = {int(v): len(used) + k for k, v in enumerate(split)}
+    on_right = _right_faces(faces, mirror, split)
+    for row in np.flatnonzero(on_right):
+        chart[row] = [twin.get(int(v), number[v]) for v in faces[row]]
+    origin = np.concatenate([origin, split])
+    partner = np.concatenate([partner, number[split]])
+    partner[number[split]] = len(used) + np.arange(len(split))
+    return chart, origin, partner
+
+
+def _right_faces(faces: np.ndarray, mirror: np.ndarray, seam: np.ndarray) -> np.ndarray:
+    """Faces at the seam whose other corners have the higher index of their mirror pair: one side, consistently."""
+    raise NotImplementedError
+
+
+def outline(faces: np.ndarray) -> list[np.ndarray]:
+    """Closed boundary loops, the longest first, in the direction of the faces' edges."""
+    edges = np.concatenate([faces[:, [k, (k + 1) % 3]] for k in range(3)])
+    known = {tuple(edge) for edge in edges.tolist()}
+    following = defaultdict(list)
+    for a, b in known:
+        if (b, a) not in known:
+            following[a].append(b)
+    loops = []
+    while following:
+        start = next(iter(following))
+        loop = [start]
+        while True:
+            successors = following[loop[-1]]
+            step = successors.pop()
+            if not successors:
+                del following[loop[-1]]
+            if step == start:
+                break
+            loop.append(step)
+        loops.append(np.array(loop))
+    return sorted(loops, key=len, reverse=True)
+
+
+def tutte(faces: np.ndarray, boundary: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
+    """Every inner vertex at the mean of its neighbours, the boundary at the given places on a convex curve."""
+    edges = np.concatenate([faces[:, [k, (k + 1) % 3]] for k in range(3)])
+    adjacency = sp.coo_matrix((np.ones(len(edges)), edges.T), (count, count)).tocsr()
+    adjacency = ((adjacency + adjacency.T) > 0).astype(float)
+    laplacian = sp.diags(np.asarray(adjacency.sum(1)).ravel()) - adjacency
+    inner = np.setdiff1d(np.arange(count), boundary)
+    solve = factorized(laplacian[inner][:, inner].tocsc())
+    plane = np.zeros((count, 2))
+    plane[boundary] = places
+    pull = -laplacian[inner][:, boundary] @ places
+    plane[inner] = np.stack([solve(pull[:, k]) for k in range(2)], 1)
+    return plane
+
+
+class Distortion:
+    """Symmetric Dirichlet energy of a plane layout against rest triangles: sum of area (|J|^2 + |J^-1|^2)."""
+
+    def __init__(self, faces: np.ndarray, rest: np.ndarray):
+        """rest: [F, 2, 2] the two edge vectors of each triangle laid flat, as columns."""
+        self.faces, self.count = faces, int(faces.max()) + 1
+        self.area = np.abs(np.linalg.det(rest)) / 2
+        self.area = self.area / self.area.sum()
+        self.inverse = np.linalg.inv(rest)
+
+    def jacobian(self, plane: np.ndarray) -> np.ndarray:
+        corners = plane[self.faces]
+        edges = np.stack([corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]], -1)
+        return edges @ self.inverse
+
+    def value_and_slope(self, plane: np.ndarray) -> tuple[float, np.ndarray]:
+        j = self.jacobian(plane)
+        determinant = np.linalg.det(j)
+        if (determinant <= 0).any():
+            return np.inf, np.zeros_like(plane)
+        size = (j**2).sum((1, 2))
+        value = float((self.area * size * (1 + determinant**-2)).sum())
+        cofactor = np.stack(
+            [np.stack([j[:, 1, 1], -j[:, 1, 0]], -1), np.stack([-j[:, 0, 1], j[:, 0, 0]], -1)], 1
+        )
+        by_j = 2 * j * (1 + determinant**-2)[:, None, None] - 2 * (size * determinant**-3)[:, None, None] * cofactor
+        by_edges = self.area[:, None, None] * by_j @ self.inverse.transpose(0, 2, 1)
+        slope = np.zeros_like(plane)
+        for k in range(2):
+            np.add.at(slope, self.faces[:, k + 1], by_edges[..., k])
+            np.add.at(slope, self.faces[:, 0], -by_edges[..., k])
+        return value, slope
+
+    def longest_step(self, plane: np.ndarray, move: np.ndarray) -> float:
+        """How far `plane + t move` can go before a triangle collapses."""
+        c, d = plane[self.faces], move[self.faces]
+        e1, e2, f1, f2 = c[:, 1] - c[:, 0], c[:, 2] - c[:, 0], d[:, 1] - d[:, 0], d[:, 2] - d[:, 0]
+        constant, quadratic = _cross(e1, e2), _cross(f1, f2)
+        linear = _cross(e1, f2) + _cross(f1, e2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            root = np.sqrt(linear**2 - 4 * quadratic * constant)
+            roots = np.stack([(-linear - root) / (2 * quadratic), (-linear + root) / (2 * quadratic), -constant / linear])
+        roots = roots[np.isfinite(roots) & (roots > 0)]
+        return float(roots.min()) if len(roots) else np.inf
+
+    def metric(self) -> sp.csc_matrix:
+        """Laplacian of the rest triangles: what a step is measured by, so that large scales move as fast as small ones."""
+        corner_slopes = np.stack([-self.inverse[:, 0] - self.inverse[:, 1], self.inverse[:, 0], self.inverse[:, 1]], 1)
+        products = self.area[:, None, None] * corner_slopes @ corner_slopes.transpose(0, 2, 1)
+        rows = np.repeat(self.faces, 3, axis=1).ravel()
+        columns = np.tile(self.faces, (1, 3)).ravel()
+        return sp.csc_matrix((products.ravel(), (rows, columns)), (self.count, self.count))
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+
+
+def relax(plane: np.ndarray, energy: Distortion, mirror: np.ndarray) -> np.ndarray:
+    """Minimise by L-BFGS with the Laplacian as first metric, never past the first collapse; stays mirror-symmetric."""
+    solve = factorized(4 * energy.metric() + 1e-6 * sp.identity(energy.count, format="csc"))
+    steps: list[tuple[np.ndarray, np.ndarray, float]] = []
+    value, slope = energy.value_and_slope(plane)
+    for _ in range(ITERATIONS):
+        move = _symmetric(-_two_loop(slope, steps, solve), mirror)
+        length = min(1.0, STEP_SHARE * energy.longest_step(plane, move))
+        while True:
+            candidate, (new_value, new_slope) = plane + length * move, (np.inf, slope)
+            new_value, new_slope = energy.value_and_slope(candidate)
+            if new_value <= value + ARMIJO * length * (slope * move).sum() or length < 1e-12:
+                break
+            length /= 2
+        change, difference = candidate - plane, new_slope - slope
+        bend = float((change * difference).sum())
+        if bend > 1e-14:
+            steps = [*steps[-(HISTORY - 1) :], (change, difference, 1 / bend)]
+        converged = value - new_value < 1e-7 * value
+        plane, value, slope = candidate, new_value, new_slope
+        if converged:
+            break
+    return plane
+
+
+def _two_loop(slope, steps, solve) -> np.ndarray:
+    q, shares = slope.copy(), []
+    for change, difference, rho in reversed(steps):
+        share = rho * (change * q).sum()
+        q = q - share * difference
+        shares.append(share)
+    q = np.stack([solve(q[:, k]) for k in range(2)], 1)
+    for (change, difference, rho), share in zip(steps, reversed(shares), strict=True):
+        q = q + change * (share - rho * (difference * q).sum())
+    return q
+
+
+def _symmetric(plane: np.ndarray, mirror: np.ndarray) -> np.ndarray:
+    return (plane + plane[mirror] * [-1, 1]) / 2
+
+
+def flat_triangles(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """[F, 2, 2] both edges from the first corner of each triangle laid flat, counter-clockwise, as columns."""
+    first, second = vertices[faces[:, 1]] - vertices[faces[:, 0]], vertices[faces[:, 2]] - vertices[faces[:, 0]]
+    length = np.linalg.norm(first, axis=1)
+    along = (first * second).sum(1) / length
+    height = np.linalg.norm(np.cross(first, second), axis=1) / length
+    return np.stack([np.stack([length, along], -1), np.stack([np.zeros_like(length), height], -1)], 1)
