@@ -15,7 +15,7 @@ MISSING_ALBEDO_GREY = 0.5
 
 
 class Reconstruction(struct.PyTreeNode):
-    """A decoded face. World: metres, y up, z to the viewer. Image plane [-1, 1]^2: x right, y down, depth grows away."""
+    """A decoded face. World: metres, y up, z to the viewer. Image plane: [-1, 1]^2, x right, y down, depth away."""
 
     vertices: Float[Array, "*batch vertices 3"]
     joints: Float[Array, "*batch joints 3"]
