@@ -88,12 +88,12 @@ NETWORKS = (
         {
             "points/mesh": "output_mesh",
             "points/presence": "conv_faceflag",
-            "lips/points": "conv_lips",
+            "lips/lips/points": "conv_lips",
             # MediaPipe's left is the viewer's; ours is the subject's.
-            "right_eye/points": "conv_left_eye",
-            "right_iris/points": "conv_left_iris",
-            "left_eye/points": "conv_right_eye",
-            "left_iris/points": "conv_right_iris",
+            "right_eye/right_eye/points": "conv_left_eye",
+            "right_eye/right_iris/points": "conv_left_iris",
+            "left_eye/left_eye/points": "conv_right_eye",
+            "left_eye/left_iris/points": "conv_right_iris",
         },
     ),
 )

@@ -16,6 +16,8 @@ from emoca_jax.nets.face_mesh import MESH_SIZE, POINTS_WITH_IRISES, FaceMesh, pr
 
 # The crop's side over the longer side of the face's box (MediaPipe's RectTransformationCalculator).
 _ROI_SCALE = 1.5
+# See FaceMesh.mouth_looks.
+_MOUTH_LOOKS = 2
 # Outer corners of the subject's right and left eye.
 _EYE_CORNERS = (33, 263)
 # Near profile the eye corners and the outline say too little about where the crop should lie: the detector's is kept.
@@ -87,7 +89,7 @@ def yaw_of_landmarks(landmarks: Float[np.ndarray, "points 3"]) -> float:
 
 @jax.jit
 def _mesh(parameters: dict, crops: UInt8[Array, "batch 192 192 3"]) -> tuple[Array, Array]:
-    outputs: Any = FaceMesh(attention=True).apply(parameters, crops.astype(np.float32) / 255)
+    outputs: Any = FaceMesh(attention=True, mouth_looks=_MOUTH_LOOKS).apply(parameters, crops.astype(np.float32) / 255)
     return outputs[0], presence_score(outputs[1])
 
 

@@ -15,8 +15,8 @@ from emoca_jax.nets.face_mesh import (
     RIGHT_IRIS,
     FaceMesh,
     crop_features,
-    merge_regions,
     region_transform,
+    with_depth,
 )
 from emoca_jax.nets.weights import load_shipped_weights
 from tests.nets.test_face_detection import GOLDEN, noise_and_face
@@ -69,25 +69,12 @@ def test_feature_crop_samples_a_ramp_exactly_and_is_zero_outside():
     np.testing.assert_allclose(crop[0], np.where(inside, where, 0), atol=1e-4)
 
 
-def test_merging_moves_x_and_y_only_and_sets_iris_depth_to_the_eyes():
-    mesh = np.random.default_rng(1).normal(size=(2, 468, 3)).astype(np.float32)
-    regions = {
-        name: np.full((2, len(indices), 2), value, np.float32)
-        for value, (name, indices) in enumerate(
-            {
-                "lips": LIPS,
-                "right_eye": RIGHT_EYE,
-                "left_eye": LEFT_EYE,
-                "right_iris": RIGHT_IRIS,
-                "left_iris": LEFT_IRIS,
-            }.items(),
-            start=10,
-        )
-    }
-    merged = np.asarray(merge_regions(jnp.asarray(mesh), {k: jnp.asarray(v) for k, v in regions.items()}))
-    np.testing.assert_array_equal(merged[:, :468, 2], mesh[..., 2])
-    assert (merged[:, list(LIPS), :2] == 10).all()
-    assert (merged[:, list(LEFT_IRIS), :2] == 14).all()
-    untouched = [i for i in range(468) if i not in {*LIPS, *RIGHT_EYE, *LEFT_EYE}]
-    np.testing.assert_array_equal(merged[:, untouched], mesh[:, untouched])
-    np.testing.assert_allclose(merged[:, 470, 2], mesh[:, list(RIGHT_EYE[:16]), 2].mean(axis=1), rtol=1e-5)
+def test_depth_is_the_meshs_and_an_iris_takes_its_eyes():
+    rng = np.random.default_rng(1)
+    xy, z = rng.normal(size=(2, 478, 2)).astype(np.float32), rng.normal(size=(2, 468)).astype(np.float32)
+    merged = np.asarray(with_depth(jnp.asarray(xy), jnp.asarray(z)))
+    np.testing.assert_array_equal(merged[..., :2], xy)
+    np.testing.assert_array_equal(merged[:, :468, 2], z)
+    for iris, eye in ((RIGHT_IRIS, RIGHT_EYE), (LEFT_IRIS, LEFT_EYE)):
+        contour = z[:, list(eye[:16])].mean(axis=1)
+        np.testing.assert_allclose(merged[:, list(iris), 2], np.tile(contour[:, None], 5), rtol=1e-5)
