@@ -170,10 +170,18 @@ def details(chosen: list[Modifier], amounts: np.ndarray) -> dict[str, float]:
     return mixture
 
 
+TEETH_SHIFT = ((0.0, -0.04, 0.05), (0.0, -0.015, 0.02))
+TONGUE_SHIFT = (0.0, -0.03, 0.0)
+"""Decimetres by which upper teeth, lower teeth and tongue leave MakeHuman's place: there the incisors end 2 mm above the
+lips' edge and 12 mm behind it, and a smile shows the tongue instead of teeth."""
+
+
 def assemble(mesh: HeadMesh, rest: np.ndarray, offsets: np.ndarray, radius: float) -> np.ndarray:
     """Vertices [V, 3] in decimetres: rest plus offsets [V, 4], eyeballs as spheres of the given radius, teeth carved."""
     vertices = rest + offsets[:, :3] + mesh.eye_offsets * radius * (1 + offsets[:, 3:])
-    for rows in mesh.teeth:
+    vertices[mesh.tongue] += TONGUE_SHIFT
+    for rows, shift in zip(mesh.teeth, TEETH_SHIFT, strict=True):
+        vertices[rows] += shift
         outwards = vertices[rows] - vertices[rows].mean(0) * [1, 0, 1] + [0, 0, 0.35]
         outwards[:, 1] = 0
         outwards /= np.linalg.norm(outwards, axis=1, keepdims=True)
