@@ -14,7 +14,7 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Float
 
-from emoca_jax.nets.blaze_blocks import PRECISION, ImageFeatures, depthwise_convolution, pointwise
+from emoca_jax.nets.blaze_blocks import FROM_FILE, PRECISION, ImageFeatures, depthwise_convolution, pointwise
 from emoca_jax.nets.expression_crop import ExpressionCrop, crop_image
 from emoca_jax.nets.weights import Parameters, load_shipped_weights
 
@@ -70,7 +70,7 @@ class SeparableConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: ImageFeatures) -> ImageFeatures:
-        kernel = self.param("depthwise", nn.initializers.lecun_normal(), (3, 3, x.shape[-1]))
+        kernel = self.param("depthwise", FROM_FILE, (3, 3, x.shape[-1]))
         return pointwise(self.features, "pointwise")(depthwise_convolution(x, kernel, self.stride))
 
 
@@ -80,13 +80,15 @@ class MiniXception(nn.Module):
     @nn.compact
     def __call__(self, x: ImageFeatures) -> NetworkRead:
         for index in range(2):
-            x = nn.relu(nn.Conv(8, (3, 3), padding="VALID", precision=PRECISION, name=f"stem{index}")(x))
+            x = nn.relu(
+                nn.Conv(8, (3, 3), padding="VALID", kernel_init=FROM_FILE, precision=PRECISION, name=f"stem{index}")(x)
+            )
         for index, features in enumerate((16, 32, 64, 128)):
             y = nn.relu(SeparableConv(features, name=f"block{index}_first")(x))
             y = SeparableConv(features, name=f"block{index}_second")(y)
             y = max_pool(y)
             x = y + pointwise(features, f"block{index}_skip")(x[:, ::2, ::2])
-        logits = nn.Conv(7, (3, 3), precision=PRECISION, name="classifier")(x).mean(axis=(1, 2))
+        logits = nn.Conv(7, (3, 3), kernel_init=FROM_FILE, precision=PRECISION, name="classifier")(x).mean(axis=(1, 2))
         return NetworkRead(x.mean(axis=(1, 2)), logits)
 
 
@@ -97,7 +99,7 @@ class DenseExpression(nn.Module):
     def __call__(self, x: ImageFeatures) -> NetworkRead:
         for index, features in enumerate((32, 64, 128, 256)):
             if index == 0:
-                x = nn.Conv(features, (3, 3), 2, precision=PRECISION, name="block0_conv0")(x)
+                x = nn.Conv(features, (3, 3), 2, kernel_init=FROM_FILE, precision=PRECISION, name="block0_conv0")(x)
             else:
                 x = SeparableConv(features, 2, name=f"block{index}_conv0")(x)
             total = x = nn.relu(x)
@@ -105,7 +107,7 @@ class DenseExpression(nn.Module):
                 total = total + SeparableConv(features, name=f"block{index}_conv{step}")(x)
                 x = nn.relu(total)
         pooled = x.mean(axis=(1, 2))
-        return NetworkRead(pooled, nn.Dense(7, precision=PRECISION, name="classifier")(pooled))
+        return NetworkRead(pooled, nn.Dense(7, kernel_init=FROM_FILE, precision=PRECISION, name="classifier")(pooled))
 
 
 class ExpressionRead(struct.PyTreeNode):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from emoca_jax.nets.blaze_blocks import PRECISION, BlazeBlock, DoubleBlazeBlock, ImageFeatures, pointwise
+from emoca_jax.nets.blaze_blocks import FROM_FILE, PRECISION, BlazeBlock, DoubleBlazeBlock, ImageFeatures, pointwise
 
 SHORT_RANGE_SIZE = 128
 FULL_RANGE_SIZE = 192
@@ -40,7 +40,9 @@ class ShortRangeDetector(nn.Module):
 
     @nn.compact
     def __call__(self, images: ImageFeatures) -> tuple[Float[Array, "batch 896"], Float[Array, "batch 896 16"]]:
-        x = nn.relu(nn.Conv(24, (5, 5), 2, padding="SAME", precision=PRECISION, name="stem")(images))
+        x = nn.relu(
+            nn.Conv(24, (5, 5), 2, padding="SAME", kernel_init=FROM_FILE, precision=PRECISION, name="stem")(images)
+        )
         for i, (features, stride) in enumerate(_SHORT_FINE):
             x = BlazeBlock(features, stride, name=f"fine{i}")(x)
         fine = x
@@ -63,7 +65,9 @@ class FullRangeDetector(nn.Module):
 
     @nn.compact
     def __call__(self, images: ImageFeatures) -> tuple[Float[Array, "batch anchors"], Float[Array, "batch anchors 16"]]:
-        x = nn.relu(nn.Conv(32, (3, 3), 2, padding="SAME", precision=PRECISION, name="stem")(images))
+        x = nn.relu(
+            nn.Conv(32, (3, 3), 2, padding="SAME", kernel_init=FROM_FILE, precision=PRECISION, name="stem")(images)
+        )
         taps = []
         for stage, blocks in enumerate(_FULL_STAGES):
             for i, (features, squeeze, stride) in enumerate(blocks):

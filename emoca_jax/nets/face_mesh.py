@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from emoca_jax.nets.blaze_blocks import PRECISION, BlazeBlock, ChannelPReLU, ImageFeatures, pointwise
+from emoca_jax.nets.blaze_blocks import FROM_FILE, PRECISION, BlazeBlock, ChannelPReLU, ImageFeatures, pointwise
 
 MESH_SIZE = 192
 POINTS = 468
@@ -109,7 +109,7 @@ class FaceMesh(nn.Module):
 
     @nn.compact
     def __call__(self, images: ImageFeatures) -> tuple[Float[Array, "batch points 3"], Float[Array, "batch"]]:
-        stem = nn.Conv(16, (3, 3), 2, padding="SAME", precision=PRECISION, name="stem")(images)
+        stem = nn.Conv(16, (3, 3), 2, padding="SAME", kernel_init=FROM_FILE, precision=PRECISION, name="stem")(images)
         fine = Blocks(_FINE, name="fine")(ChannelPReLU(name="stem_activation")(stem))
         middle = Blocks(_MIDDLE, name="middle")(fine)
         if not self.attention:
