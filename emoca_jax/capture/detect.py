@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, UInt8
 from emoca_jax.capture.crop import apply_transform
 from emoca_jax.capture.detector_views import View, tile_views, whole_view
 from emoca_jax.capture.place_landmarks import (
+    VIEW_BATCHES,
     Roi,
     place_landmarks,
     refine_landmarks,
@@ -192,7 +193,8 @@ def _candidates(look: Callable, parameters: dict, views: list[tuple[int, View]])
     """(photo, score, points in image pixels) of everything a detector takes for a face."""
     if not views:
         return []
-    scores, points = run_batched(partial(look, parameters), np.stack([view.pixels for _, view in views]))
+    pixels = np.stack([view.pixels for _, view in views])
+    scores, points = run_batched(partial(look, parameters), pixels, VIEW_BATCHES)
     return [
         (i, float(score), np.asarray(apply_transform(view.transform, position)))
         for (i, view), row, positions in zip(views, scores, points, strict=True)

@@ -29,9 +29,12 @@ _PRESENCE_LOSS = 0.1
 # 64 crops is 1.07 % of the face's width for one crop, 0.60 % for a second, 0.27 % for this.
 _MOVES = np.array([[1, 1, -1, 1], [-1, 1, 1, -1], [1, -1, 1, -1], [-1, -1, -1, 1]]) * [0.018, 0.018, 0.046, 0.063]
 
-# Inputs are padded to these batch sizes, so that few shapes of each network are ever compiled. On a CPU more at once
-# gains nothing.
-_BATCHES = (4, 1) if jax.default_backend() == "cpu" else (16, 4, 1)
+# Inputs are padded to these batch sizes. Each is a program of its own to trace and compile, seconds at every start, so
+# there is one per network on a CPU: four crops at once cost the mesh network less than two one by one, and the
+# detectors gain nothing from batches.
+_ON_CPU = jax.default_backend() == "cpu"
+VIEW_BATCHES = (1,) if _ON_CPU else (16, 4, 1)
+_CROP_BATCHES = (4,) if _ON_CPU else (16, 4, 1)
 
 Landmarks = Float[np.ndarray, "478 3"]
 Image = UInt8[np.ndarray, "height width 3"]
@@ -49,12 +52,12 @@ class Roi:
     """Radians, direction of the square's x axis in the image, positive clockwise on the screen."""
 
 
-def run_batched(call: Callable[..., tuple[Array, ...]], inputs: np.ndarray) -> list[np.ndarray]:
-    """Outputs of a network for one or more inputs, run in batches of few sizes with the last one padded."""
+def run_batched(call: Callable[..., tuple[Array, ...]], inputs: np.ndarray, sizes: tuple[int, ...]) -> list[np.ndarray]:
+    """Outputs of a network for one or more inputs, run in batches of these sizes (falling) with the last one padded."""
     outputs, start = [], 0
     while start < len(inputs):
         left = len(inputs) - start
-        size = next(size for size in _BATCHES if left > size // 2 or size == 1)
+        size = next(size for size in sizes if left > size // 2 or size == sizes[-1])
         part = inputs[start : start + size]
         padded = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
         outputs.append([np.asarray(output)[: len(part)] for output in call(padded)])
@@ -103,7 +106,7 @@ def place_landmarks(
     centres, rotations = np.array([roi.centre for roi in rois]), np.array([roi.rotation for roi in rois])
     transforms = square_crop(centres, sizes, rotations, MESH_SIZE).astype(np.float32)
     crops = [cut(image, move, (MESH_SIZE, MESH_SIZE)) for image, move in zip(images, transforms, strict=True)]
-    points, presence = run_batched(partial(_mesh, parameters), np.stack(crops))
+    points, presence = run_batched(partial(_mesh, parameters), np.stack(crops), _CROP_BATCHES)
     depth = points[..., 2:] * (sizes / MESH_SIZE)[:, None, None]
     return np.concatenate([apply_transform(transforms, points[..., :2]), depth], axis=-1), presence
 
