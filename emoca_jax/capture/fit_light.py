@@ -15,8 +15,10 @@ STRIDE = 2
 ROUNDS = 4
 COLOUR_SIGMA = 0.08
 """Colour error, of 1, that skin's fine structure and noise explain."""
-EVIDENCE = 300.0
+EVIDENCE = 60.0
 """Independent observations that the (highly correlated) pixels are taken to be worth against the unit prior."""
+ALBEDO_LIMIT = 2.5
+"""Bound on albedo codes, standard deviations: a fringe or a shadow must not become a skin no one has."""
 LIGHT_SIGMA = 0.35
 """Prior spread of light coefficients about plain white ambient light, in units of that light."""
 TINT_SIGMA = 0.08
@@ -59,6 +61,7 @@ def fit_light_and_albedo(
         shading = jnp.matmul(bands, light)[:, None]
         flat = jnp.zeros_like(code), jnp.ones_like(code)
         code = _ridge(shading[..., None] * basis, colour - shading * mean, robust, *flat)
+        code = jnp.clip(code, -ALBEDO_LIMIT, ALBEDO_LIMIT)
         skin = mean + jnp.einsum("pck,k->pc", basis, code)
         error = jnp.linalg.norm(colour - shading * skin, axis=-1) / (2 * COLOUR_SIGMA)
         robust = weight / (1 + error**2)

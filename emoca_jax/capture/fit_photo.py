@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from emoca_jax import flame
 from emoca_jax.capture.fit_landmarks import LandmarkGoal, LandmarkModel, energy, landmark_goal
-from emoca_jax.capture.fit_light import ambient_light, fit_light_and_albedo
+from emoca_jax.capture.fit_light import ALBEDO_LIMIT, ambient_light, fit_light_and_albedo
 from emoca_jax.codes import Codes
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import decode
@@ -22,7 +22,7 @@ from emoca_jax.nets.expression_crop import ExpressionCrop, crop_image
 FIT_SIZE = 224
 """Side of the fitted crop in pixels, as EMOCA's."""
 ADAM_STEPS = 30
-RATES = Codes(shape=0.03, expression=0.02, pose=0.004, jaw=0.004, eyes=0.0, camera=0.004, light=0.01, albedo=0.05)  # type: ignore[arg-type]
+RATES = Codes(shape=0.015, expression=0.012, pose=0.002, jaw=0.002, eyes=0.0, camera=0.002, light=0.01, albedo=0.05)  # type: ignore[arg-type]
 """Adam step per code, in the code's own unit."""
 FACE_OVAL = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
@@ -33,12 +33,18 @@ ROBUST_COLOUR = 0.1
 """Colour error, of 1, beyond which a pixel counts as hair, glasses or a hand and pulls less (Charbonnier-Cauchy)."""
 
 
-class PhotoWeights(struct.PyTreeNode):
-    """How much each term of the energy weighs; 0 switches a term off."""
+LANDMARK_SHARE, PHOTOMETRIC_SHARE, EMOTION_SHARE = 1.0, 25.0, 150.0
+"""Weights of the three terms, in units of prior standard deviations, robust colour error and feature distance."""
+ALBEDO_SHARE = 0.1
+"""Weight of the albedo model's unit-normal prior."""
 
-    landmarks: float = 1.0
-    photometric: float = 60.0
-    emotion: float = 30.0
+
+class FitWeights(struct.PyTreeNode):
+    """How much each term counts against its default; 0 switches it off."""
+
+    photometric: float = 1.0
+    emotion: float = 1.0
+    """Emotion consistency: features of the expression network in the energy, its reading as expression prior."""
 
 
 class PhotoGoal(struct.PyTreeNode):
@@ -86,7 +92,7 @@ def fit_photo(
     image: Float[Array, "size size 3"],
     crop: ExpressionCrop,
     read: ExpressionRead,
-    weights: PhotoWeights,
+    weights: FitWeights,
     steps: int = ADAM_STEPS,
 ) -> tuple[Codes, ExpressionRead]:
     """Refine landmark-fitted codes on the photo itself; returns codes and the expression read on the rendering.
@@ -98,7 +104,8 @@ def fit_photo(
     mask = inside_oval(landmarks, image.shape[0])
     size = (image.shape[0], image.shape[1])
     rotation = flame.rotation_matrix(start.pose[0])
-    goal = PhotoGoal(landmark_goal(model, landmarks, read.probabilities, rotation), image, mask, crop, read)
+    expected = weights.emotion * read.probabilities
+    goal = PhotoGoal(landmark_goal(model, landmarks, expected, rotation), image, mask, crop, read)
     start = _with_light(head, start, image, mask)
 
     optimiser = optax.adam(optax.cosine_decay_schedule(1.0, steps, alpha=0.05), b1=0.8, b2=0.95)
@@ -110,7 +117,8 @@ def fit_photo(
         codes = jax.tree.map(lambda code, change, rate: code + rate * change, codes, update, RATES)
         expression = jnp.clip(codes.expression, model.prior.lower, model.prior.upper)
         jaw = jnp.where(head.bounded_expression, start.jaw, codes.jaw)
-        return (codes.replace(expression=expression, jaw=jaw), moments), None
+        albedo = jnp.clip(codes.albedo, -ALBEDO_LIMIT, ALBEDO_LIMIT)
+        return (codes.replace(expression=expression, jaw=jaw, albedo=albedo), moments), None
 
     (codes, _), _ = jax.lax.scan(step, (start, optimiser.init(start)), None, length=steps)
     decoded = decode(head, codes, size)
@@ -118,7 +126,7 @@ def fit_photo(
 
 
 def _gradient(
-    head: FaceHead, model: LandmarkModel, networks: Parameters, goal: PhotoGoal, weights: PhotoWeights, codes: Codes
+    head: FaceHead, model: LandmarkModel, networks: Parameters, goal: PhotoGoal, weights: FitWeights, codes: Codes
 ) -> Codes:
     """Gradient of the whole energy. One rendering serves both image terms; the emotion term's share reaches expression
     alone."""
@@ -130,15 +138,19 @@ def _gradient(
     def emotion(rendering: jax.Array) -> jax.Array:
         picture = composite(goal.image, rendering, alpha)
         read = expression_features(networks, crop_image(picture, goal.crop))
-        return weights.emotion * emotion_distance(goal.read, read)
+        return EMOTION_SHARE * weights.emotion * emotion_distance(goal.read, read)
 
     rendering, pull_back, alpha = jax.vjp(rendered, codes, has_aux=True)
-    total = jax.grad(functools.partial(energy, model, goal.landmarks))(codes)
-    total = jax.tree.map(lambda g: weights.landmarks * g, total)
-    seen = goal.mask * alpha
-    (from_photo,) = pull_back(jax.grad(lambda r: weights.photometric * photometric(r, goal.image, seen))(rendering))
+
+    def against_photo(rendering: jax.Array) -> jax.Array:
+        seen = goal.mask * alpha
+        return PHOTOMETRIC_SHARE * weights.photometric * photometric(rendering, goal.image, seen)
+
+    (from_photo,) = pull_back(jax.grad(against_photo)(rendering))
     (from_emotion,) = pull_back(jax.grad(emotion)(rendering))
-    total = jax.tree.map(jnp.add, total, from_photo)
+    from_landmarks = jax.grad(functools.partial(energy, model, goal.landmarks))(codes)
+    total = jax.tree.map(lambda first, second: LANDMARK_SHARE * first + second, from_landmarks, from_photo)
+    total = total.replace(albedo=total.albedo + ALBEDO_SHARE * codes.albedo)
     return total.replace(expression=total.expression + from_emotion.expression)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Float, UInt8
 
 from emoca_jax import flame
 from emoca_jax.capture.crop import cut
@@ -24,7 +24,7 @@ from emoca_jax.capture.fit_landmarks import (
     project,
     visible_points,
 )
-from emoca_jax.capture.fit_photo import FIT_SIZE, PhotoWeights, fit_photo
+from emoca_jax.capture.fit_photo import FIT_SIZE, FitWeights, fit_photo
 from emoca_jax.capture.images import Photo, as_photo
 from emoca_jax.capture.result import Emotion, FaceResult
 from emoca_jax.capture.texture import unwrap
@@ -83,7 +83,7 @@ def reconstruct(
     image: str | Path | UInt8[np.ndarray, "height width 3"] | Photo,
     *,
     faces: Literal["all", "largest"] = "all",
-    weights: PhotoWeights | None = None,
+    weights: FitWeights | None = None,
 ) -> list[FaceResult]:
     """Every face of a photo as an animatable head, largest first.
 
@@ -98,19 +98,19 @@ def reconstruct(
             "5 % of the image's height and not covered."
         )
     return [
-        _reconstruct_face(model, photo, face, index, weights or PhotoWeights())
+        _reconstruct_face(model, photo, face, index, weights or FitWeights())
         for index, face in enumerate(found[:1] if faces == "largest" else found)
     ]
 
 
 def _reconstruct_face(
-    model: OpenModel, photo: Photo, face: DetectedFace, index: int, weights: PhotoWeights
+    model: OpenModel, photo: Photo, face: DetectedFace, index: int, weights: FitWeights
 ) -> FaceResult:
     began = time.perf_counter()
     seen = look(model.expression, photo, face.landmarks)
     codes, rendered = fit_face(model, seen, weights)
     sharp = _cut_plane(photo.pixels, seen.to_pixels, TEXTURE_SIZE)
-    texture = unwrap(model.head, model.layout, codes, jnp.asarray(sharp)).albedo
+    texture = np.asarray(unwrap(model.head, model.layout, codes, sharp).albedo)
     return _result(model, photo, face, index, codes, seen, rendered, texture, began)
 
 
@@ -134,10 +134,12 @@ def look(networks: Parameters, photo: Photo, landmarks: Float[np.ndarray, "478 3
     return SeenFace(to_pixels, image, plane, *_read_photo(networks, image, plane))
 
 
-def fit_face(model: OpenModel, seen: SeenFace, weights: PhotoWeights) -> tuple[Codes, ExpressionRead]:
+def fit_face(model: OpenModel, seen: SeenFace, weights: FitWeights) -> tuple[Codes, ExpressionRead]:
     """Codes of one face, from landmarks first and then through the renderer, and the expression on its rendering."""
-    start = fit_landmarks(model.landmarks, seen.landmarks[None], seen.read.probabilities[None]).codes
-    start = jax.tree.map(lambda leaf: leaf[0], start)
+    # Between programs all is NumPy: each step on the device would be one more program to compile.
+    expected = weights.emotion * np.asarray(seen.read.probabilities)
+    start = fit_landmarks(model.landmarks, seen.landmarks[None], expected[None]).codes
+    start = jax.tree.map(lambda leaf: np.asarray(leaf)[0], start)
     return fit_photo(
         model.head, model.landmarks, model.expression, start, seen.landmarks, seen.image, seen.crop, seen.read, weights
     )
@@ -178,18 +180,17 @@ def _result(
     codes: Codes,
     seen: SeenFace,
     rendered: ExpressionRead,
-    texture: Float[Array, "size size 3"],
+    texture: Float[np.ndarray, "size size 3"],
     began: float,
 ) -> FaceResult:
     """Gather what is known, in NumPy and in the photo's pixels."""
     head, to_pixels = model.head, seen.to_pixels
     codes = jax.tree.map(np.asarray, codes)
     points = len(head.mediapipe_index)
-    plane = np.asarray(_project(model.landmarks, codes))[:points, :2]
-    fitted = plane * to_pixels[0, 0] + to_pixels[:2, 2]
-    visible = np.asarray(visible_points(model.landmarks, codes))[:points]
+    fit = jax.tree.map(np.asarray, _measure(head, model.landmarks, codes, face.landmarks))
+    fitted = fit.points[:points, :2] * to_pixels[0, 0] + to_pixels[:2, 2]
+    visible = fit.visible[:points]
     missed = np.linalg.norm(fitted - face.landmarks[np.asarray(head.mediapipe_index), :2], axis=1)[visible]
-    posed, neutral = _vertices(head, codes)
     valence, arousal = affect_from_units(codes.expression, head.expression_names)
     return FaceResult(
         photo=photo.pixels,
@@ -204,25 +205,38 @@ def _result(
         crop=to_pixels,
         head=head,
         codes=codes,
-        vertices=np.asarray(posed),
-        neutral_vertices=np.asarray(neutral),
+        vertices=fit.posed,
+        neutral_vertices=fit.neutral,
         texture=np.round(np.clip(texture, 0, 1) * 255).astype(np.uint8),
         emotion=Emotion(
             photo=_by_name(seen.read), rendering=_by_name(rendered), valence=float(valence), arousal=float(arousal)
         ),
-        fit_error=float(100 * np.sqrt(np.mean(missed**2)) / face_width(face.landmarks)),
+        fit_error=float(100 * np.sqrt(np.mean(missed**2)) / fit.width),
         seconds=time.perf_counter() - began,
     )
 
 
-_project = jax.jit(project)
+class _Measures(NamedTuple):
+    """Of a fitted face; points and visibility in the order of the landmark model."""
+
+    points: Any
+    visible: Any
+    posed: Any
+    neutral: Any
+    width: Any
+    """Of the face, in the unit of its landmarks."""
 
 
 @jax.jit
-def _vertices(head: FaceHead, codes: Codes) -> tuple[jax.Array, jax.Array]:
-    posed = flame.forward(head, codes.shape, codes.expression, full_pose(codes)).vertices
-    return posed, flame.unposed_vertices(head, codes.shape, jnp.zeros_like(codes.expression))
+def _measure(head: FaceHead, model: LandmarkModel, codes: Codes, landmarks: jax.Array) -> _Measures:
+    return _Measures(
+        points=project(model, codes),
+        visible=visible_points(model, codes),
+        posed=flame.forward(head, codes.shape, codes.expression, full_pose(codes)).vertices,
+        neutral=flame.unposed_vertices(head, codes.shape, jnp.zeros_like(codes.expression)),
+        width=face_width(landmarks),
+    )
 
 
 def _by_name(read: ExpressionRead) -> dict[str, float]:
-    return {name: float(p) for name, p in zip(EXPRESSION_CLASSES, read.probabilities, strict=True)}
+    return {name: float(p) for name, p in zip(EXPRESSION_CLASSES, np.asarray(read.probabilities), strict=True)}
