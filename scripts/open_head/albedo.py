@@ -19,6 +19,10 @@ MEDIUM_SKIN = np.array([56.0, 13.0, 17.5])
 and African (41, 12, 14) groups in Xiao et al. 2017, Skin Research and Technology 23."""
 MELANIN = np.array([8.6, -0.3, 0.1])
 """One deviation along the same groups; -3 ... +3 spans an individual typology angle of about -60 to +60 degrees."""
+HAIR = np.array([0.17, 0.12, 0.09])
+"""Dark brown."""
+SKY_DARKENING, SKY_FULL = 0.6, 0.55
+"""How dark the deepest folds are painted, and from which share of the sky on skin is not darkened."""
 MASKS = ("lips", "eyelids", "ears", "face", "inside-mouth")
 BROW_UPPER = {"left": (336, 296, 334, 293, 300), "right": (107, 66, 105, 63, 70)}
 BROW_LOWER = {"left": (285, 295, 282, 283, 276), "right": (55, 65, 52, 53, 46)}
@@ -61,11 +65,11 @@ def brow_density(texels: Texels, found: list[Brow]) -> np.ndarray:
     density = np.zeros(len(flat))
     for brow in found:
         along, aside, half = _along(flat, brow)
-        thickness = half * np.interp(along, [0, 0.15, 0.6, 1], [0.62, 0.72, 0.62, 0.3])
-        profile = np.exp(-np.abs(aside / np.maximum(thickness, 1e-3)) ** 2.5)
+        thickness = half * np.interp(along, [0, 0.15, 0.6, 1], [0.85, 1.0, 0.85, 0.4])
+        profile = np.exp(-np.abs(aside / np.maximum(thickness, 1e-3)) ** 2.2)
         ends = np.interp(along, [-0.06, 0.06, 0.85, 1.05], [0, 1, 0.8, 0])
         # Hairs lean outwards: stripes across the brow, some 0.8 mm apart.
-        lean = np.sin((along * 62 + aside * 130) * 1.0) * 0.5 + np.sin(along * 41 - aside * 90 + 1.3) * 0.5
+        lean = np.sin(along * 62 + aside * 130) * 0.5 + np.sin(along * 41 - aside * 90 + 1.3) * 0.5
         density = np.maximum(density, profile * ends * (0.82 + 0.18 * lean))
     front = texels.position[..., 2].reshape(-1) > -0.35
     return np.where(front & (texels.part.reshape(-1) == 0), density, 0).reshape(texels.part.shape)
@@ -83,8 +87,7 @@ def _along(points: np.ndarray, brow: Brow) -> tuple[np.ndarray, np.ndarray, np.n
 
 def _blob(texels: Texels, centre: tuple[float, ...], radius: tuple[float, ...]) -> np.ndarray:
     """A soft ball around +-centre (both sides) on the skin."""
-    p = texels.position * [1, 1, 1]
-    p = np.concatenate([np.abs(p[..., :1]), p[..., 1:]], -1)
+    p = np.concatenate([np.abs(texels.position[..., :1]), texels.position[..., 1:]], -1)
     far = (((p - np.array(centre)) / np.array(radius)) ** 2).sum(-1)
     return np.exp(-far) * (texels.part == 0)
 
@@ -107,7 +110,7 @@ def paint(
     skin = (texels.part == 0).astype(float)
     lips, lids, ears = painted["lips"], painted["eyelids"], painted["ears"]
     inside = (texels.part == 4).astype(float)
-    eye_left, mouth, chin, nose = points[[386, 374]].mean(0), points[[13, 14]].mean(0), points[152], points[1]
+    eye_left, mouth, nose = points[[386, 374]].mean(0), points[[13, 14]].mean(0), points[1]
     cheek = _blob(texels, tuple(points[425] + [0.02, 0.06, -0.02]), (0.2, 0.18, 0.3))
     nose_tip = _blob(texels, tuple(nose), (0.13, 0.12, 0.18))
     under_eye = _blob(texels, tuple(eye_left + [0, -0.13, 0.0]), (0.17, 0.06, 0.25))
@@ -124,7 +127,8 @@ def paint(
     ):  # fmt: skip
         lab += amount[..., None] * np.array(shift)
     mean = lab_to_srgb(lab)
-    mean += (brow * 0.72)[..., None] * (np.array([0.17, 0.12, 0.09]) - mean)
+    mean += (hair * 0.25)[..., None] * (HAIR - mean)
+    mean += (brow * 0.68)[..., None] * (HAIR - mean)
 
     def along(shift: np.ndarray | tuple[float, ...], amount: np.ndarray) -> np.ndarray:
         shift = np.asarray(shift, float)
@@ -132,7 +136,7 @@ def paint(
 
     bare = skin * (1 - 0.6 * brow)
     components = {
-        "melanin": along(-MELANIN, bare),
+        "melanin": -along(MELANIN, bare),
         "redness": along((-0.8, 2.2, 0.4), bare),
         "yellowness": along((0.3, -0.3, 2.4), bare),
         "lip_redness": along((-1.0, 4.5, 1.0), lips),
@@ -145,12 +149,14 @@ def paint(
         "brow_darkness": brow[..., None] * np.array([-0.07, -0.06, -0.045]),
         "brow_redness": brow[..., None] * np.array([0.05, 0.015, -0.01]),
         "beard": along((-4.5, -0.8, -2.5), beard),
-        "scalp_hair": along((-9.0, -3.0, -3.0), hair),
+        "scalp_hair": hair[..., None] * 0.10 * (HAIR - lab_to_srgb(MEDIUM_SKIN)),
     }
+    shade = np.where(texels.part == 0, 1 - SKY_DARKENING * (1 - _smoothstep(texels.sky, -0.1, SKY_FULL)), 1.0)
+    mean *= shade[..., None]
+    components = {name: direction * shade[..., None] for name, direction in components.items()}
     iris_light, iris_blue = _eyes(texels, mean)
     components |= {"iris_lightness": iris_light, "iris_blueness": iris_blue}
     components["tooth_yellowness"] = _mouth(texels, mean, inside, mouth)
-    del chin
     return np.clip(mean, 0, 1), np.stack(list(components.values()), -1), tuple(components)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from emoca_jax import flame
 from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding
 
-from . import albedo, landmarks, people, skeleton, texels, units, uv_layout
+from . import albedo, landmarks, occlusion, people, skeleton, texels, units, uv_layout
 from .detection import find_points
 from .identities import Targets
 from .landmarks import Embedding
@@ -24,6 +24,8 @@ CROWD = 2400
 COMPONENTS = 200
 EYE_RADIUS = 0.145
 """Decimetres, of the average eyeball; MakeHuman's helper eye has .141 behind and .158 at the pupil."""
+UNWRAP_JAW = 0.4
+"""How far the mouth is open when the skin is unwrapped, so that the lips' edges do not meet."""
 DETECTION_ROUNDS = 6
 STORAGE = {
     "shape_dirs": "int8", "expression_dirs": "float16", "albedo.mean": "uint8", "albedo.basis": "int8",
@@ -42,12 +44,15 @@ def build(wheel: Path, output: Path) -> None:
     crowd = people.random_people(source, base, mesh, targets, lips, average, EYE_RADIUS, CROWD, SEED)
     template, shape_dirs, symmetric, kept = people.learn(crowd, mesh, average, COMPONENTS)
     print(f"identity: {COMPONENTS} directions, {symmetric.sum()} symmetric, {kept:.2%} of the variance")
-    expression_dirs = units.face_units(source, base, mesh, template, EYE_RADIUS)
+    expression_dirs = units.face_units(source, base, mesh, template)
     regressor = _joints(mesh, crowd, expression_dirs)
-    uv, uv_faces = uv_layout.pack(mesh)
+    open_mouth = template + UNWRAP_JAW * expression_dirs[..., units.UNITS.index("jawOpen")]
+    uv, uv_faces = uv_layout.pack(mesh, open_mouth)
     regions = face_regions(mesh, lips, template)
 
-    layout = texels.look(mesh, template, uv, uv_faces, albedo.SIZE)
+    sky = occlusion.open_sky(template, mesh.faces[np.isin(mesh.face_part, (0, 1))])
+    sky = (sky + sky[mesh.mirror]) / 2
+    layout = texels.look(mesh, template, sky, uv, uv_faces, albedo.SIZE)
     masks = albedo.masks(source, layout)
     points = None
     # The first round sees a head without brows and finds where they belong.

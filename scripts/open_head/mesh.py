@@ -20,6 +20,8 @@ SOCKET_RINGS = 5
 EYE_RINGS = np.radians([6, 12, 17, 22, 26, 29.5, 33, 40, 52, 68, 90, 110])
 """Polar angles from the pupil; 17 degrees is the pupil's edge at 3.9 mm, 29.5 the iris' at 11.7 mm, as in adults."""
 EYE_SECTORS = 20
+EYE_UV_POWER = 0.65
+"""Radius in the texture over polar angle to this power: the iris gets 43 % of the disc's radius."""
 CORNEA_RISE = 0.035
 """How far the cornea stands out of the eyeball, in radii, at the pole."""
 CORNEA_EDGE = np.radians(31)
@@ -228,7 +230,7 @@ def _triangulate(vertices, quads, uv, parts, mirror):
 def _eyeball() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A sphere open at the back, pole to +z, with a slight cornea: unit offsets, faces, corner uv.
 
-    uv: azimuthal equidistant disc in [-1, 1], the pole in the middle.
+    uv: a disc in [-1, 1], the pole in the middle, the iris enlarged.
     """
     turn = 2 * np.pi * np.arange(EYE_SECTORS) / EYE_SECTORS
     polar = np.concatenate([[0.0], np.repeat(EYE_RINGS, EYE_SECTORS)])
@@ -236,7 +238,7 @@ def _eyeball() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rise = 1 + CORNEA_RISE * np.clip(1 - (polar / CORNEA_EDGE) ** 2, 0, None)
     plane = np.stack([np.cos(around), np.sin(around)], 1)
     offsets = np.concatenate([plane * np.sin(polar)[:, None], np.cos(polar)[:, None]], 1) * rise[:, None]
-    uv = plane * (polar / EYE_RINGS[-1])[:, None]
+    uv = plane * ((polar / EYE_RINGS[-1]) ** EYE_UV_POWER)[:, None]
     faces = [[0, 1 + k, 1 + (k + 1) % EYE_SECTORS] for k in range(EYE_SECTORS)]
     for ring in range(len(EYE_RINGS) - 1):
         inner, outer = 1 + ring * EYE_SECTORS, 1 + (ring + 1) * EYE_SECTORS

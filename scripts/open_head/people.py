@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import identities
+from . import eyeballs, identities
 from .identities import AVERAGE, Targets
 from .lips import Lips, seal
 from .mesh import HeadMesh
@@ -13,6 +13,8 @@ from .source import BaseMesh, Source
 FIELD_ANCHORS = 110
 FIELDS = ((0.1, 0.008), (0.16, 0.014), (0.3, 0.016))
 """Length and deviation (decimetres) of the smooth random displacements that add what the modeller's targets lack."""
+FIELD_ASYMMETRY = 0.6
+"""Share of their deviation that their antisymmetric part keeps: faces are more alike left and right than not."""
 DENSITY_SHARE = 1.0
 """Weight of every vertex beside its area: the modeller put vertices where detail matters."""
 FACE_CENTRE, FACE_REACH = (0.0, -0.33, 0.05), (0.6, 0.8, 0.6)
@@ -23,7 +25,9 @@ def average_head(base: BaseMesh, mesh: HeadMesh, targets: Targets, lips: Lips, r
     """The average adult and, below it, its three joints [V + 3, 3], the point between the eyes at the origin."""
     offsets = targets.blend([identities.macro(AVERAGE)])[0]
     vertices = _head(base, mesh, targets, offsets, lips, radius)
-    return vertices - vertices[np.concatenate(mesh.eyes)].mean(0) * [0, 1, 1]
+    vertices[:-3] = eyeballs.place(vertices[:-3], mesh, eyeballs.clearance(vertices[:-3], mesh))
+    between = (eyeballs.sphere(vertices, mesh, mesh.eyes[0])[0] + eyeballs.sphere(vertices, mesh, mesh.eyes[1])[0]) / 2
+    return vertices - between * [0, 1, 1]
 
 
 def face_weight(vertices: np.ndarray) -> np.ndarray:
@@ -49,6 +53,7 @@ def random_people(
     weight = face_weight(average)
     weight[len(average) - 3 :] = 0
     bumps = _bumps(mesh, average, weight, count, random)
+    clearance = eyeballs.clearance(average[:-3], mesh)
     people = np.empty((count, *average.shape), np.float32)
     for start in range(0, count, 100):
         stop = min(start + 100, count)
@@ -56,6 +61,7 @@ def random_people(
         offsets[..., :3] += bumps[start:stop]
         for row in range(start, stop):
             head = _head(base, mesh, targets, offsets[row - start], lips, radius)
+            head[:-3] = eyeballs.place(head[:-3], mesh, clearance)
             people[row] = identities.align(head, average, weight)
     return people
 
@@ -74,9 +80,12 @@ def _bumps(mesh: HeadMesh, average: np.ndarray, weight: np.ndarray, count: int, 
         places[eye] = average[eye].mean(0)
     skin = np.unique(mesh.faces[mesh.face_part == 0])
     anchors = identities.farthest_points(average[skin[weight[skin] > 0.3]], FIELD_ANCHORS)
+    partner = np.concatenate([mesh.mirror, len(mesh.mirror) + np.arange(3)])
     total = np.zeros((count, *average.shape), np.float32)
     for length, sigma in FIELDS:
-        total += sigma * identities.smooth_fields(places, anchors, length, count, random)
+        field = identities.smooth_fields(places, anchors, length, count, random)
+        mirrored = field[:, partner] * np.array([-1, 1, 1], np.float32)
+        total += sigma * ((field + mirrored) + FIELD_ASYMMETRY * (field - mirrored)) / np.sqrt(2 + 2 * FIELD_ASYMMETRY**2)
     return total
 
 

@@ -27,9 +27,13 @@ class Texels:
     """[S, S] angle from the pupil, radians (eyes only)"""
     eye_turn: np.ndarray
     """[S, S] angle around it"""
+    sky: np.ndarray
+    """[S, S] share of the sky that the skin sees"""
 
 
-def look(mesh: HeadMesh, template: np.ndarray, uv: np.ndarray, uv_faces: np.ndarray, size: int) -> Texels:
+def look(
+    mesh: HeadMesh, template: np.ndarray, sky: np.ndarray, uv: np.ndarray, uv_faces: np.ndarray, size: int
+) -> Texels:
     """Rasterise the layout at size x size."""
     fragments = render.rasterize_uv(jnp.asarray(uv, jnp.float32), jnp.asarray(uv_faces), (size, size))
     index, weights = np.asarray(fragments.face_index), np.asarray(fragments.barycentric, float)
@@ -47,4 +51,5 @@ def look(mesh: HeadMesh, template: np.ndarray, uv: np.ndarray, uv_faces: np.ndar
         source_uv=over(mesh.source_uv),
         eye_polar=np.arctan2(np.hypot(arms[..., 0], arms[..., 1]), arms[..., 2]),
         eye_turn=np.arctan2(arms[..., 1], arms[..., 0]),
+        sky=over(sky[mesh.faces][..., None])[..., 0],
     )

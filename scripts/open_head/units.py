@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 
+from .eyeballs import lift_lids, sphere
 from .identities import carry
 from .mesh import HeadMesh
 from .source import FACE_UNITS, BaseMesh, Source
@@ -22,15 +24,27 @@ UNITS = (
 
 GAZE = {"Up": (-1, 0), "Down": (1, 0), "In": (0, -1), "Out": (0, 1)}
 """Turn of the left eye about x (down is positive) and about y (outwards is positive)."""
-GAZE_DEGREES = {"Up": 25.0, "Down": 30.0, "In": 30.0, "Out": 30.0}
+GAZE_DEGREES = {"Up": 20.0, "Down": 25.0, "In": 28.0, "Out": 28.0}
 """Full gaze, as ARKit's units reach; MakeHuman's own turn the eyeball only 11 to 23 degrees."""
 
 
-GAIN = {"browInnerUp": 1.4, "browOuterUpLeft": 1.4, "browOuterUpRight": 1.4}
-"""MakeHuman's raised brows stop at 6 mm; photos of surprise ask for more."""
+GAIN = {"browInnerUp": 1.4, "browOuterUpLeft": 1.4, "browOuterUpRight": 1.4,
+        "eyeLookUpLeft": 1.5, "eyeLookUpRight": 1.5, "eyeBlinkLeft": 0.95, "eyeBlinkRight": 0.95}  # fmt: skip
+"""MakeHuman's raised brows stop at 6 mm where photos of surprise ask for more; its gaze up turns the eye less than ours;
+and with the eyeballs fitted to the lids a blink closes every eye with less."""
+
+SMOOTHED = ("mouthSmileLeft", "mouthSmileRight")
+"""Units whose cheek carries a pinched crease beside the corner of the mouth."""
+SMOOTHINGS = 25
+SMOOTH_BELOW = -0.2
+"""Decimetres from the eyes down: lids keep their shape."""
+CHEEK = (0.22, 0.34)
+"""Decimetres from the mid-line at which the cheek begins and is full."""
+LIP_DISTANCE = (0.06, 0.2)
+"""Decimetres from the lips' edge at which smoothing begins and is full."""
 
 
-def face_units(source: Source, base: BaseMesh, mesh: HeadMesh, rest: np.ndarray, radius: float) -> np.ndarray:
+def face_units(source: Source, base: BaseMesh, mesh: HeadMesh, rest: np.ndarray) -> np.ndarray:
     """Offsets [V, 3, 52] in decimetres at full activation, `rest` being the neutral head [V, 3]."""
     raw = {unit: carry(mesh, base, source.target(f"{FACE_UNITS}{unit}.target", len(base.vertices))) for unit in UNITS}
     offsets = {unit: carried[:, :3] for unit, carried in raw.items()}
@@ -42,8 +56,30 @@ def face_units(source: Source, base: BaseMesh, mesh: HeadMesh, rest: np.ndarray,
         if unit.startswith("eyeLook"):
             side = 0 if unit.endswith("Left") else 1
             vertices = mesh.eyes[side]
-            units[vertices, :, k] = _turn(unit, side, mesh.eye_offsets[vertices]) * radius
-    return units
+            units[vertices, :, k] = _turn(unit, side, mesh.eye_offsets[vertices]) * sphere(rest, mesh, vertices)[1]
+    for unit in SMOOTHED:
+        units[..., UNITS.index(unit)] = _smooth_cheek(units[..., UNITS.index(unit)], mesh, rest)
+    return lift_lids(units, rest, mesh)
+
+
+def _smooth_cheek(move: np.ndarray, mesh: HeadMesh, rest: np.ndarray) -> np.ndarray:
+    """The offsets [V, 3] averaged over neighbouring skin, except near the lips and away from the cheeks."""
+    skin = mesh.faces[mesh.face_part == 0]
+    edges = np.concatenate([skin[:, [k, (k + 1) % 3]] for k in range(3)])
+    count = len(rest)
+    adjacency = ((sp.coo_matrix((np.ones(len(edges)), edges.T), (count, count)) != 0) * 1.0).tocsr()
+    adjacency = ((adjacency + adjacency.T) > 0) * 1.0
+    degree = np.maximum(np.asarray(adjacency.sum(1)).ravel(), 1)
+    lips = np.unique(mesh.faces[mesh.face_part == 4])
+    lips = lips[np.isin(lips, skin)]
+    gap = np.linalg.norm(rest[:, None] - rest[None, lips], axis=-1).min(1)
+    share = np.clip((gap - LIP_DISTANCE[0]) / (LIP_DISTANCE[1] - LIP_DISTANCE[0]), 0, 1)[:, None]
+    share = share * np.clip((np.abs(rest[:, :1]) - CHEEK[0]) / (CHEEK[1] - CHEEK[0]), 0, 1)
+    share = share * (rest[:, 1:2] < SMOOTH_BELOW) * (mesh.source_vertex >= 0)[:, None]
+    smooth = move
+    for _ in range(SMOOTHINGS):
+        smooth = smooth + share * ((adjacency @ smooth) / degree[:, None] - smooth)
+    return smooth
 
 
 def partner(unit: str) -> str:

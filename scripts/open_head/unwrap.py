@@ -18,31 +18,83 @@ STEP_SHARE = 0.8
 """How much of the way to the first triangle that would turn over one step may go (Smith and Schaefer 2015)."""
 
 
-def cut(faces: np.ndarray, mirror: np.ndarray, seam: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split the seam's vertices in two, one for each side.
+def unwrap(vertices: np.ndarray, faces: np.ndarray, mirror: np.ndarray, scale: np.ndarray):
+    """Plane layout of the head's skin, cut along the back of the head from the neck's edge to the crown.
 
-    faces [F, 3] over V vertices; `seam`: mid-line vertices, the last of which stays whole (the seam's inner end).
-    Returns chart faces, the original vertex of each chart vertex and the chart's mirror map.
+    vertices [V, 3] in the world frame with eyes and mouth open, faces [F, 3] of the skin alone, mirror [V], scale [F]:
+    how much larger than life (in length) each face should be. Returns chart faces [F, 3], positions [C, 2] (x to the subject's left, y up).
     """
+    chart, origin, partner = _cut_back(vertices, faces, mirror)
+    boundary, *holes = outline(chart)
+    size, real = len(origin), len(chart)
+    chart, places = _fill(chart, vertices[origin], holes)
+    partner = np.concatenate([partner, _filled_partner(partner, holes, size)])
+    edges = vertices[origin[np.roll(boundary, -1)]] - vertices[origin[boundary]]
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(edges, axis=1))])
+    own = partner[boundary] == boundary
+    front = int(np.argmax(np.where(own, vertices[origin[boundary], 2], -np.inf)))
+    angle = 2 * np.pi * (along[:-1] - along[front]) / along[-1] - np.pi / 2
+    plane = tutte(chart, boundary, np.stack([np.cos(angle), np.sin(angle)], 1), len(places))
+    scale = np.concatenate([scale, np.full(len(chart) - real, np.median(scale))])
+    rest = flat_triangles(places, chart) * scale[:, None, None]
+    energy = Distortion(chart, rest)
+    # Start at the scale that the rest shape asks for.
+    plane = plane / np.sqrt(np.linalg.det(energy.jacobian(plane)) @ energy.area)
+    plane = relax(_symmetric(plane, partner), energy, partner)
+    return chart[:real], plane[:size]
+
+
+def _fill(chart: np.ndarray, places: np.ndarray, holes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Fans over the eye openings and the mouth, so that their two edges cannot slide over each other."""
+    faces, centres = [chart], []
+    for number, hole in enumerate(holes):
+        centre = len(places) + number
+        faces.append(np.stack([np.roll(hole, -1), hole, np.full(len(hole), centre)], 1))
+        centres.append(places[hole].mean(0))
+    return np.concatenate(faces), np.concatenate([places, np.array(centres)])
+
+
+def _filled_partner(partner: np.ndarray, holes: list[np.ndarray], size: int) -> np.ndarray:
+    """Mirror image of each fan's centre."""
+    image = [next(k for k, other in enumerate(holes) if np.isin(partner[hole], other).all()) for hole in holes]
+    return size + np.array(image)
+
+
+def _cut_back(vertices: np.ndarray, faces: np.ndarray, mirror: np.ndarray):
+    """Chart faces, each chart vertex's original and its mirror image; mid-line vertices at the back become two."""
     used = np.unique(faces)
+    middle = used[mirror[used] == used]
+    crown = middle[np.argmax(vertices[middle, 1])]
+    behind = middle[(vertices[middle, 2] < vertices[crown, 2]) & _reached(faces, middle, crown, vertices)[middle]]
     number = np.full(len(mirror), -1)
     number[used] = np.arange(len(used))
-    origin, chart = used.copy(), number[faces]
-    partner = number[mirror[used]]
-    split = seam[:-1]
-    twin = {int(v): len(used) + k for k, v in enumerate(split)}
-    on_right = _right_faces(faces, mirror, split)
-    for row in np.flatnonzero(on_right):
-        chart[row] = [twin.get(int(v), number[v]) for v in faces[row]]
-    origin = np.concatenate([origin, split])
-    partner = np.concatenate([partner, number[split]])
-    partner[number[split]] = len(used) + np.arange(len(split))
-    return chart, origin, partner
+    twin = number.copy()
+    twin[behind] = len(used) + np.arange(len(behind))
+    right = vertices[faces].mean(1)[:, 0] < 0
+    chart = np.where(right[:, None], twin[faces], number[faces])
+    partner = np.concatenate([number[mirror[used]], number[behind]])
+    partner[number[behind]] = twin[behind]
+    return chart, np.concatenate([used, behind]), partner
 
 
-def _right_faces(faces: np.ndarray, mirror: np.ndarray, seam: np.ndarray) -> np.ndarray:
-    """Faces at the seam whose other corners have the higher index of their mirror pair: one side, consistently."""
-    raise NotImplementedError
+def _reached(faces: np.ndarray, middle: np.ndarray, start: int, vertices: np.ndarray) -> np.ndarray:
+    """Mask over vertices: the mid-line ones that a walk along the mid-line from `start` backwards meets."""
+    on_line = np.zeros(len(vertices), bool)
+    on_line[middle] = True
+    edges = np.concatenate([faces[:, [k, (k + 1) % 3]] for k in range(3)])
+    edges = edges[on_line[edges].all(1)]
+    neighbours = defaultdict(set)
+    for a, b in edges.tolist():
+        neighbours[a].add(b)
+        neighbours[b].add(a)
+    met = np.zeros(len(vertices), bool)
+    stack = [n for n in neighbours[start] if vertices[n, 2] < vertices[start, 2]]
+    while stack:
+        here = stack.pop()
+        if not met[here] and here != start:
+            met[here] = True
+            stack.extend(neighbours[here])
+    return met
 
 
 def outline(faces: np.ndarray) -> list[np.ndarray]:
