@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emoca_jax.capture.positive_solve import solve_positive
+
 PIVOTING_ROUNDS = 8
-"""Rounds of block principal pivoting (Portugal, Judice and Vicente 1994); face fits settle within four."""
+"""At most, of block principal pivoting (Portugal, Judice and Vicente 1994); face fits settle within four."""
 DAMPING_START, DAMPING_DOWN, DAMPING_UP = 1e-3, 0.3, 5.0
 """Marquardt's damping: relative to the diagonal, lowered after a step that helps, raised after one that does not."""
 DAMPING_RANGE = (1e-7, 1e3)
@@ -68,10 +70,9 @@ def _box_quadratic(
         free = ~held
         target = -(gradient + jnp.matmul(hessian, value, precision=jax.lax.Precision.HIGHEST))
         masked = jnp.where(free[:, None] & free[None, :], hessian, 0.0) + jnp.diag(held.astype(hessian.dtype))
-        factor = jax.scipy.linalg.cho_factor(masked, lower=True)
-        return jnp.where(free, jax.scipy.linalg.cho_solve(factor, jnp.where(free, target, 0.0)), value)
+        return jnp.where(free, solve_positive(masked, jnp.where(free, target, 0.0)), value)
 
-    def pivot(_: int, sets: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def pivot(sets: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         at_lower, at_upper = sets
         step = solve(at_lower, at_upper)
         slope = jnp.matmul(hessian, step, precision=jax.lax.Precision.HIGHEST) + gradient
@@ -80,6 +81,15 @@ def _box_quadratic(
         free = ~(at_lower | at_upper)
         return fixed | stays_low | (free & (step < lower)), ~fixed & (stays_up | (free & (step > upper)))
 
+    def unsettled(state: tuple) -> jax.Array:
+        round_, sets, before = state
+        moved = jnp.any((sets[0] != before[0]) | (sets[1] != before[1]))
+        return (round_ < PIVOTING_ROUNDS) & ((round_ == 0) | moved)
+
+    def turn(state: tuple) -> tuple:
+        return state[0] + 1, pivot(state[1]), state[1]
+
     fixed = lower == upper
-    at_lower, at_upper = jax.lax.fori_loop(0, PIVOTING_ROUNDS, pivot, (fixed, jnp.zeros_like(fixed)))
+    start = (fixed, jnp.zeros_like(fixed))
+    _, (at_lower, at_upper), _ = jax.lax.while_loop(unsettled, turn, (0, start, start))
     return jnp.clip(solve(at_lower, at_upper), lower, upper)
