@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
@@ -44,6 +47,7 @@ def full_pose(codes: Codes) -> Float[Array, "*batch 5 3"]:
     return jnp.concatenate([codes.pose, codes.jaw[..., None, :], codes.eyes], axis=-2)
 
 
+@functools.partial(jax.jit, static_argnames="size")
 def decode(
     head: FaceHead,
     codes: Codes,

@@ -16,7 +16,7 @@ from emoca_jax.capture.fit_light import ALBEDO_LIMIT, ambient_light, fit_light_a
 from emoca_jax.codes import Codes
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import decode
-from emoca_jax.nets.emotion_open import ExpressionRead, Parameters, expression_features, read_expression
+from emoca_jax.nets.emotion_open import ExpressionRead, Parameters, expression_features
 from emoca_jax.nets.expression_crop import ExpressionCrop, crop_image
 
 FIT_SIZE = 224
@@ -94,8 +94,8 @@ def fit_photo(
     read: ExpressionRead,
     weights: FitWeights,
     steps: int = ADAM_STEPS,
-) -> tuple[Codes, ExpressionRead]:
-    """Refine landmark-fitted codes on the photo itself; returns codes and the expression read on the rendering.
+) -> tuple[Codes, Float[Array, "size size 3"]]:
+    """Refine landmark-fitted codes on the photo itself; returns codes and their rendering in the photo's place.
 
     Light and albedo start from a closed form, then Adam lowers landmark energy + photometric error + emotion
     consistency. The emotion term moves expression and nothing else (EMOCA freezes identity, section 3.2): it compares
@@ -122,7 +122,7 @@ def fit_photo(
 
     (codes, _), _ = jax.lax.scan(step, (start, optimiser.init(start)), None, length=steps)
     decoded = decode(head, codes, size)
-    return codes, read_expression(networks, composite(image, decoded.rendering, decoded.alpha), crop)
+    return codes, composite(image, decoded.rendering, decoded.alpha)
 
 
 def _gradient(

@@ -131,7 +131,8 @@ def look(networks: Parameters, photo: Photo, landmarks: Float[np.ndarray, "478 3
     to_pixels = _fit_crop(landmarks)
     image = _cut_plane(photo.pixels, to_pixels, FIT_SIZE)
     plane = _to_plane(landmarks, to_pixels)
-    return SeenFace(to_pixels, image, plane, *_read_photo(networks, image, plane))
+    crop = _expression_crop(plane)
+    return SeenFace(to_pixels, image, plane, crop, _read(networks, image, crop))
 
 
 def fit_face(model: OpenModel, seen: SeenFace, weights: FitWeights) -> tuple[Codes, ExpressionRead]:
@@ -140,9 +141,10 @@ def fit_face(model: OpenModel, seen: SeenFace, weights: FitWeights) -> tuple[Cod
     expected = weights.emotion * np.asarray(seen.read.probabilities)
     start = fit_landmarks(model.landmarks, seen.landmarks[None], expected[None]).codes
     start = jax.tree.map(lambda leaf: np.asarray(leaf)[0], start)
-    return fit_photo(
+    codes, picture = fit_photo(
         model.head, model.landmarks, model.expression, start, seen.landmarks, seen.image, seen.crop, seen.read, weights
     )
+    return codes, _read(model.expression, picture, seen.crop)
 
 
 def _fit_crop(landmarks: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "3 3"]:
@@ -166,10 +168,9 @@ def _cut_plane(
     return cut(pixels, (to_pixels @ from_crop_pixels)[:2], (size, size)) / np.float32(255)
 
 
-@jax.jit
-def _read_photo(networks: Parameters, image: jax.Array, landmarks: jax.Array) -> tuple[ExpressionCrop, ExpressionRead]:
-    crop = expression_crop(landmarks)
-    return crop, read_expression(networks, image, crop)
+# Photo and rendering are read by one program.
+_read = jax.jit(read_expression)
+_expression_crop = jax.jit(expression_crop)
 
 
 def _result(
@@ -191,7 +192,6 @@ def _result(
     fitted = fit.points[:points, :2] * to_pixels[0, 0] + to_pixels[:2, 2]
     visible = fit.visible[:points]
     missed = np.linalg.norm(fitted - face.landmarks[np.asarray(head.mediapipe_index), :2], axis=1)[visible]
-    valence, arousal = affect_from_units(codes.expression, head.expression_names)
     return FaceResult(
         photo=photo.pixels,
         photo_scale=photo.scale,
@@ -209,7 +209,10 @@ def _result(
         neutral_vertices=fit.neutral,
         texture=np.round(np.clip(texture, 0, 1) * 255).astype(np.uint8),
         emotion=Emotion(
-            photo=_by_name(seen.read), rendering=_by_name(rendered), valence=float(valence), arousal=float(arousal)
+            photo=_by_name(seen.read),
+            rendering=_by_name(rendered),
+            valence=float(fit.valence),
+            arousal=float(fit.arousal),
         ),
         fit_error=float(100 * np.sqrt(np.mean(missed**2)) / fit.width),
         seconds=time.perf_counter() - began,
@@ -225,16 +228,21 @@ class _Measures(NamedTuple):
     neutral: Any
     width: Any
     """Of the face, in the unit of its landmarks."""
+    valence: Any
+    arousal: Any
 
 
 @jax.jit
 def _measure(head: FaceHead, model: LandmarkModel, codes: Codes, landmarks: jax.Array) -> _Measures:
+    valence, arousal = affect_from_units(codes.expression, head.expression_names)
     return _Measures(
         points=project(model, codes),
         visible=visible_points(model, codes),
         posed=flame.forward(head, codes.shape, codes.expression, full_pose(codes)).vertices,
         neutral=flame.unposed_vertices(head, codes.shape, jnp.zeros_like(codes.expression)),
         width=face_width(landmarks),
+        valence=valence,
+        arousal=arousal,
     )
 
 
