@@ -1,4 +1,4 @@
-"""How long one photo takes and how well it fits: `python benchmarks/reconstruct.py [PHOTO ...] [--repeat N] [--process]`.
+"""How long one photo takes and how well it fits: `python benchmarks/reconstruct.py [PHOTO ...] [--process]`.
 
 Warm times are medians in this process after one unmeasured run; `--process` also times whole `emoca reconstruct`
 processes, once with an empty compilation cache and once with a filled one, and reads their peak memory.
@@ -102,6 +102,7 @@ def time_processes(photo: Path) -> None:
                     {
                         "compilation_cache": state,
                         "process_seconds": round(seconds, 2),
+                        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 2),
                         "peak_gib": round(usage.ru_maxrss / 2**20, 2),
                         "exit": os.waitstatus_to_exitcode(status),
                     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,11 @@ from emoca_jax.nets.expression_crop import ExpressionCrop, crop_image
 FIT_SIZE = 224
 """Side of the fitted crop in pixels, as EMOCA's."""
 ADAM_STEPS = 30
-RATES = Codes(shape=0.015, expression=0.012, pose=0.002, jaw=0.002, eyes=0.0, camera=0.002, light=0.01, albedo=0.05)  # type: ignore[arg-type]
+RATES = Codes(
+    **dict[str, Any](
+        shape=0.015, expression=0.012, pose=0.002, jaw=0.002, eyes=0.0, camera=0.002, light=0.01, albedo=0.05
+    )
+)
 """Adam step per code, in the code's own unit."""
 FACE_OVAL = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
@@ -113,14 +118,15 @@ def fit_photo(
     def step(state: tuple, _: None) -> tuple[tuple, None]:
         codes, moments = state
         gradient = _gradient(head, model, networks, goal, weights, codes)
-        update, moments = optimiser.update(gradient, moments)
+        # optax takes any pytree; its annotations know only arrays and containers of them.
+        update, moments = optimiser.update(cast(Any, gradient), moments)
         codes = jax.tree.map(lambda code, change, rate: code + rate * change, codes, update, RATES)
         expression = jnp.clip(codes.expression, model.prior.lower, model.prior.upper)
         jaw = jnp.where(head.bounded_expression, start.jaw, codes.jaw)
         albedo = jnp.clip(codes.albedo, -ALBEDO_LIMIT, ALBEDO_LIMIT)
         return (codes.replace(expression=expression, jaw=jaw, albedo=albedo), moments), None
 
-    (codes, _), _ = jax.lax.scan(step, (start, optimiser.init(start)), None, length=steps)
+    (codes, _), _ = jax.lax.scan(step, (start, optimiser.init(cast(Any, start))), None, length=steps)
     decoded = decode(head, codes, size)
     return codes, composite(image, decoded.rendering, decoded.alpha)
 
