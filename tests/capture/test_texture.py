@@ -99,7 +99,7 @@ def test_hidden_cheek_takes_the_other_ones_pattern():
     other = np.array(mirrored(layout, jnp.array(texture)))
     pattern = [np.log((colours + 0.04) / (model + 0.04))[hidden].ravel() for colours in (got, other, texture)]
     from_other, from_own = np.corrcoef(pattern)[0, 1:]
-    assert from_other > 0.7 and from_own < from_other - 0.1
+    assert from_other > 0.6 and from_own < from_other - 0.1
     assert decibels(other, got, hidden) > 30
 
 
