@@ -39,6 +39,9 @@ LARGEST_STEP = 0.003
 NEIGHBOUR_RINGS = 3
 """How far over the mesh a point may move in one round: never from one lip to the other."""
 
+HELD = (191, 80, 81, 82, 13, 312, 311, 310, 415, 95, 88, 178, 87, 14, 317, 402, 318, 324)
+"""The inner lips: the build puts them on the line where lips touch, so that a closed mouth is one."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -101,6 +104,7 @@ def moved(head: FaceHead, offsets: np.ndarray) -> LandmarkEmbedding:
     """The embedding with each point moved along the surface near it."""
     template, faces = np.asarray(head.template, np.float64), np.asarray(head.faces)
     length = np.linalg.norm(offsets, axis=1, keepdims=True)
+    offsets = np.where(np.isin(np.asarray(head.mediapipe_index), HELD)[:, None], 0.0, offsets)
     wanted = _places(head) + offsets * np.minimum(1, LARGEST_STEP / np.maximum(length, 1e-12))
     face_index, barycentric = [], []
     for start, place in zip(np.asarray(head.landmarks_mediapipe.face_index), wanted, strict=True):

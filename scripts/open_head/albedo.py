@@ -14,11 +14,10 @@ from .source import MAKEHUMAN, Source
 from .texels import Texels
 
 SIZE = 256
-MEDIUM_SKIN = np.array([56.0, 13.0, 17.5])
-"""CIELAB; between the facial means of European (63, 12, 15), Chinese (61, 11, 17), Iraqi (57, 12, 17), Thai (57, 12, 18)
-and African (41, 12, 14) groups in Xiao et al. 2017, Skin Research and Technology 23."""
-MELANIN = np.array([8.6, -0.3, 0.1])
-"""One deviation along the same groups; -3 ... +3 spans an individual typology angle of about -60 to +60 degrees."""
+MEDIUM_SKIN, MELANIN = np.array([56.0, 13.0, 17.5]), np.array([8.6, -0.3, 0.1])
+"""CIELAB of the middle and one deviation to light. The individual typology angle atan((L - 50) / b) sorts skin into
+very light (> 55 degrees), light, intermediate, tan (10 to 28), brown and dark (< -30; Chardon et al. 1991, Del Bino and
+Bernerd 2013): the middle is 19 degrees, three deviations reach 61 and -49."""
 HAIR = np.array([0.17, 0.12, 0.09])
 """Dark brown."""
 SKY_DARKENING, SKY_FULL = 0.6, 0.55
@@ -34,7 +33,9 @@ def masks(source: Source, texels: Texels) -> dict[str, np.ndarray]:
     """MakeHuman's painted masks in our layout, [S, S] in [0, 1], symmetric, zero off the skin and the mouth."""
     found = {}
     for name in MASKS:
-        picture = np.asarray(Image.open(BytesIO(source.read(f"{MAKEHUMAN}textures/mpfb_{name}.jpg"))).convert("L")) / 255
+        picture = (
+            np.asarray(Image.open(BytesIO(source.read(f"{MAKEHUMAN}textures/mpfb_{name}.jpg"))).convert("L")) / 255
+        )
         height, width = picture.shape
         u, v = texels.source_uv[..., 0], texels.source_uv[..., 1]
         values = map_coordinates(picture, [(1 - v) * height - 0.5, u * width - 0.5], order=1, mode="nearest")
@@ -66,7 +67,7 @@ def brow_density(texels: Texels, found: list[Brow]) -> np.ndarray:
     for brow in found:
         along, aside, half = _along(flat, brow)
         thickness = half * np.interp(along, [0, 0.15, 0.6, 1], [0.85, 1.0, 0.85, 0.4])
-        profile = np.exp(-np.abs(aside / np.maximum(thickness, 1e-3)) ** 2.2)
+        profile = np.exp(-(np.abs(aside / np.maximum(thickness, 1e-3)) ** 2.2))
         ends = np.interp(along, [-0.06, 0.06, 0.85, 1.05], [0, 1, 0.8, 0])
         # Hairs lean outwards: stripes across the brow, some 0.8 mm apart.
         lean = np.sin(along * 62 + aside * 130) * 0.5 + np.sin(along * 41 - aside * 90 + 1.3) * 0.5
@@ -113,7 +114,7 @@ def paint(
     eye_left, mouth, nose = points[[386, 374]].mean(0), points[[13, 14]].mean(0), points[1]
     cheek = _blob(texels, tuple(points[425] + [0.02, 0.06, -0.02]), (0.2, 0.18, 0.3))
     nose_tip = _blob(texels, tuple(nose), (0.13, 0.12, 0.18))
-    under_eye = _blob(texels, tuple(eye_left + [0, -0.13, 0.0]), (0.17, 0.06, 0.25))
+    under_eye = _blob(texels, tuple(eye_left - np.array([0, 0.13, 0])), (0.17, 0.06, 0.25))
     forehead = _blob(texels, (0.0, *points[151][1:]), (0.45, 0.25, 0.5))
     beard = _beard(texels, points) * (1 - lips)
     hair = _scalp(texels, points)
@@ -190,14 +191,14 @@ def _eyes(texels: Texels, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ring = np.exp(-(((polar - IRIS_POLAR) / np.radians(3.2)) ** 2))
     fibres = 0.5 + 0.25 * np.sin(turn * 23 + 1.1 * np.sin(turn * 7)) + 0.25 * np.sin(turn * 37 + 2)
     share = np.clip((polar - PUPIL_POLAR) / (IRIS_POLAR - PUPIL_POLAR), 0, 1)
-    iris = np.array([0.36, 0.22, 0.12]) * (1.15 - 0.45 * share + 0.25 * (fibres - 0.5))[..., None]
+    iris = np.array([0.38, 0.25, 0.15]) * (1.15 - 0.45 * share + 0.25 * (fibres - 0.5))[..., None]
     sclera = np.array([0.85, 0.81, 0.785]) - _smoothstep(polar, 0.7, 1.5)[..., None] * np.array([0.06, 0.16, 0.16])
     colour = sclera + inside[..., None] * (iris - sclera)
     colour = colour * (1 - 0.55 * ring * inside)[..., None]
     colour += pupil[..., None] * (np.array([0.02, 0.018, 0.018]) - colour)
     mean[eye] = colour[eye]
     coloured = (inside * (1 - pupil) * (1 - 0.55 * ring) * eye)[..., None]
-    return coloured * np.array([0.10, 0.085, 0.06]), coloured * np.array([-0.075, 0.02, 0.09])
+    return coloured * np.array([0.07, 0.06, 0.04]), coloured * np.array([-0.05, 0.02, 0.07])
 
 
 def _mouth(texels: Texels, mean: np.ndarray, inside: np.ndarray, mouth: np.ndarray) -> np.ndarray:

@@ -59,9 +59,8 @@ def build(wheel: Path, output: Path) -> None:
     for rounds in (1, DETECTION_ROUNDS):
         where = None if points is None else points.positions(template, mesh.faces)
         mean, basis, names = albedo.paint(layout, masks, where)
-        points = find_points(
-            mesh, template, shape_dirs, expression_dirs, uv, uv_faces, mean, basis, regions, rounds
-        )
+        points = find_points(mesh, template, shape_dirs, expression_dirs, uv, uv_faces, mean, basis, regions, rounds)
+    points = landmarks.on_lip_line(points, template, mesh.faces, mesh.mirror, lips, regions)
     mean, basis, names = albedo.paint(layout, masks, points.positions(template, mesh.faces))
     static, contour, full = _sixty_eight(mesh, template, points, regions["skin"])
 

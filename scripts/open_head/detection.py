@@ -33,7 +33,7 @@ def find_points(
     mesh: HeadMesh, template: np.ndarray, shape_dirs: np.ndarray, expression_dirs: np.ndarray, uv: np.ndarray,
     uv_faces: np.ndarray, mean: np.ndarray, basis: np.ndarray, regions: dict[str, np.ndarray], rounds: int,
 ) -> Embedding:  # fmt: skip
-    """The 468 points, averaged over `rounds` random people in every pose and several expressions; round 0 is the mean."""
+    """The 468 points from `rounds` random people in every pose and several expressions; round 0 is the mean head."""
     random = np.random.default_rng(SEED)
     networks = load_networks()
     views = []

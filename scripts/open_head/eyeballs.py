@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from .mesh import HeadMesh
-from .regions import lid_rim, socket_faces
+from .regions import lid_corners, lid_rim, socket_faces
 
 STEPS = 6
 CENTRE_PRIOR, RADIUS_PRIOR = 2.0, 12.0
 """Weight, in lid vertices, of the place and the size that MakeHuman's targets give the eye."""
+KEEP_OPENING = 0.45
+OPENING_SHARE = (1.0, 0.85, 0.6, 0.35, 0.15)
+"""How much of an evened opening the rings from the lid's edge on, outwards and into the socket, take part in."""
 LIFT = 0.003
 """Decimetres that moving lids stay outside the eyeball of the average head."""
 RING_SHARE = (1.0, 0.8, 0.5, 0.2)
@@ -73,6 +76,37 @@ def clearance(vertices: np.ndarray, mesh: HeadMesh) -> tuple[np.ndarray, np.ndar
     return found[0], found[1]
 
 
+def even_openings(vertices: np.ndarray, average: np.ndarray, mesh: HeadMesh) -> np.ndarray:
+    """The head [V, 3] with its eyes opened more like the average's: units say how open an eye is, identity how large.
+
+    Each lid's height over the line between the corners keeps KEEP_OPENING of its difference from the average.
+    """
+    evened = vertices.copy()
+    skin = mesh.faces[mesh.face_part == 0]
+    for margin, side in zip(lid_margins(mesh), (1, -1), strict=True):
+        move = (KEEP_OPENING - 1) * (_heights(vertices, margin, mesh, side) - _heights(average, margin, mesh, side))
+        rings = _rings(skin, margin, len(OPENING_SHARE))
+        for ring, share in zip(rings, OPENING_SHARE, strict=True):
+            nearest = np.argmin(np.linalg.norm(average[ring][:, None] - average[margin][None], axis=-1), 1)
+            evened[ring, 1] += share * move[nearest]
+    return evened
+
+
+def _heights(vertices: np.ndarray, margin: np.ndarray, mesh: HeadMesh, side: int) -> np.ndarray:
+    """Height of the lid's edge over the line between the eye's corners."""
+    inner, outer = lid_corners(mesh, vertices, side)
+    along = (vertices[margin, 0] - inner[0]) / (outer[0] - inner[0])
+    return vertices[margin, 1] - inner[1] - along * (outer[1] - inner[1])
+
+
+def _rings(faces: np.ndarray, first: np.ndarray, count: int) -> list[np.ndarray]:
+    """The given vertices, their neighbours, those of the neighbours, and so on: `count` rings."""
+    rings = [first]
+    while len(rings) < count:
+        rings.append(np.setdiff1d(faces[np.isin(faces, rings[-1]).any(1)], np.concatenate(rings)))
+    return rings
+
+
 def lift_lids(units: np.ndarray, template: np.ndarray, mesh: HeadMesh) -> np.ndarray:
     """Units [V, 3, U] that keep the lids LIFT outside the eyeball half way and all the way, on the average head.
 
@@ -82,10 +116,7 @@ def lift_lids(units: np.ndarray, template: np.ndarray, mesh: HeadMesh) -> np.nda
     skin = mesh.faces[(mesh.face_part == 0) & ~socket_faces(mesh)]
     for eye, margin in zip(mesh.eyes, lid_margins(mesh), strict=True):
         centre, radius = sphere(template, mesh, eye)
-        rings = [margin]
-        for _ in RING_SHARE[1:]:
-            inside = np.concatenate(rings)
-            rings.append(np.setdiff1d(skin[np.isin(skin, rings[-1]).any(1)], inside))
+        rings = _rings(skin, margin, len(RING_SHARE))
         lids = np.concatenate(rings)
         share = np.concatenate([np.full(len(ring), s) for ring, s in zip(rings, RING_SHARE, strict=True)])
         # Lids that lie closer at rest may stay as close.

@@ -30,7 +30,8 @@ OPPOSITES = (
     ("uncompress", "compress"), ("l", "r"),
 )  # fmt: skip
 CHILD_SHARE = 0.12
-
+TEETH_NARROWED = 0.93
+"""MakeHuman's rows of teeth touch the cheeks and the corners of the lips and come through them."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def macro(person: Person) -> dict[str, float]:
 
 
 def carry(mesh: HeadMesh, base: BaseMesh, offsets: np.ndarray, rows: sp.csr_matrix | None = None) -> np.ndarray:
-    """MakeHuman offsets [19158, 3] as [V, 4]: offsets of the vertices (of the eyes: their centre) and eyeball growth."""
+    """MakeHuman offsets [19158, 3] as [V, 4]: of vertices (of the eyes: their centre), then the eyeball's growth."""
     rows = mesh.rows if rows is None else rows
     carried = np.zeros((rows.shape[0], 4))
     carried[:, :3] = rows @ offsets
@@ -170,17 +171,19 @@ def details(chosen: list[Modifier], amounts: np.ndarray) -> dict[str, float]:
     return mixture
 
 
-TEETH_SHIFT = ((0.0, -0.04, 0.05), (0.0, -0.015, 0.02))
+TEETH_SHIFT = ((0.0, -0.04, 0.035), (0.0, -0.015, 0.01))
 TONGUE_SHIFT = (0.0, -0.03, 0.0)
-"""Decimetres by which upper teeth, lower teeth and tongue leave MakeHuman's place: there the incisors end 2 mm above the
-lips' edge and 12 mm behind it, and a smile shows the tongue instead of teeth."""
+"""Decimetres by which upper teeth, lower teeth and tongue leave MakeHuman's place: there the incisors end 2 mm above
+the lips' edge and 12 mm behind it, and a smile shows the tongue instead of teeth."""
 
 
 def assemble(mesh: HeadMesh, rest: np.ndarray, offsets: np.ndarray, radius: float) -> np.ndarray:
-    """Vertices [V, 3] in decimetres: rest plus offsets [V, 4], eyeballs as spheres of the given radius, teeth carved."""
+    """Vertices [V, 3] in decimetres: rest plus offsets [V, 4], eyeballs as spheres of that radius, teeth carved."""
     vertices = rest + offsets[:, :3] + mesh.eye_offsets * radius * (1 + offsets[:, 3:])
     vertices[mesh.tongue] += TONGUE_SHIFT
     for rows, shift in zip(mesh.teeth, TEETH_SHIFT, strict=True):
+        middle = vertices[rows, 0].mean()
+        vertices[rows, 0] = middle + TEETH_NARROWED * (vertices[rows, 0] - middle)
         vertices[rows] += shift
         outwards = vertices[rows] - vertices[rows].mean(0) * [1, 0, 1] + [0, 0, 0.35]
         outwards[:, 1] = 0

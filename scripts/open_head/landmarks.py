@@ -8,12 +8,37 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.optimize import linear_sum_assignment
 
+from .lips import CONTACT, Lips
+
 POINTS = 468
 LIPS_OUTER_UPPER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 LIPS_OUTER_LOWER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 LIPS_INNER_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 LIPS_INNER_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
-LIPS_BETWEEN_UPPER = (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306, 62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292)
+LIPS_BETWEEN_UPPER = (
+    76,
+    184,
+    74,
+    73,
+    72,
+    11,
+    302,
+    303,
+    304,
+    408,
+    306,
+    62,
+    183,
+    42,
+    41,
+    38,
+    12,
+    268,
+    271,
+    272,
+    407,
+    292,
+)
 LIPS_BETWEEN_LOWER = (77, 90, 180, 85, 16, 315, 404, 320, 307, 96, 89, 179, 86, 15, 316, 403, 319, 325)
 MOUTH_CORNERS = (61, 291, 76, 306, 62, 292, 78, 308)
 LIDS_UPPER = {"right": (246, 161, 160, 159, 158, 157, 173), "left": (466, 388, 387, 386, 385, 384, 398)}
@@ -29,7 +54,8 @@ MIDLINE_AND_PAIRS = ((33, 263), (133, 362), (61, 291), (234, 454), (70, 300), (1
 
 INNER_68 = (
     70, 63, 105, 66, 107, 336, 296, 334, 293, 300, 168, 197, 5, 4, 98, 97, 2, 326, 327, 33, 160, 158, 133, 153, 144,
-    362, 385, 387, 263, 373, 380, 61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
+    362, 385, 387, 263, 373, 380, 61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14,
+    87,
 )  # fmt: skip
 """MediaPipe's points at the places of 17-67 of the 68."""
 JAW_68 = (127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356)
@@ -209,6 +235,31 @@ def _triangulated(embedding, views, template, faces, mirror, regions, partner) -
         members = np.flatnonzero(region == name)
         _assign(result, members, closest_on_surface(places[members], template, faces, mask))
     return mirrored(result, faces, mirror, partner)
+
+
+def on_lip_line(
+    embedding: Embedding, template: np.ndarray, faces: np.ndarray, mirror: np.ndarray, lips: Lips, regions: dict
+) -> Embedding:
+    """The inner lip points moved onto the line where closed lips touch, each pair above one another.
+
+    The network puts both on one spot when a mouth is closed; so must the head, or a closed mouth could not be fitted.
+    """
+    result = Embedding(embedding.face_index.copy(), embedding.barycentric.copy())
+    places = embedding.positions(template, faces)
+    pairs = list(zip(LIPS_INNER_UPPER[1:-1], LIPS_INNER_LOWER[1:-1], strict=True))
+    for row, (line, region) in enumerate(((lips.upper, "upper_lip"), (lips.lower, "lower_lip"))):
+        corner = template[np.unique(line[CONTACT])]
+        corner = corner[np.argsort(corner[:, 0])]
+        x = np.array([places[list(pair), 0].mean() for pair in pairs])
+        wanted = np.stack([x, *(np.interp(x, corner[:, 0], corner[:, k]) for k in (1, 2))], 1)
+        found = closest_on_surface(wanted, template, faces, regions[region])
+        _assign(result, np.array([pair[row] for pair in pairs]), found)
+    return mirrored(result, faces, mirror, mirror_of_points(places))
+
+
+def mirror_of_points(places: np.ndarray) -> np.ndarray:
+    """[468] partner of each point of a symmetric embedding."""
+    return linear_sum_assignment(np.linalg.norm((places * [-1, 1, 1])[:, None] - places[None], axis=-1))[1]
 
 
 def _facing(view: View, faces: np.ndarray, embedding: Embedding) -> np.ndarray:

@@ -10,8 +10,8 @@ from .mesh import HeadMesh, edge_loops
 from .source import BaseMesh
 
 LOOP_STARTS = (491, 5337, 492, 496, 495, 513, 494, 493, 523, 540, 557)
-"""Mid-line vertices of the lower lip from the skin under it to its inside; each starts an edge loop of 20 vertices around
-the left half of the mouth that ends on the upper lip."""
+"""Mid-line vertices of the lower lip from the skin under it to its inside; each starts an edge loop of 20 vertices
+around the left half of the mouth that ends on the upper lip."""
 CONTACT = LOOP_STARTS.index(523)
 """The loop on which closed lips touch."""
 SHARE = {495: 0.12, 513: 0.3, 494: 0.6, 493: 0.9, 523: 1.0, 540: 0.9, 557: 0.5}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -86,7 +87,11 @@ def build_mesh(base: BaseMesh) -> HeadMesh:
     for name in ("helper-upper-teeth", "helper-lower-teeth"):
         tooth_rows, tooth_quads, tooth_uv, shape = _teeth(base, name)
         tooth_faces, tooth_corner_uv, tooth_parts = _triangulate(
-            tooth_rows @ base.vertices, tooth_quads, tooth_uv[tooth_quads], np.full(len(tooth_quads), 2), _grid_mirror(shape)
+            tooth_rows @ base.vertices,
+            tooth_quads,
+            tooth_uv[tooth_quads],
+            np.full(len(tooth_quads), 2),
+            _grid_mirror(shape),
         )
         teeth.append(pieces.add(tooth_rows, _grid_mirror(shape), tooth_faces, tooth_corner_uv, tooth_parts))
         shape_parts.append(np.stack([shape["bulge"], shape["scallop"]], 1))
@@ -174,7 +179,7 @@ def _above_neck(base: BaseMesh) -> np.ndarray:
             edge_quads[frozenset(edge)].append(index)
     (left,) = edge_loops(base, (NECK_LOOP_START,))
     path = [*left, *base.mirror[left][::-1]]
-    fence = {frozenset(edge) for edge in zip(path, path[1:], strict=False)}
+    fence = {frozenset(edge) for edge in itertools.pairwise(path)}
     above = np.zeros(len(base.quads), bool)
     crown = body[np.argmax(base.vertices[base.quads[body]][:, :, 1].mean(1))]
     stack = [crown]
@@ -251,7 +256,7 @@ def _eyeball() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _teeth(base: BaseMesh, name: str):
     """One row of teeth: MakeHuman's strip of 17 x 4 vertices resampled so that each tooth has its own columns.
 
-    Rows from the gum over the front to the incisal edge and up the back. Returns weights of MakeHuman's vertices, quads,
+    Rows from the gum over the front to the incisal edge and up the back. Returns MakeHuman's vertices' weights, quads,
     uv in [0, 1]^2 and the grid: column, row, side, and the two shape amounts of each vertex.
     """
     grid = _strip_grid(base, name)

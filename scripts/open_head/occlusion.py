@@ -1,4 +1,4 @@
-"""How much of the sky each vertex sees: nostrils, ears, lips and lids are dark because light does not reach into them."""
+"""How much of the sky each vertex sees: nostrils, ears, lips and lids are dark as light does not reach in."""
 
 from __future__ import annotations
 

@@ -61,8 +61,10 @@ def random_people(
         offsets[..., :3] += bumps[start:stop]
         for row in range(start, stop):
             head = _head(base, mesh, targets, offsets[row - start], lips, radius)
+            head = identities.align(head, average, weight)
+            head[:-3] = eyeballs.even_openings(seal(head[:-3], lips), average[:-3], mesh)
             head[:-3] = eyeballs.place(head[:-3], mesh, clearance)
-            people[row] = identities.align(head, average, weight)
+            people[row] = head
     return people
 
 
@@ -85,7 +87,9 @@ def _bumps(mesh: HeadMesh, average: np.ndarray, weight: np.ndarray, count: int, 
     for length, sigma in FIELDS:
         field = identities.smooth_fields(places, anchors, length, count, random)
         mirrored = field[:, partner] * np.array([-1, 1, 1], np.float32)
-        total += sigma * ((field + mirrored) + FIELD_ASYMMETRY * (field - mirrored)) / np.sqrt(2 + 2 * FIELD_ASYMMETRY**2)
+        total += (
+            sigma * ((field + mirrored) + FIELD_ASYMMETRY * (field - mirrored)) / np.sqrt(2 + 2 * FIELD_ASYMMETRY**2)
+        )
     return total
 
 

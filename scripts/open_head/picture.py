@@ -13,7 +13,7 @@ AMBIENT = 2.3
 
 
 def light_from(direction: tuple[float, float, float], strength: float = 0.55, ambient: float = AMBIENT) -> np.ndarray:
-    """Harmonic coefficients [9, 3] of even light plus a soft lamp in `direction` (x to the subject's left, y up, z front)."""
+    """Harmonic coefficients [9, 3] of even light plus a soft lamp in `direction` (world frame)."""
     towards = np.array(direction) / np.linalg.norm(direction)
     light = np.zeros((9, 3))
     light[0] = ambient

@@ -1,4 +1,4 @@
-"""Where things are on the face: masks over the head's faces, from the lips' edge loops and MakeHuman's texture islands."""
+"""Where things are on the face: masks over its triangles, from the lips' edge loops and MakeHuman's texture."""
 
 from __future__ import annotations
 

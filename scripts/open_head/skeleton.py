@@ -46,9 +46,7 @@ def _joint_shares(bone: str, bones: dict) -> np.ndarray:
     return np.eye(5)[0]
 
 
-def joint_regressor(
-    mesh: HeadMesh, people: np.ndarray, joints: np.ndarray, still: np.ndarray
-) -> np.ndarray:
+def joint_regressor(mesh: HeadMesh, people: np.ndarray, joints: np.ndarray, still: np.ndarray) -> np.ndarray:
     """Sparse [5, V], rows sum to 1, from examples: heads [N, V, 3] and their joints [N, 3, 3].
 
     Non-negative least squares over vertices that no expression moves (`still`); eyes are the mean of the eyeball's

@@ -27,14 +27,16 @@ GAZE = {"Up": (-1, 0), "Down": (1, 0), "In": (0, -1), "Out": (0, 1)}
 GAZE_DEGREES = {"Up": 20.0, "Down": 25.0, "In": 28.0, "Out": 28.0}
 """Full gaze, as ARKit's units reach; MakeHuman's own turn the eyeball only 11 to 23 degrees."""
 
+GAIN = {"browInnerUp": 1.4, "browOuterUp": 1.35, "eyeLookUp": 1.5, "eyeBlink": 0.87}
+"""By a unit's name without its side. MakeHuman's raised brows stop at 6 mm where photos of surprise ask for more; its
+gaze up turns the eye less than ours; with the eyeballs fitted to the lids a blink closes every eye with less."""
 
-GAIN = {"browInnerUp": 1.4, "browOuterUpLeft": 1.4, "browOuterUpRight": 1.4,
-        "eyeLookUpLeft": 1.5, "eyeLookUpRight": 1.5, "eyeBlinkLeft": 0.95, "eyeBlinkRight": 0.95}  # fmt: skip
-"""MakeHuman's raised brows stop at 6 mm where photos of surprise ask for more; its gaze up turns the eye less than ours;
-and with the eyeballs fitted to the lids a blink closes every eye with less."""
-
-SMOOTHED = ("mouthSmileLeft", "mouthSmileRight")
+SMOOTH_CHEEK = ("mouthSmileLeft", "mouthSmileRight")
 """Units whose cheek carries a pinched crease beside the corner of the mouth."""
+SMOOTH_BROW = ("browOuterUpLeft", "browOuterUpRight", "browInnerUp")
+"""Units that raise a few vertices of the brow to a point."""
+BROW = (0.14, 0.26)
+"""Decimetres above the eyes at which the brow's smoothing begins and is full."""
 SMOOTHINGS = 25
 SMOOTH_BELOW = -0.2
 """Decimetres from the eyes down: lids keep their shape."""
@@ -50,32 +52,44 @@ def face_units(source: Source, base: BaseMesh, mesh: HeadMesh, rest: np.ndarray)
     offsets = {unit: carried[:, :3] for unit, carried in raw.items()}
     units = np.stack([_symmetrised(offsets, unit, mesh) for unit in UNITS], axis=-1)
     for k, unit in enumerate(UNITS):
-        units[..., k] *= GAIN.get(unit, 1.0)
+        units[..., k] *= GAIN.get(unit.removesuffix("Left").removesuffix("Right"), 1.0)
         for vertices in mesh.eyes:
             units[vertices, :, k] = 0
         if unit.startswith("eyeLook"):
             side = 0 if unit.endswith("Left") else 1
             vertices = mesh.eyes[side]
             units[vertices, :, k] = _turn(unit, side, mesh.eye_offsets[vertices]) * sphere(rest, mesh, vertices)[1]
-    for unit in SMOOTHED:
-        units[..., UNITS.index(unit)] = _smooth_cheek(units[..., UNITS.index(unit)], mesh, rest)
+    for names, share in ((SMOOTH_CHEEK, _cheek(mesh, rest)), (SMOOTH_BROW, _brow(mesh, rest))):
+        for unit in names:
+            units[..., UNITS.index(unit)] = _smoothed(units[..., UNITS.index(unit)], mesh, share)
     return lift_lids(units, rest, mesh)
 
 
-def _smooth_cheek(move: np.ndarray, mesh: HeadMesh, rest: np.ndarray) -> np.ndarray:
-    """The offsets [V, 3] averaged over neighbouring skin, except near the lips and away from the cheeks."""
+def _cheek(mesh: HeadMesh, rest: np.ndarray) -> np.ndarray:
+    """[V, 1] 1 on the cheeks below the lids, 0 near the lips, the mid-line and everything that is not skin."""
+    lips = np.intersect1d(mesh.faces[mesh.face_part == 4], mesh.faces[mesh.face_part == 0])
+    gap = np.linalg.norm(rest[:, None] - rest[None, lips], axis=-1).min(1)
+    share = _ramp(gap, LIP_DISTANCE) * _ramp(np.abs(rest[:, 0]), CHEEK) * (rest[:, 1] < SMOOTH_BELOW)
+    return (share * (mesh.source_vertex >= 0))[:, None]
+
+
+def _brow(mesh: HeadMesh, rest: np.ndarray) -> np.ndarray:
+    """[V, 1] 1 on brows and forehead, 0 from the lids down."""
+    return (_ramp(rest[:, 1], BROW) * (mesh.source_vertex >= 0))[:, None]
+
+
+def _ramp(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    return np.clip((values - limits[0]) / (limits[1] - limits[0]), 0, 1)
+
+
+def _smoothed(move: np.ndarray, mesh: HeadMesh, share: np.ndarray) -> np.ndarray:
+    """The offsets [V, 3] averaged over neighbouring skin again and again, by the given share of each vertex."""
     skin = mesh.faces[mesh.face_part == 0]
     edges = np.concatenate([skin[:, [k, (k + 1) % 3]] for k in range(3)])
-    count = len(rest)
-    adjacency = ((sp.coo_matrix((np.ones(len(edges)), edges.T), (count, count)) != 0) * 1.0).tocsr()
+    count = len(move)
+    adjacency = sp.coo_matrix((np.ones(len(edges)), edges.T), (count, count)).tocsr()
     adjacency = ((adjacency + adjacency.T) > 0) * 1.0
     degree = np.maximum(np.asarray(adjacency.sum(1)).ravel(), 1)
-    lips = np.unique(mesh.faces[mesh.face_part == 4])
-    lips = lips[np.isin(lips, skin)]
-    gap = np.linalg.norm(rest[:, None] - rest[None, lips], axis=-1).min(1)
-    share = np.clip((gap - LIP_DISTANCE[0]) / (LIP_DISTANCE[1] - LIP_DISTANCE[0]), 0, 1)[:, None]
-    share = share * np.clip((np.abs(rest[:, :1]) - CHEEK[0]) / (CHEEK[1] - CHEEK[0]), 0, 1)
-    share = share * (rest[:, 1:2] < SMOOTH_BELOW) * (mesh.source_vertex >= 0)[:, None]
     smooth = move
     for _ in range(SMOOTHINGS):
         smooth = smooth + share * ((adjacency @ smooth) / degree[:, None] - smooth)

@@ -22,7 +22,8 @@ def unwrap(vertices: np.ndarray, faces: np.ndarray, mirror: np.ndarray, scale: n
     """Plane layout of the head's skin, cut along the back of the head from the neck's edge to the crown.
 
     vertices [V, 3] in the world frame with eyes and mouth open, faces [F, 3] of the skin alone, mirror [V], scale [F]:
-    how much larger than life (in length) each face should be. Returns chart faces [F, 3], positions [C, 2] (x to the subject's left, y up).
+    how much larger than life (in length) each face should be. Returns chart faces [F, 3] and positions
+    [C, 2] (x to the subject's left, y up).
     """
     chart, origin, partner = _cut_back(vertices, faces, mirror)
     boundary, *holes = outline(chart)
@@ -158,9 +159,7 @@ class Distortion:
             return np.inf, np.zeros_like(plane)
         size = (j**2).sum((1, 2))
         value = float((self.area * size * (1 + determinant**-2)).sum())
-        cofactor = np.stack(
-            [np.stack([j[:, 1, 1], -j[:, 1, 0]], -1), np.stack([-j[:, 0, 1], j[:, 0, 0]], -1)], 1
-        )
+        cofactor = np.stack([np.stack([j[:, 1, 1], -j[:, 1, 0]], -1), np.stack([-j[:, 0, 1], j[:, 0, 0]], -1)], 1)
         by_j = 2 * j * (1 + determinant**-2)[:, None, None] - 2 * (size * determinant**-3)[:, None, None] * cofactor
         by_edges = self.area[:, None, None] * by_j @ self.inverse.transpose(0, 2, 1)
         slope = np.zeros_like(plane)
@@ -177,12 +176,14 @@ class Distortion:
         linear = _cross(e1, f2) + _cross(f1, e2)
         with np.errstate(divide="ignore", invalid="ignore"):
             root = np.sqrt(linear**2 - 4 * quadratic * constant)
-            roots = np.stack([(-linear - root) / (2 * quadratic), (-linear + root) / (2 * quadratic), -constant / linear])
+            roots = np.stack(
+                [(-linear - root) / (2 * quadratic), (-linear + root) / (2 * quadratic), -constant / linear]
+            )
         roots = roots[np.isfinite(roots) & (roots > 0)]
         return float(roots.min()) if len(roots) else np.inf
 
     def metric(self) -> sp.csc_matrix:
-        """Laplacian of the rest triangles: what a step is measured by, so that large scales move as fast as small ones."""
+        """Laplacian of the rest triangles: the measure of a step, so that large scales move as fast as small."""
         corner_slopes = np.stack([-self.inverse[:, 0] - self.inverse[:, 1], self.inverse[:, 0], self.inverse[:, 1]], 1)
         products = self.area[:, None, None] * corner_slopes @ corner_slopes.transpose(0, 2, 1)
         rows = np.repeat(self.faces, 3, axis=1).ravel()
