@@ -1,0 +1,75 @@
+"""Draws docs/pictures/open_head_units.png (every unit alone) and open_head_texture.png (layout and landmarks).
+
+python scripts/draw_open_head_units.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from open_head.picture import draw, light_from, turn
+from PIL import Image, ImageDraw
+
+from emoca_jax import flame
+from emoca_jax.flame import FaceHead
+
+FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
+TILE, COLUMNS, LABEL, TEXTURE_SIZE = 150, 13, 16, 512
+CENTRE, SCALE = np.array([0.0, -0.045, 0.03]), 11.0
+"""Metres, and half sides of the picture per metre."""
+YAW, LIGHT = 15.0, (0.3, 0.5, 1.0)
+WIRE, POINT = (40, 60, 90), (30, 220, 80)
+
+
+def main() -> None:
+    head = flame.load_head("open")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(unit_sheet(head)).save(FOLDER / "open_head_units.png", optimize=True)
+    Image.fromarray(texture_sheet(head)).save(FOLDER / "open_head_texture.png", optimize=True)
+
+
+def unit_sheet(head: FaceHead) -> np.ndarray:
+    """Every unit alone at full activation on the average head, uint8 [H, W, 3]."""
+    names = head.expression_names
+    sheet = Image.new("RGB", (COLUMNS * TILE, -(-len(names) // COLUMNS) * (TILE + LABEL)), "white")
+    pen = ImageDraw.Draw(sheet)
+    for index, name in enumerate(names):
+        x, y = index % COLUMNS * TILE, index // COLUMNS * (TILE + LABEL)
+        sheet.paste(Image.fromarray(portrait(head, np.eye(len(names))[index], YAW, TILE)), (x, y + LABEL))
+        pen.text((x + 3, y + 2), name, fill="black")
+    return np.asarray(sheet)
+
+
+def texture_sheet(head: FaceHead) -> np.ndarray:
+    """The mean albedo, the layout's triangles over it, and MediaPipe's 468 points on the average head."""
+    plain = Image.fromarray(to_bytes(np.asarray(head.albedo.mean)))
+    plain = plain.resize((TEXTURE_SIZE, TEXTURE_SIZE), Image.Resampling.BICUBIC)
+    wires, places = plain.copy(), np.asarray(head.uv) * [1, -1] + [0, 1]
+    pen = ImageDraw.Draw(wires)
+    for face in np.asarray(head.uv_faces):
+        pen.polygon([tuple(place) for place in places[face] * TEXTURE_SIZE], outline=WIRE)
+    points = Image.fromarray(portrait(head, np.zeros(len(head.expression_names)), 0.0, TEXTURE_SIZE))
+    marks = np.asarray(flame.landmarks_mediapipe(head, head.template))
+    pen = ImageDraw.Draw(points)
+    for x, y in (1 + (marks - CENTRE)[:, :2] * [SCALE, -SCALE]) * TEXTURE_SIZE / 2:
+        pen.ellipse((x - 1, y - 1, x + 1, y + 1), fill=POINT)
+    return np.concatenate([np.asarray(picture) for picture in (plain, wires, points)], axis=1)
+
+
+def portrait(head: FaceHead, expression: np.ndarray, yaw: float, size: int) -> np.ndarray:
+    """The average head's face, uint8 [size, size, 3], drawn at twice the size for smooth edges."""
+    shape = jnp.zeros(head.shape_dirs.shape[-1])
+    vertices = np.asarray(flame.unposed_vertices(head, shape, jnp.asarray(expression)))
+    mesh = (np.asarray(part) for part in (head.faces, head.uv, head.uv_faces, head.albedo.mean))
+    picture, _, _ = draw(vertices, *mesh, turn(yaw, 0.0), CENTRE, SCALE, light_from(LIGHT), 2 * size)
+    return to_bytes(picture.reshape(size, 2, size, 2, 3).mean((1, 3)))
+
+
+def to_bytes(picture: np.ndarray) -> np.ndarray:
+    return np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    main()
