@@ -12,6 +12,6 @@ if command -v npm >/dev/null && [ ! -d node_modules/gltf-validator ]; then
 fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
-.venv/bin/pyright
+.venv/bin/pyright --pythonpath .venv/bin/python
 .venv/bin/lint-imports
 .venv/bin/python -m pytest "$@"
