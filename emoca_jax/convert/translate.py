@@ -56,8 +56,8 @@ def translate(
     """Flax variables from a PyTorch state dictionary.
 
     Convolutions go from OIHW to HWIO (to [in, out] where the template has a 1 x 1 convolution as a matrix), dense
-    layers from [out, in] to [in, out], batch norm's weight, bias, running_mean, running_var to scale, bias (params), mean, var
-    (batch_stats); other names and layouts stay.
+    layers from [out, in] to [in, out], batch norm's weight, bias, running_mean, running_var to scale, bias (params),
+    mean, var (batch_stats); other names and layouts stay.
 
     Args:
         state: official key -> array.
