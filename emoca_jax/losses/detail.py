@@ -1,0 +1,70 @@
+"""Losses of the detail stage, in the head's texture layout.
+
+Maps are [*B, H, W] or [*B, H, W, 3] with row 0 at the top of the texture, displacements in metres.
+Source: DECA sections 3.4 and 3.5.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from emoca_jax.losses.photometric import photometric_distance
+
+LAYOUT_PIXELS = 2048
+"""Size of the texture in which the face's place below is given."""
+FACE_SPAN = (400, 1648)
+"""Rows, and columns, of the face from the forehead to the chin in FLAME's layout: the patch that is compared."""
+EROSION_PIXELS = 5
+"""Side of the square that `eroded` takes off, at 256 pixels."""
+
+
+def face_patch(texture: Float[Array, "*batch size size channels"]) -> Float[Array, "*batch rows columns channels"]:
+    """The face out of a square texture of FLAME's layout: [50:206] of 256 pixels."""
+    low, high = (pixel * texture.shape[-2] // LAYOUT_PIXELS for pixel in FACE_SPAN)
+    return texture[..., low:high, low:high, :]
+
+
+def detail_photometric(
+    rendered: Float[Array, "*batch size size 3"],
+    photographed: Float[Array, "*batch size size 3"],
+    visible: Float[Array, "*batch size size"],
+) -> Float[Array, ""]:
+    """Mean over the face patch of visible * |rendered texture - the photo's texture|. Source: DECA equation 9."""
+    mask = face_patch(visible[..., None])[..., 0]
+    return photometric_distance(face_patch(rendered), face_patch(photographed), mask)
+
+
+def displacement_size(displacement: Float[Array, "*batch height width"]) -> Float[Array, ""]:
+    """Mean absolute displacement: details stay small. Source: DECA section 3.4, regularisation."""
+    return jnp.mean(jnp.abs(displacement))
+
+
+def shading_roughness(shading: Float[Array, "*batch height width channels"]) -> Float[Array, ""]:
+    """Mean squared difference of neighbouring values along rows plus along columns, without the border."""
+    along = shading[..., 1:-1, 1:, :] - shading[..., 1:-1, :-1, :]
+    across = shading[..., 1:, 1:-1, :] - shading[..., :-1, 1:-1, :]
+    return jnp.mean(jnp.square(along)) + jnp.mean(jnp.square(across))
+
+
+def hidden_asymmetry(
+    displacement: Float[Array, "*batch height width"], visible: Float[Array, "*batch height width"]
+) -> Float[Array, ""]:
+    """Sum over what the camera does not see of |displacement - its mirror image|. Source: DECA equation 11.
+
+    A sum, not a mean (the weight 0.005 of the official configuration goes with that). What counts as seen is `visible`
+    eroded, and the mirrored side takes no gradient: the hidden cheek learns from the seen one, not the other way round.
+    """
+    hidden = 1 - eroded(visible).astype(displacement.dtype)
+    mirrored = jax.lax.stop_gradient(displacement[..., ::-1])
+    return jnp.sum(hidden * jnp.abs(displacement - mirrored))
+
+
+def eroded(mask: Float[Array, "*batch height width"]) -> Bool[Array, "*batch height width"]:
+    """Where the whole 5 x 5 neighbourhood is set; outside the image nothing is, so the border is eaten too."""
+    margin = EROSION_PIXELS // 2
+    batch = mask.ndim - 2
+    bordered = jnp.pad(mask > 0, [(0, 0)] * batch + [(margin, margin)] * 2)
+    window = (1,) * batch + (EROSION_PIXELS,) * 2
+    return jax.lax.reduce_window(bordered, True, jax.lax.bitwise_and, window, (1,) * mask.ndim, "VALID")

@@ -1,0 +1,38 @@
+"""Does the rendering look like the same person to a face recognition network? The network's features are passed in."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+NORM_FLOOR = 1e-8
+"""Smallest product of lengths (what torch's cosine similarity divides by at least)."""
+
+
+def cosine_similarity(
+    first: Float[Array, "*batch size"], second: Float[Array, "*batch size"]
+) -> Float[Array, "*batch"]:
+    """Cosine of the angle between vectors; 0 where one of them is zero, with finite gradients."""
+    product = jnp.sum(first * second, axis=-1)
+    squared = jnp.sum(first * first, axis=-1) * jnp.sum(second * second, axis=-1)
+    return product / jnp.sqrt(jnp.maximum(squared, NORM_FLOOR**2))
+
+
+def identity_distance(features: Float[Array, "*batch size"], target: Float[Array, "*batch size"]) -> Float[Array, ""]:
+    """Mean of 1 - cos between features of rendering and photo. Source: DECA equation 7."""
+    return jnp.mean(1 - cosine_similarity(features, target))
+
+
+def rendering_over_photo(
+    albedo: Float[Array, "*batch height width 3"],
+    shading: Float[Array, "*batch height width 3"],
+    mask: Float[Array, "*batch height width"],
+    image: Float[Array, "*batch height width 3"],
+) -> Float[Array, "*batch height width 3"]:
+    """What the network sees: the rendered face where the mask is, the photo around it.
+
+    Skin colour takes no gradient: the face must be recognised by its shape, so shading alone carries one.
+    """
+    mask = mask[..., None]
+    return jax.lax.stop_gradient(albedo) * shading * mask + image * (1 - mask)
