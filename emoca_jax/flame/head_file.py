@@ -1,4 +1,4 @@
-"""Head files: `<name>.npz` holds the arrays, `<name>.json` beside it names, storage scales and provenance."""
+"""Head files: `<name>.safetensors` or `.npz` holds the arrays, `<name>.json` beside it names, scales and provenance."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from typing import Any
 
 import jax
 import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
 
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding
 
 FORMAT_VERSION = 1
 OPEN_HEAD = "open"
-HEAD_FILE_NAME = "head.npz"
-"""What a converted model's folder calls its head."""
+HEAD_FILE_NAMES = ("head.safetensors", "head.npz")
+"""What a folder calls its head, in the order they are looked for; `emoca convert` writes the first."""
+SAFETENSORS = ".safetensors"
 
 # Letters bind to a number at first sight and must agree afterwards; digits are fixed.
 ARRAY_SHAPES = {
@@ -64,16 +67,33 @@ STATIC_FIELDS = (*TUPLE_FIELDS, "name", "bounded_expression")
 def load_head(source: str | Path = OPEN_HEAD) -> FaceHead:
     """Read a head: "open" for the one that ships with the package, else a head file or the folder that holds it.
 
-    All float arrays come back as float32, whatever they were stored as. Raises InputError, naming the array and the
-    shape expected and found, where the file is missing, damaged, incomplete or holds numbers that are not finite.
+    A folder that `emoca convert` made will do, too. All float arrays come back as float32, whatever they were stored
+    as. Raises InputError, naming the array and the shape expected and found, where the file is missing, damaged,
+    incomplete or holds numbers that are not finite.
     """
     if source == OPEN_HEAD:
         folder = resources.files("emoca_jax") / "assets"
         return _parse(_read(folder / "open_head.npz"), _read(folder / "open_head.json"), "the open head")
     path = Path(source)
     if path.is_dir():
-        path = path / HEAD_FILE_NAME
-    return _parse(_read(path), _read(path.with_suffix(".json")), str(path))
+        path = next((path / name for name in HEAD_FILE_NAMES if (path / name).exists()), path / HEAD_FILE_NAMES[0])
+    description = _read(path.with_suffix(".json"))
+    head = _parse(_read(path), description, str(path))
+    beside = json.loads(description).get("albedo_file")
+    if beside is None:
+        return head
+    return head.replace(albedo=load_albedo(path.with_name(Path(str(beside)).name)))
+
+
+def load_albedo(path: str | Path) -> AlbedoModel:
+    """An albedo model kept in a file of its own: safetensors with `mean` [H, W, 3] and `basis` [H, W, 3, K].
+
+    Errors: InputError where it is missing, damaged or of other shapes.
+    """
+    arrays = {f"albedo.{name}": _unpack(a, None) for name, a in _read_arrays(_read(Path(path)), str(path)).items()}
+    _check_arrays(arrays, ALBEDO_SHAPES, {}, str(path))
+    on_device = jax.device_put(arrays)
+    return AlbedoModel(on_device["albedo.mean"], on_device["albedo.basis"])
 
 
 def save_head(
@@ -83,28 +103,46 @@ def save_head(
     storage: Mapping[str, str] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write `path` (.npz) and the .json beside it; readers never see half a file.
+    """Write `path` (.safetensors or .npz) and the .json beside it; readers never see half a file.
 
     storage: array name to "float16", "uint8" (for values in [0, 1], steps of 1/255) or "int8" (symmetric, one scale per
     index of the last axis, zeros stay zero); everything else is kept as float32 or the smallest integer type.
     provenance: anything json can hold, kept under that key.
     Raises InputError where the target folder cannot be written.
     """
+    static = {field: getattr(head, field) for field in STATIC_FIELDS}
+    names = head.albedo.names if head.albedo else ()
+    save_head_arrays(_flatten(head), static, path, albedo_names=names, storage=storage, provenance=provenance)
+
+
+def save_head_arrays(
+    arrays: Mapping[str, Any],
+    static: Mapping[str, Any],
+    path: str | Path,
+    *,
+    albedo_names: tuple[str, ...] = (),
+    albedo_file: str | None = None,
+    storage: Mapping[str, str] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """`save_head` for arrays by name (`ARRAY_SHAPES`) and `STATIC_FIELDS`; the arrays may still be incomplete.
+
+    albedo_file: name of a file beside the head that holds its albedo model (`load_albedo`).
+    """
     path = Path(path)
-    arrays, scales = {}, {}
-    for name, value in _flatten(head).items():
-        arrays[name], scale = _pack(np.asarray(value), (storage or {}).get(name), name)
+    packed, scales = {}, {}
+    for name, value in arrays.items():
+        packed[name], scale = _pack(np.asarray(value), (storage or {}).get(name), name)
         if scale is not None:
             scales[name] = scale
-    packed = io.BytesIO()
-    np.savez_compressed(packed, **arrays)
-    data = packed.getvalue()
+    data = _file_bytes(packed, path)
     description = {
         "format": FORMAT_VERSION,
         "kind": "emoca_jax head",
         "units": "metres, radians, RGB in [0, 1]",
-        **{field: getattr(head, field) for field in STATIC_FIELDS},
-        "albedo_names": head.albedo.names if head.albedo else (),
+        **{field: static[field] for field in STATIC_FIELDS},
+        "albedo_names": albedo_names,
+        **({"albedo_file": albedo_file} if albedo_file else {}),
         "scales": scales,
         "sha256": hashlib.sha256(data).hexdigest(),
         "provenance": dict(provenance or {}),
@@ -112,6 +150,14 @@ def save_head(
     # The json first: a reader that comes between the two sees a wrong checksum, never a silent mixture.
     _replace(path.with_suffix(".json"), json.dumps(description, indent=1).encode())
     _replace(path, data)
+
+
+def _file_bytes(arrays: dict[str, np.ndarray], path: Path) -> bytes:
+    if path.suffix == SAFETENSORS:
+        return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    return packed.getvalue()
 
 
 def _flatten(head: FaceHead) -> dict[str, Any]:
@@ -156,8 +202,8 @@ def _read(path: Any) -> bytes:
     except OSError as error:
         reason = error.strerror or "not found"
         raise InputError(
-            f"The head file {path} cannot be read ({reason}): give the .npz of a head, the folder that holds "
-            f"{HEAD_FILE_NAME}, or {OPEN_HEAD!r}."
+            f"The head file {path} cannot be read ({reason}): give the .safetensors or .npz of a head, the folder that "
+            f"holds {' or '.join(HEAD_FILE_NAMES)}, or {OPEN_HEAD!r}."
         ) from error
 
 
@@ -173,16 +219,23 @@ def _parse(data: bytes, description: bytes, place: str) -> FaceHead:
         albedo_names, scales, checksum = tuple(meta["albedo_names"]), meta["scales"], meta["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"The .json beside {place} is damaged ({error}): write or convert the head again.") from error
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.error) as error:
-        raise InputError(f"{place} is damaged or no head file ({error}): write or convert it again.") from error
+    arrays = _read_arrays(data, place)
     if hashlib.sha256(data).hexdigest() != checksum:
         raise InputError(f"{place} and the .json beside it do not belong together: write or convert the head again.")
     arrays = {name: _unpack(array, scales.get(name)) for name, array in arrays.items()}
     _check(arrays, static, albedo_names, place)
     return _assemble(arrays, static, albedo_names)
+
+
+def _read_arrays(data: bytes, place: str) -> dict[str, np.ndarray]:
+    """What is in a safetensors or npz file, told by its first bytes."""
+    try:
+        if not data.startswith(b"PK"):
+            return safetensors.numpy.load(data)
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.error, SafetensorError) as error:
+        raise InputError(f"{place} is damaged or no head file ({error}): write or convert it again.") from error
 
 
 def _unpack(array: np.ndarray, scale: Any) -> np.ndarray:
@@ -199,6 +252,17 @@ def _check(arrays: dict[str, np.ndarray], static: dict[str, Any], albedo_names: 
         sizes["E"] = len(static["expression_names"])
     if albedo_names:
         sizes["K"] = len(albedo_names)
+    _check_arrays(arrays, expected, sizes, place)
+    for name, target in INDEX_LIMITS.items():
+        limit = target if isinstance(target, int) else sizes[target]
+        if arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < limit:
+            raise InputError(f"{place}: array {name!r} points outside 0..{limit - 1}: write or convert the head again.")
+
+
+def _check_arrays(
+    arrays: Mapping[str, np.ndarray], expected: Mapping[str, tuple[str | int, ...]], sizes: dict[str, int], place: str
+) -> None:
+    """Shapes against their letters; `sizes` holds the letters already bound and receives the others."""
     for name, symbols in expected.items():
         wanted = tuple(sizes.get(symbol, symbol) if isinstance(symbol, str) else symbol for symbol in symbols)
         text = "(" + ", ".join("any" if isinstance(size, str) else str(size) for size in wanted) + ")"
@@ -216,10 +280,6 @@ def _check(arrays: dict[str, np.ndarray], static: dict[str, Any], albedo_names: 
             raise InputError(f"{place}: array {name!r} holds NaN or infinity: write or convert the head again.")
         if name in INDEX_LIMITS and not np.issubdtype(array.dtype, np.integer):
             raise InputError(f"{place}: array {name!r} should hold whole numbers: write or convert the head again.")
-    for name, target in INDEX_LIMITS.items():
-        limit = target if isinstance(target, int) else sizes[target]
-        if arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < limit:
-            raise InputError(f"{place}: array {name!r} points outside 0..{limit - 1}: write or convert the head again.")
 
 
 def _assemble(arrays: dict[str, np.ndarray], static: dict[str, Any], albedo_names: tuple[str, ...]) -> FaceHead:

@@ -7,6 +7,7 @@ import os
 import jax
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head, save_head
@@ -26,6 +27,25 @@ def test_round_trip_is_exact_and_a_folder_will_do(saved):
         np.testing.assert_array_equal(found, wanted)
     assert json.loads(saved.with_suffix(".json").read_text())["provenance"] == {"licence": "CC0"}
     assert sorted(os.listdir(saved.parent)) == ["head.json", "head.npz"]
+
+
+def test_a_safetensors_head_is_the_same_and_comes_first(saved):
+    head = small_head().replace(albedo=None, name="second")
+    path = saved.with_name("head.safetensors")
+    save_head(head, path)
+    save_file({"mean": np.full((4, 4, 3), 0.5), "basis": np.zeros((4, 4, 3, 2))}, saved.with_name("albedo.safetensors"))
+    assert load_head(saved.parent).albedo is None and load_head(saved.parent).name == "second"
+    for found, wanted in zip(jax.tree.leaves(load_head(path)), jax.tree.leaves(head), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    description = json.loads(path.with_suffix(".json").read_text()) | {"albedo_file": "albedo.safetensors"}
+    path.with_suffix(".json").write_text(json.dumps(description))
+    assert load_head(path).albedo.mean.dtype == np.float32 and float(load_head(path).albedo.mean[0, 0, 0]) == 0.5
+    save_file({"mean": np.zeros((4, 4, 3))}, saved.with_name("albedo.safetensors"))
+    with pytest.raises(InputError, match=r"lacks the array 'albedo\.basis'"):
+        load_head(path)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"head\.safetensors is damaged"):
+        load_head(path)
 
 
 def test_narrow_storage_keeps_the_promised_precision(tmp_path):

@@ -1,0 +1,176 @@
+"""Converted models on disk: `model.json` says what there is, safetensors beside it hold the numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import unflatten_dict
+from safetensors import SafetensorError, safe_open
+
+from emoca_jax.errors import InputError
+from emoca_jax.flame.head import FaceHead
+from emoca_jax.flame.head_file import load_albedo, load_head
+
+FORMAT_VERSION = 1
+KIND = "emoca_jax model"
+DESCRIPTION_NAME = "model.json"
+LICENCE_NOTE = (
+    "Converted from files of their owners: FLAME, DECA, EMOCA and the networks beside them keep their licences "
+    "(most allow non-commercial research only). Do not pass this folder on; see `emoca fetch-help`."
+)
+
+SHARED_PARTS = {
+    "head": "generic_model.pkl (FLAME), landmark_embedding.npy and head_template.obj, or an EMOCA checkpoint",
+    "albedo_bfm": "FLAME_albedo_from_BFM.npz",
+    "albedo_flame": "FLAME_texture.npz",
+    "maps": "uv_face_mask.png, uv_face_eye_mask.png and fixed_displacement_256.npy of EMOCA's or DECA's assets",
+    "emotion_resnet50": "the run folder ResNet50 of EMOCA's EmotionRecognition/image_based_networks",
+    "emotion_swin": "the run folder SWIN-B of EMOCA's EmotionRecognition/image_based_networks",
+    "emonet": "emonet_8.pth of the EmoNet repository",
+    "emotion_mlp": "the run folder EMOCA-emorec of EMOCA's EmotionRecognition/face_reconstruction_based",
+    "identity_resnet50": "resnet50_ft_weight.pkl (VGGFace2)",
+    "vgg19": "vgg19-dcbb9e9d.pth (torchvision)",
+}
+"""Parts that all models of a folder share -> the official file that gives them."""
+MODEL_PARTS = ("flame_encoder", "expression_encoder", "detail_encoder", "detail_decoder")
+"""Networks of one model; plain DECA has no expression encoder."""
+VARIANTS = ("emoca", "emoca_jaw", "deca")
+"""Expression from E_expression; expression and jaw from it (v2); both from E_flame."""
+MAP_NAMES = {
+    "face_mask": "uv_face_mask.png",
+    "face_eye_mask": "uv_face_eye_mask.png",
+    "fixed_displacement": "fixed_displacement_256.npy",
+    "dense_template": "texture_data_256.npy",
+}
+"""Arrays of the part `maps` -> the official file that gives them."""
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A converted folder and one of its models; reads a part when it is asked for."""
+
+    path: Path
+    name: str | None
+    """Which of the models; None where the folder holds none."""
+    description: Mapping[str, Any]
+    """`model.json` as it is."""
+
+    @property
+    def variant(self) -> str:
+        """One of VARIANTS. Errors: InputError where the folder holds no model."""
+        return self._model["variant"]
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Sizes and switches of the model, from its `cfg.yaml` and its shapes."""
+        return self._model["options"]
+
+    @cached_property
+    def head(self) -> FaceHead:
+        """The head with the albedo model this model was trained with. Errors: InputError where it is incomplete."""
+        place = self.file("head")
+        head = load_head(place)
+        if self.name is None:
+            return head
+        albedo = f"albedo_{self.options.get('albedo')}"
+        return head.replace(albedo=load_albedo(self.file(albedo))) if albedo in self.description["parts"] else head
+
+    @cached_property
+    def maps(self) -> dict[str, Any]:
+        """Those of MAP_NAMES that there are.
+
+        face_mask, face_eye_mask float32 [256, 256] in [0, 1], fixed_displacement [256, 256] in metres, row 0 at v = 1;
+        dense_template: dictionary of the dense mesh over the uv map.
+        """
+        return unflatten_dict(read_tensors(self.file("maps")), sep="/")
+
+    def variables(self, part: str) -> dict[str, Any]:
+        """A network's {"params": ..., "batch_stats": ...}, nested dictionaries of float32 NumPy arrays.
+
+        part: one of MODEL_PARTS, or of the networks among SHARED_PARTS. Errors: InputError where it is not there
+        (naming the official file that gives it) or damaged.
+        """
+        return unflatten_dict(read_tensors(self.file(part)), sep="/")
+
+    def file(self, part: str) -> Path:
+        """Where a part lies. Errors: InputError where the folder lacks it, naming the official file that gives it."""
+        parts = self._model["parts"] if part in MODEL_PARTS else self.description["parts"]
+        if part not in parts:
+            source = SHARED_PARTS.get(part, "an EMOCA run folder, or deca_model.tar for plain DECA")
+            raise InputError(
+                f"{self.path / (self.name or '')} has no {part}: convert {source} into it (`emoca fetch-help` says "
+                "where that comes from)."
+            )
+        return self.path / parts[part]
+
+    @property
+    def _model(self) -> Mapping[str, Any]:
+        if self.name is None:
+            raise InputError(
+                f"{self.path} holds no model yet: convert an EMOCA run folder or deca_model.tar into it (`emoca "
+                "fetch-help` says where they come from)."
+            )
+        return self.description["models"][self.name]
+
+
+def read_model_folder(path: str | Path) -> ModelFolder:
+    """The folder that `emoca convert` made (its default model), or FOLDER/NAME for another of its models.
+
+    Errors: InputError where there is none, or its description is damaged or of another version.
+    """
+    path = Path(path)
+    if (path / DESCRIPTION_NAME).is_file():
+        description = read_description(path)
+        return ModelFolder(path, description["default"], description)
+    if (path.parent / DESCRIPTION_NAME).is_file():
+        description = read_description(path.parent)
+        if path.name in description["models"]:
+            return ModelFolder(path.parent, path.name, description)
+        known = ", ".join(sorted(description["models"])) or "none"
+        raise InputError(f"{path.parent} holds no model {path.name!r}; its models: {known}.")
+    raise InputError(f"{path} is no converted model: make one with `emoca convert SOURCE --output {path}`.")
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """`model.json` of a folder, checked. Errors: InputError where it is damaged, foreign or leads out of the folder."""
+    place = folder / DESCRIPTION_NAME
+    try:
+        description = json.loads(place.read_bytes())
+        if description["kind"] != KIND or description["format"] != FORMAT_VERSION:
+            raise InputError(
+                f"{place} is of kind {description['kind']!r}, format {description['format']}; this version reads "
+                f"{KIND}, format {FORMAT_VERSION}: convert the official files again."
+            )
+        models, default = description["models"], description["default"]
+        files = [
+            *description["parts"].values(),
+            *(file for model in models.values() for file in model["parts"].values()),
+        ]
+        sound = (default is None or default in models) and all(
+            isinstance(model["options"], dict) and model["variant"] in VARIANTS for model in models.values()
+        )
+        if not sound or not all(_stays_inside(file) for file in files):
+            raise ValueError("its entries contradict each other")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{place} is damaged ({error!r}): convert the official files again.") from error
+    return description
+
+
+def read_tensors(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of a safetensors file by their path ("params/conv1/kernel"). Errors: InputError where it is damaged."""
+    try:
+        with safe_open(path, framework="numpy") as stored:
+            return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no mapping)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} cannot be read ({error}): convert the official files again.") from error
+
+
+def _stays_inside(file: str) -> bool:
+    parts = PurePosixPath(file).parts
+    return bool(parts) and not PurePosixPath(file).is_absolute() and ".." not in parts
