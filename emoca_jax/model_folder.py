@@ -109,6 +109,10 @@ class ModelFolder:
             )
         return self.path / parts[part]
 
+    def has(self, part: str) -> bool:
+        """Whether the folder (for one of MODEL_PARTS: this model) has that part."""
+        return part in (self._model["parts"] if part in MODEL_PARTS else self.description["parts"])
+
     @property
     def _model(self) -> Mapping[str, Any]:
         if self.name is None:
