@@ -5,22 +5,32 @@ from __future__ import annotations
 import functools
 import zlib
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from emoca_jax.flame import FaceHead
+from emoca_jax.flame import AlbedoModel, FaceHead
+from emoca_jax.flame.head_file import load_albedo
+from emoca_jax.model_folder import ModelFolder, read_model_folder
+from parity.golden import Golden
 
 
 class Assets:
     """A converted folder of the official assets; parts are read when a comparison asks for them."""
 
-    def __init__(self, folder: Path, images: np.ndarray, seed: int):
+    def __init__(self, folder: Path, goldens: Path, seed: int):
         self.folder = folder
         self.seed = seed
-        self.images_u8 = images
-        """[4, 3, 224, 224] uint8 of inputs.npz."""
+        self._goldens = goldens
+
+    def golden(self, name: str) -> Golden:
+        """Another file of reference numbers, where one takes its inputs from there."""
+        return Golden(self._goldens / f"{name}.npz")
+
+    @functools.cached_property
+    def images_u8(self) -> np.ndarray:
+        """[4, 3, 224, 224] uint8: the images that the reference was computed on."""
+        return self.golden("inputs")["images_u8"]
 
     @functools.cached_property
     def images(self) -> jnp.ndarray:
@@ -30,23 +40,21 @@ class Assets:
     @functools.cached_property
     def head(self) -> FaceHead:
         """The made-up FLAME."""
-        from emoca_jax.model_folder import read_model_folder
-
         return read_model_folder(self.folder).head
+
+    def albedo(self, kind: str) -> AlbedoModel:
+        """The albedo model of "bfm" or "flame"."""
+        return load_albedo(read_model_folder(self.folder).file(f"albedo_{kind}"))
 
     def weights(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """Standard normal numbers that the reference's gradients were taken with."""
         draw = np.random.default_rng([1000 + self.seed, zlib.crc32(name.encode())])
         return draw.normal(0, 1, shape).astype(np.float32)
 
-    def model(self, name: str) -> Any:
+    def model(self, name: str) -> ModelFolder:
         """One of the folder's models, by the official run's name."""
-        from emoca_jax.model_folder import read_model_folder
-
         return read_model_folder(self.folder / name)
 
     def variables(self, part: str) -> dict:
         """Flax variables of a network that belongs to no single model."""
-        from emoca_jax.model_folder import read_model_folder
-
         return read_model_folder(self.folder).variables(part)

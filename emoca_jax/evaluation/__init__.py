@@ -1,0 +1,1 @@
+"""Numbers that papers report, computed as their authors compute them."""
