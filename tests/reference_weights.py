@@ -1,7 +1,8 @@
 """Made-up weights in the official key names and layouts: the ones that the reference numbers were computed with.
 
 `make_reference.py` beside the reference numbers draws every tensor from its name and a seed; here only what a test asks
-for is drawn, in memory (FLAME's: `tests.flame.made_up_flame`). Every function skips the test where the reference folder is absent.
+for is drawn, in memory (FLAME's: `tests.flame.made_up_flame`). Every function skips the test where the reference folder
+is absent.
 """
 
 from __future__ import annotations

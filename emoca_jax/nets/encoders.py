@@ -1,0 +1,77 @@
+"""E_flame, E_expression, E_detail: what a photo says about a face (EMOCA, arXiv:2204.11312, figure 2)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from emoca_jax.nets.convolution import PRECISION, TORCH_START
+from emoca_jax.nets.resnet import ResNet50
+
+FLAME_OUTPUTS = 236
+EXPRESSION_OUTPUTS = 50
+EXPRESSION_JAW_OUTPUTS = 53
+DETAIL_OUTPUTS = 128
+HIDDEN = 1024
+IMAGE_SIZE = 224
+
+# The order of E_flame's numbers, fixed by the official weights.
+_FLAME_PARTS = {"shape": 100, "albedo": 50, "expression": 50, "pose": 3, "jaw": 3, "camera": 3, "light": 27}
+
+
+class FlameCodes(NamedTuple):
+    """E_flame's answer, under the names of `emoca_jax.codes.Codes`."""
+
+    shape: Float[Array, "*batch 100"]
+    albedo: Float[Array, "*batch 50"]
+    expression: Float[Array, "*batch 50"]
+    pose: Float[Array, "*batch 2 3"]
+    """Axis-angle of the whole head; the neck stays 0."""
+    jaw: Float[Array, "*batch 3"]
+    camera: Float[Array, "*batch 3"]
+    light: Float[Array, "*batch 9 3"]
+
+
+class ExpressionCodes(NamedTuple):
+    """E_expression's answer; `jaw` is None for networks that leave it to E_flame."""
+
+    expression: Float[Array, "*batch 50"]
+    jaw: Float[Array, "*batch 3"] | None
+
+
+class Encoder(nn.Module):
+    """RGB images [B, 224, 224, 3] in [0, 1], not normalised -> `outputs` numbers: ResNet-50, 1024 ReLUs, linear."""
+
+    outputs: int
+    folded: bool = False
+    """Whether the parameters come from `fold_batch_norms`: for inference."""
+    dtype: Any = jnp.float32
+    """Of the convolutions; the two dense layers stay float32."""
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "batch height width 3"], train: bool = False
+    ) -> Float[Array, "batch outputs"]:
+        features = ResNet50(folded=self.folded, dtype=self.dtype, name="trunk")(images, train)
+        hidden = nn.Dense(HIDDEN, precision=PRECISION, kernel_init=TORCH_START, name="hidden")(features)
+        return nn.Dense(self.outputs, precision=PRECISION, kernel_init=TORCH_START, name="head")(nn.relu(hidden))
+
+
+def split_flame(flat: Float[Array, "*batch 236"]) -> FlameCodes:
+    """E_flame's numbers by name."""
+    batch, parts, start = flat.shape[:-1], {}, 0
+    for name, size in _FLAME_PARTS.items():
+        parts[name] = flat[..., start : start + size]
+        start += size
+    parts["pose"] = jnp.stack([parts["pose"], jnp.zeros_like(parts["pose"])], axis=-2)
+    parts["light"] = parts["light"].reshape(*batch, 9, 3)
+    return FlameCodes(**parts)
+
+
+def split_expression(flat: Float[Array, "*batch outputs"]) -> ExpressionCodes:
+    """E_expression's 50 or 53 numbers by name."""
+    jaw = flat[..., EXPRESSION_OUTPUTS:]
+    return ExpressionCodes(flat[..., :EXPRESSION_OUTPUTS], jaw if jaw.shape[-1] else None)
