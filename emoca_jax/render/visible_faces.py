@@ -9,13 +9,14 @@ a face that fills the screen is many blocks, so nothing has to be dropped and th
 from __future__ import annotations
 
 import functools
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from emoca_jax.render.blocks import Boxes, for_each_chunk, pixel_range, take
 from emoca_jax.render.edges import (
     OFFICIAL_EPSILON,
     columns,
@@ -35,26 +36,6 @@ CHUNK = 8192
 NO_FACE = 2**31 - 1
 
 
-class Blocks(NamedTuple):
-    """Pixel blocks of every face's bounding box: first pixel, blocks per row, and how many blocks in all."""
-
-    left: Int[Array, "faces"]
-    top: Int[Array, "faces"]
-    per_row: Int[Array, "faces"]
-    count: Int[Array, "faces"]
-
-
-def _pixel_range(coordinates: Float[Array, "faces 3"], size: int) -> tuple[Array, Array]:
-    """First pixel and number of pixels whose centres can lie between the smallest and largest coordinate."""
-    # Rounding of coordinate and centre is below 4 ulp of 1 each, in pixels size / 2 times that.
-    slack = 1e-3 + size * 4e-7
-    first = jnp.ceil((coordinates.min(-1) + 1) * (size / 2) - 0.5 - slack)
-    last = jnp.floor((coordinates.max(-1) + 1) * (size / 2) - 0.5 + slack)
-    first = jnp.clip(first, 0, size).astype(jnp.int32)
-    last = jnp.clip(last, -1, size - 1).astype(jnp.int32)
-    return first, jnp.maximum(last - first + 1, 0)
-
-
 def _drawable(triangles: Float[Array, "faces 3 3"], cull: Cull, official: bool) -> Bool[Array, "faces"]:
     """Faces that can show at all: finite, not degenerate, not culled."""
     area = signed_area(triangles)
@@ -68,18 +49,6 @@ def _drawable(triangles: Float[Array, "faces 3 3"], cull: Cull, official: bool) 
     return keep
 
 
-def _blocks(triangles: Float[Array, "faces 3 3"], height: int, width: int, keep: Bool[Array, "faces"]) -> Blocks:
-    left, columns = _pixel_range(triangles[..., 0], width)
-    top, rows = _pixel_range(triangles[..., 1], height)
-    per_row = -(-columns // BLOCK_WIDTH)
-    count = jnp.where(keep, per_row * -(-rows // BLOCK_HEIGHT), 0)
-    return Blocks(left, top, jnp.maximum(per_row, 1), count)
-
-
-def _take(array: Array, index: Array) -> Array:
-    return array.at[index].get(mode="promise_in_bounds")
-
-
 def _search(
     vertices: Float[Array, "batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
     cull: Cull, official: bool,
@@ -90,46 +59,36 @@ def _search(
     total = triangles.shape[0]
     if total == 0 or pixels == 0:
         return jnp.full((batch, height, width), -1, jnp.int32)
-    left, top, per_row, count = _blocks(triangles, height, width, _drawable(triangles, cull, official))
+    left, box_columns = pixel_range(triangles[..., 0].min(-1), triangles[..., 0].max(-1), width)
+    top, box_rows = pixel_range(triangles[..., 1].min(-1), triangles[..., 1].max(-1), height)
+    per_row, per_column = -(-box_columns // BLOCK_WIDTH), -(-box_rows // BLOCK_HEIGHT)
+    boxes = Boxes(per_row, jnp.where(_drawable(triangles, cull, official), per_row * per_column, 0))
     rows = edge_rows(triangles, strict=official)
-    count = jnp.concatenate([count, jnp.zeros(CHUNK, jnp.int32)])
     base = jnp.arange(total, dtype=jnp.int32) // faces.shape[0] * (height * width)
-    where = jnp.stack([left, top, per_row, base], axis=-1)
-    slot = jnp.arange(CHUNK, dtype=jnp.int32)
+    where = jnp.stack([left, top, base], axis=-1)
 
-    def draw(state):
-        first, skip, nearest, owner = state
-        # Which face and which of its blocks each of the next CHUNK blocks is: `first` has `skip` blocks behind it.
-        todo = jnp.minimum(lax.dynamic_slice(count, (first,), (CHUNK,)), CHUNK + skip).at[0].add(-skip)
-        ends = jnp.cumsum(todo)
-        starts = ends - todo
-        local = jnp.cumsum(jnp.zeros(CHUNK, jnp.int32).at[starts].add(1, mode="drop")) - 1
-        face = jnp.minimum(first + local, total - 1)
-        block = slot - _take(starts, local) + jnp.where(local == 0, skip, 0)
-        corner_x, corner_y, blocks_per_row, image = jnp.unstack(_take(where, face), axis=-1)
-        block_row = block // blocks_per_row
-        x = (corner_x + (block - block_row * blocks_per_row) * BLOCK_WIDTH)[:, None] + jnp.arange(BLOCK_WIDTH)
-        y = (corner_y + block_row * BLOCK_HEIGHT)[:, None] + jnp.arange(BLOCK_HEIGHT)
-        in_image = (x < width)[:, None, :] & ((y < height) & (slot < ends[-1])[:, None])[:, :, None]
+    def draw(state, chunk):
+        nearest, owner = state
+        corner_x, corner_y, image = jnp.unstack(take(where, chunk.face), axis=-1)
+        x = (corner_x + chunk.right * BLOCK_WIDTH)[:, None] + jnp.arange(BLOCK_WIDTH)
+        y = (corner_y + chunk.down * BLOCK_HEIGHT)[:, None] + jnp.arange(BLOCK_HEIGHT)
+        in_image = (x < width)[:, None, :] & ((y < height) & chunk.live[:, None])[:, :, None]
 
-        row = [column[:, None, None] for column in columns(_take(rows, face))]
+        row = [column[:, None, None] for column in columns(take(rows, chunk.face))]
         edges, inside = evaluate(row, pixel_centres(x, width)[:, None, :], pixel_centres(y, height)[:, :, None])
         _, depth = weights_and_depth(row, edges, official=official)
         pixel = image[:, None, None] + y[:, :, None] * width + x[:, None, :]
         pixel = jnp.where(inside & in_image, pixel, pixels)
         nearer = nearest.at[pixel].min(depth, mode="promise_in_bounds")
-        winner = jnp.where(_take(nearer, pixel) == depth, pixel, pixels)
+        winner = jnp.where(take(nearer, pixel) == depth, pixel, pixels)
         owner = jnp.where(nearer < nearest, NO_FACE, owner)
-        owner = owner.at[winner].min(jnp.broadcast_to(face[:, None, None], depth.shape), mode="promise_in_bounds")
+        owner = owner.at[winner].min(jnp.broadcast_to(chunk.face[:, None, None], depth.shape), mode="promise_in_bounds")
 
-        finished = jnp.sum((ends <= CHUNK).astype(jnp.int32))
-        before = jnp.where(finished > 0, ends[jnp.maximum(finished - 1, 0)], -skip)
-        return first + finished, jnp.where(finished < CHUNK, CHUNK - before, 0), nearer, owner
+        return nearer, owner
 
     # One slot past the image takes what is outside of it.
     nearest, owner = jnp.full(pixels + 1, jnp.inf), jnp.full(pixels + 1, NO_FACE, jnp.int32)
-    start = (jnp.int32(0), jnp.int32(0), nearest, owner)
-    owner = lax.while_loop(lambda state: state[0] < total, draw, start)[3][:pixels].reshape(batch, height, width)
+    owner = for_each_chunk(boxes, CHUNK, draw, (nearest, owner))[1][:pixels].reshape(batch, height, width)
     return jnp.where(owner == NO_FACE, -1, owner % faces.shape[0])
 
 

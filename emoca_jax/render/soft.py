@@ -1,0 +1,220 @@
+"""Soft rasterisation: every pixel sees all faces near it, so that gradients reach across silhouettes and depths.
+
+Soft Rasterizer (Liu et al. 2019, arXiv:1904.01786), with the K nearest faces per pixel and the defaults of pytorch3d
+(Ravi et al. 2020), whose numbers it reproduces.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from emoca_jax.errors import InputError
+from emoca_jax.render.soft_fragments import (
+    ALL,
+    Limit,
+    Reach,
+    accumulate,
+    depth_key,
+    drawable_pairs,
+    each_pair,
+    face_rows,
+    nearest_limit,
+    tiles_of,
+    to_image,
+    to_tiles,
+    touch,
+)
+
+FAINTEST = 1e-4
+"""Share of a face below which it is not followed further out: gives the default blur radius (pytorch3d's tutorials)."""
+SMALLEST = 1e-10
+"""pytorch3d's epsilon of the colour blend: floor of the background's weight and of the nearest inverse depth."""
+
+
+class SoftFragments(struct.PyTreeNode):
+    """The nearest faces of each pixel, from the nearest on.
+
+    face_index: int32, -1 where there are fewer, no gradient. barycentric: of the face's point nearest to the pixel.
+    depth: there; +inf where there is none. squared_distance: from the pixel centre to the triangle, negative inside.
+    """
+
+    face_index: Int[Array, "*batch height width layers"]
+    barycentric: Float[Array, "*batch height width layers 3"]
+    depth: Float[Array, "*batch height width layers"]
+    squared_distance: Float[Array, "*batch height width layers"]
+
+
+def default_blur_radius(sigma: float | Array) -> float | Array:
+    """Squared distance at which a face's share of a pixel has fallen to FAINTEST."""
+    return math.log(1 / FAINTEST - 1) * sigma
+
+
+@functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
+def soft_silhouette(
+    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
+    sigma: float = 1e-4, blur_radius: float | None = None, faces_per_pixel: int | None = 50,
+    clip: bool = False,
+) -> Float[Array, "*batch height width"]:  # fmt: skip
+    """How much of each pixel the mesh covers, in [0, 1], smooth across its outline.
+
+    1 - prod_k (1 - sigmoid(-d_k / sigma)) over the nearest faces (eq. 5 of the paper), where d is the squared distance
+    from the pixel centre to the face, negative inside, in units in which the shorter image side is 2.
+
+    vertices: as for `rasterize`; faces with a negative depth do not count. sigma: softness; smaller is sharper.
+    blur_radius: squared distance beyond which faces are ignored, None for where they fade. faces_per_pixel: only so
+    many, nearest by depth; None for all, which saves the search for them. Differentiable in `vertices` (x and y; the
+    choice of faces is not differentiated); memory grows with pixels and faces, not with their product.
+    clip: compare depths at the clipped barycentrics instead of on the face's plane, which runs on outside of the face;
+    without it the result is that of pytorch3d's rasterize_meshes, with it that of its MeshRasterizer.
+    """
+    scene = _Scene(vertices, faces, size, sigma, blur_radius, faces_per_pixel, clip)
+    total: Array = accumulate(_log_uncovered, size, 1, scene.rows, scene.pairs, scene.limit, scene.constants, ())
+    return scene.image(-jnp.expm1(total))[..., 0]
+
+
+@functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
+def soft_rasterize(
+    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"],
+    attributes: Float[Array, "*batch rows channels"], size: tuple[int, int], *,
+    attribute_faces: Int[Array, "faces 3"] | None = None, background: Float[Array, "channels"] | float = 0.0,
+    sigma: float = 1e-4, gamma: float = 1e-4, blur_radius: float | None = None, faces_per_pixel: int | None = 50,
+    near: float = 1.0, far: float = 100.0, clip: bool = True,
+) -> Float[Array, "*batch height width channels+1"]:  # fmt: skip
+    """Vertex attributes (colours, say) blended over the nearest faces of each pixel and the background; in the last
+    channel the coverage of `soft_silhouette`.
+
+    Each face weighs sigmoid(-d / sigma) exp((f - max f) / gamma), where f = (far - depth) / (far - near), the
+    background exp((1e-10 - max f) / gamma), at least 1e-10 (eq. 3 of the paper; pytorch3d's softmax_rgb_blend).
+
+    attributes: one row per vertex, or what `attribute_faces` points to, with the batch dimensions of the vertices or
+    none. gamma: how far nearer faces outweigh others. near, far: the depths that get 1 and 0. clip: outside of a face
+    take depth and colour from its rim, not from its plane. The rest as in `soft_silhouette`. Differentiable in
+    vertices (depth too), attributes and background.
+    """
+    scene = _Scene(vertices, faces, size, sigma, blur_radius, faces_per_pixel, clip)
+    channels = attributes.shape[-1]
+    corners = attributes[..., faces if attribute_faces is None else attribute_faces, :]
+    corners = jnp.broadcast_to(corners, (*scene.batch, *corners.shape[-3:])).reshape(-1, 3 * channels)
+    rows = jnp.concatenate([scene.rows, corners], axis=-1)
+
+    def nearest(carry, chunk, tile, touched, valid):
+        # Depth, not its key: the smallest is what the weights are measured from.
+        return carry.at[tile].min(jnp.where(valid, touched.depth, jnp.inf), mode="promise_in_bounds")
+
+    closest = each_pair(scene.pairs, lax.stop_gradient(scene.rows), size, scene.reach, nearest,
+                        jnp.full(scene.limit.key.shape, jnp.inf))  # fmt: skip
+    top = jnp.maximum(jnp.where(jnp.isfinite(closest), (far - closest) / (far - near), 0.0), SMALLEST)
+    constants = (*scene.constants, jnp.float32(gamma), jnp.float32(near), jnp.float32(far))
+    sums: Array = accumulate(_colour_sums, size, channels + 2, rows, scene.pairs, scene.limit, constants, (top,))
+    uncovered, weight, colour = sums[..., :1], sums[..., 1:2], sums[..., 2:]
+    behind = jnp.maximum(jnp.exp((SMALLEST - top) / gamma), SMALLEST)[..., None]
+    colour = (colour + behind * jnp.broadcast_to(jnp.asarray(background, colour.dtype), channels)) / (weight + behind)
+    return scene.image(jnp.concatenate([colour, -jnp.expm1(uncovered)], axis=-1))
+
+
+@functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
+def soft_fragments(
+    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
+    blur_radius: float, faces_per_pixel: int = 1, clip: bool = False,
+) -> SoftFragments:  # fmt: skip
+    """The `faces_per_pixel` nearest faces within the blur radius (a squared distance) of each pixel.
+
+    clip: see `soft_silhouette`. For looking at, or for shading of one's own: two passes for each layer, so for a few
+    layers. Differentiable in `vertices` through all but face_index.
+    """
+    scene = _Scene(vertices, faces, size, 1.0, blur_radius, None, clip)
+    fixed = lax.stop_gradient(scene.rows)
+    shape = scene.limit.key.shape
+
+    def layer(last: Limit, _):
+        # The smallest depth key beyond the last layer's, then the smallest face with it.
+        def beyond(chunk, tile, touched, valid):
+            key, bound = depth_key(touched.depth), last.key[tile]
+            further = (key > bound) | ((key == bound) & (chunk.face[:, None] > last.face[tile]))
+            return key, valid & further
+
+        def nearest(carry, chunk, tile, touched, valid):
+            key, left = beyond(chunk, tile, touched, valid)
+            return carry.at[tile].min(jnp.where(left, key, jnp.uint32(ALL)), mode="promise_in_bounds")
+
+        key = each_pair(scene.pairs, fixed, size, scene.reach, nearest, jnp.full(shape, ALL, jnp.uint32))
+
+        def owner(carry, chunk, tile, touched, valid):
+            own, left = beyond(chunk, tile, touched, valid)
+            face = jnp.where(left & (own == key[tile]), chunk.face[:, None], 2**31 - 1)
+            return carry.at[tile].min(face, mode="promise_in_bounds")
+
+        face = each_pair(scene.pairs, fixed, size, scene.reach, owner, jnp.full(shape, 2**31 - 1, jnp.int32))
+        return Limit(key, face), face
+
+    start = Limit(jnp.zeros(shape, jnp.uint32), jnp.full(shape, -1, jnp.int32))
+    _, found = lax.scan(layer, start, None, length=faces_per_pixel)
+    found = jnp.moveaxis(found, 0, -1)
+    seen = found < 2**31 - 1
+    number = jnp.where(seen, found, 0)
+    row = jnp.unstack(scene.rows[number], axis=-1)
+    x, y = to_tiles(size, math.prod(scene.batch))
+    touched = touch(list(row), x[..., None], y[..., None], scene.reach)
+    barycentric = jnp.where(seen[..., None], jnp.stack(touched.weights, axis=-1), 0.0)
+    return SoftFragments(
+        scene.image(jnp.where(seen, number % max(faces.shape[0], 1), -1)),
+        scene.image(barycentric),
+        scene.image(jnp.where(seen, touched.depth, jnp.inf)),
+        scene.image(jnp.where(seen, touched.distance, -1.0)),
+    )
+
+
+class _Scene:
+    """What all three need: the faces as rows, the tiles they touch, and up to where they count."""
+
+    def __init__(self, vertices, faces, size, sigma, blur_radius, faces_per_pixel, clip):
+        height, width = size
+        if height < 1 or width < 1:
+            raise InputError(f"Cannot draw into {height} x {width} pixels; give a height and a width of at least 1.")
+        if faces_per_pixel is not None and faces_per_pixel < 1:
+            raise InputError(f"faces_per_pixel is {faces_per_pixel}; give at least 1, or None for all.")
+        self.batch, self.size = vertices.shape[:-2], size
+        flat = vertices.astype(jnp.float32).reshape(-1, *vertices.shape[-2:])
+        faces = jnp.asarray(faces, jnp.int32)
+        radius = default_blur_radius(sigma) if blur_radius is None else blur_radius
+        radius = jnp.asarray(radius, jnp.float32)
+        self.reach = Reach(radius, jnp.asarray(clip))
+        self.constants = (self.reach, jnp.asarray(sigma, jnp.float32))
+        self.rows = face_rows(flat, faces, size)
+        fixed = lax.stop_gradient(flat)
+        self.pairs = drawable_pairs(fixed, faces, size, jnp.sqrt(radius))
+        self.limit, self.count = nearest_limit(
+            self.pairs,
+            lax.stop_gradient(self.rows),
+            (flat.shape[0], *tiles_of(size)),
+            size,
+            self.reach,
+            faces_per_pixel,
+        )
+
+    def image(self, tiles: Array) -> Array:
+        image = to_image(tiles, math.prod(self.batch), self.size)
+        return image.reshape(*self.batch, *image.shape[1:])
+
+
+def _log_uncovered(row, touched, constants, per_pixel, selected):
+    return [jnp.where(selected, -jax.nn.softplus(-touched.distance / constants[1]), 0.0)]
+
+
+def _colour_sums(row, touched, constants, per_pixel, selected):
+    _, sigma, gamma, near, far = constants
+    share = jax.nn.sigmoid(-touched.distance / sigma)
+    lead = jnp.where(selected, (far - touched.depth) / (far - near) - per_pixel[0], 0.0)
+    weight = jnp.where(selected, share * jnp.exp(lead / gamma), 0.0)
+    channels = (len(row) - 9) // 3
+    a, b, c = (row[9 + i * channels : 9 + (i + 1) * channels] for i in range(3))
+    u, v, w = touched.weights
+    colours = [weight * (u * a[i] + v * b[i] + w * c[i]) for i in range(channels)]
+    return [*_log_uncovered(row, touched, constants, per_pixel, selected), weight, *colours]
