@@ -223,7 +223,7 @@ def _parse(data: bytes, description: bytes, place: str) -> FaceHead:
     if hashlib.sha256(data).hexdigest() != checksum:
         raise InputError(f"{place} and the .json beside it do not belong together: write or convert the head again.")
     arrays = {name: _unpack(array, scales.get(name)) for name, array in arrays.items()}
-    _check(arrays, static, albedo_names, place)
+    check_head_arrays(arrays, static, albedo_names, place)
     return _assemble(arrays, static, albedo_names)
 
 
@@ -244,8 +244,10 @@ def _unpack(array: np.ndarray, scale: Any) -> np.ndarray:
     return array.astype(np.float32 if np.issubdtype(array.dtype, np.floating) else np.int32)
 
 
-def _check(arrays: dict[str, np.ndarray], static: dict[str, Any], albedo_names: tuple[str, ...], place: str) -> None:
-    """Every array there, of agreeing shape, finite, pointing inside what it points into."""
+def check_head_arrays(
+    arrays: Mapping[str, np.ndarray], static: Mapping[str, Any], albedo_names: tuple[str, ...], place: str
+) -> None:
+    """Every array there, of agreeing shape, finite, pointing inside what it points into; else InputError."""
     expected = ARRAY_SHAPES | (ALBEDO_SHAPES if any(name in arrays for name in ALBEDO_SHAPES) else {})
     sizes: dict[str, int] = {"J": len(static["parents"]), "part_names": len(static["part_names"])}
     if static["expression_names"]:

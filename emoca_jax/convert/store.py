@@ -1,0 +1,125 @@
+"""Where converted parts wait until all are ready: a hidden folder inside the output, moved into place at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import save
+
+from emoca_jax.errors import InputError
+from emoca_jax.model_folder import DESCRIPTION_NAME
+
+
+class CannotWrite(InputError):
+    """The output folder cannot be written: nothing else needs to be tried."""
+
+
+class Store:
+    """Files on their way into a model folder; the same contents under two names become one file.
+
+    As a context manager it leaves the output as it was unless `publish` ran to its end; ^C included.
+    """
+
+    def __init__(self, output: Path, *, dry_run: bool = False) -> None:
+        self.output = output
+        self._dry_run = dry_run
+        self._staging: Path | None = None
+        self._made_output = False
+        self._by_digest: dict[str, str] = {}
+        self.files: dict[str, str] = {}
+        """Relative name -> sha256 of what has been put."""
+
+    def __enter__(self) -> Store:
+        if not self._dry_run:
+            try:
+                self._made_output = not self.output.exists()
+                self.output.mkdir(parents=True, exist_ok=True)
+                self._staging = Path(tempfile.mkdtemp(prefix=".convert-", dir=self.output))
+            except OSError as error:
+                raise _cannot_write(self.output, error) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._staging is not None:
+            shutil.rmtree(self._staging, ignore_errors=True)
+        if self._made_output:
+            with contextlib.suppress(OSError):
+                self.output.rmdir()  # only where it stayed empty
+
+    def put(self, name: str, arrays: Mapping[str, np.ndarray]) -> str:
+        """Write arrays as safetensors under a relative name; returns the name to refer to, which may be an older one.
+
+        Errors: CannotWrite where the disk is full or not writable.
+        """
+        if self._staging is None:
+            return name
+        place = self._staging / name
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            # Not save_file, whose files only their owner may read.
+            place.write_bytes(save({key: np.ascontiguousarray(array) for key, array in arrays.items()}))
+            digest = file_sha256(place)
+            known = self._by_digest.setdefault(digest, name)
+            if known != name:
+                place.unlink()
+            else:
+                self.files[name] = digest
+        except (OSError, SafetensorError) as error:
+            raise _cannot_write(self.output, error) from error
+        return known
+
+    def path(self, name: str) -> Path | None:
+        """Where to write a file of another format; None in a dry run."""
+        return self._staging / name if self._staging is not None else None
+
+    def publish(self, description: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+        """Move everything into the output, the description last, and remove files that it no longer speaks of."""
+        if self._staging is None:
+            return
+        before = _files_of(self.output)
+        try:
+            for name, text in {**texts, DESCRIPTION_NAME: json.dumps(description, indent=1)}.items():
+                (self._staging / name).write_text(text, encoding="utf-8", errors="replace")
+            staged = [path.relative_to(self._staging) for path in self._staging.rglob("*") if path.is_file()]
+            for name in sorted(staged, key=lambda name: (str(name) == DESCRIPTION_NAME, name)):
+                (self.output / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(self._staging / name, self.output / name)
+        except OSError as error:
+            raise _cannot_write(self.output, error) from error
+        for name in before - set(description["files"]):
+            with contextlib.suppress(OSError):
+                (self.output / name).unlink()
+                (self.output / name).parent.rmdir()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces. Errors: InputError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error}).") from error
+
+
+def _files_of(folder: Path) -> set[str]:
+    """What an older description there speaks of; only names inside the folder."""
+    try:
+        files = json.loads((folder / DESCRIPTION_NAME).read_bytes())["files"]
+        return {name for name in files if not Path(name).is_absolute() and ".." not in Path(name).parts}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _cannot_write(output: Path, error: Exception) -> CannotWrite:
+    reason = getattr(error, "strerror", None) or str(error)
+    return CannotWrite(f"{output} cannot be written to ({reason}); free some space or give another --output.")
