@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from emoca_jax.commands import info, reconstruct
+from emoca_jax.commands import info, reconstruct, render
 from emoca_jax.errors import InputError
 from emoca_jax.version import package_version
 
@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"emoca_jax {package_version()}")
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     reconstruct.add_parser(commands)
+    render.add_parser(commands)
     info.add_parser(commands)
     return parser
 

@@ -1,0 +1,43 @@
+"""What a mesh file holds of one surface, whatever the format."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from PIL import Image, UnidentifiedImageError
+
+from emoca_jax.errors import InputError
+
+LARGEST_PICTURE = 2048
+"""Pixels along a side: textures are averaged down to it, since a picture of at most that size shows no more."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Triangles of one material, in the file's world; every array has one row per vertex.
+
+    normals: any length, None where the file has none. uv: origin bottom left. colours: linear RGB, multiplied with the
+    picture. picture: sRGB, row 0 at v = 1. plain: the file says nothing about its colour.
+    """
+
+    vertices: Float[np.ndarray, "vertices 3"]
+    faces: Int[np.ndarray, "faces 3"]
+    normals: Float[np.ndarray, "vertices 3"] | None
+    uv: Float[np.ndarray, "vertices 2"] | None
+    colours: Float[np.ndarray, "vertices 3"]
+    picture: UInt8[np.ndarray, "height width 3"] | None
+    plain: bool = False
+
+
+def read_picture(source: bytes | Image.Image) -> UInt8[np.ndarray, "height width 3"]:
+    """A texture as 8-bit RGB, at most LARGEST_PICTURE wide and high."""
+    try:
+        picture = Image.open(io.BytesIO(source)) if isinstance(source, bytes) else source
+        picture = picture.convert("RGB")
+        picture.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE), Image.Resampling.BOX)
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"has a texture that cannot be read ({error})") from error
+    return np.array(picture)
