@@ -1,0 +1,172 @@
+"""The opcodes of a pickle that stand for a value by themselves: functions (view, position) -> (value, position after).
+
+The formats are those of CPython's `pickletools` (protocols 0 to 5). Text of Python 2 is read as Latin-1.
+"""
+
+import codecs
+import struct
+from collections.abc import Callable
+from typing import Any
+
+# Byte strings longer than this stay where they are in the file: arrays are made of them without a copy.
+_LONG = 1024
+# Random-number states go up to 128 bits; a file that needs longer numbers is not a model.
+_LONGEST_INTEGER = 256
+_LINE_CHUNK = 128
+_LINE_CHUNK_LARGE = 1 << 16
+
+
+class LongText:
+    """Long UTF-8 text, not decoded yet: protocol 2 writes arrays as Latin-1 text, and only bytes of it are wanted."""
+
+    def __init__(self, view: memoryview) -> None:
+        self.view = view
+
+
+def take(view: memoryview, position: int, count: int) -> memoryview:
+    """`count` bytes at `position`. Raises `EOFError` if there are not as many."""
+    if count < 0 or position + count > len(view):
+        raise EOFError("it ends too early")
+    return view[position : position + count]
+
+
+def line(view: memoryview, position: int) -> tuple[bytes, int]:
+    """The bytes up to the next newline, and the position after it."""
+    parts = []
+    chunk = _LINE_CHUNK
+    while position < len(view):
+        part = bytes(view[position : position + chunk])
+        found = part.find(b"\n")
+        if found >= 0:
+            parts.append(part[:found])
+            return b"".join(parts), position + found + 1
+        parts.append(part)
+        position += len(part)
+        chunk = _LINE_CHUNK_LARGE
+    raise EOFError("it ends too early")
+
+
+def _fixed(layout: str) -> Callable[[memoryview, int], tuple[Any, int]]:
+    size = struct.calcsize(layout)
+
+    def read(view: memoryview, position: int) -> tuple[Any, int]:
+        return struct.unpack_from(layout, view, position)[0], position + size
+
+    return read
+
+
+def sized(layout: str) -> Callable[[memoryview, int], tuple[memoryview, int]]:
+    """A reader of bytes behind their length, the length laid out as `layout`."""
+    size = struct.calcsize(layout)
+
+    def read(view: memoryview, position: int) -> tuple[memoryview, int]:
+        (count,) = struct.unpack_from(layout, view, position)
+        start = position + size
+        return take(view, start, count), start + count
+
+    return read
+
+
+def _bytes(layout: str) -> Callable[[memoryview, int], tuple[bytes | memoryview, int]]:
+    read_sized = sized(layout)
+
+    def read(view: memoryview, position: int) -> tuple[bytes | memoryview, int]:
+        raw, after = read_sized(view, position)
+        return (raw if len(raw) > _LONG else bytes(raw)), after
+
+    return read
+
+
+def _old_string(layout: str) -> Callable[[memoryview, int], tuple[str | memoryview, int]]:
+    read_sized = sized(layout)
+
+    def read(view: memoryview, position: int) -> tuple[str | memoryview, int]:
+        raw, after = read_sized(view, position)
+        return (raw if len(raw) > _LONG else str(raw, "latin-1")), after
+
+    return read
+
+
+def text(layout: str) -> Callable[[memoryview, int], tuple[str | LongText, int]]:
+    """A reader of UTF-8 text behind its length; long text comes as `LongText`."""
+    read_sized = sized(layout)
+
+    def read(view: memoryview, position: int) -> tuple[str | LongText, int]:
+        raw, after = read_sized(view, position)
+        return (LongText(raw) if len(raw) > _LONG else str(raw, "utf-8", "surrogatepass")), after
+
+    return read
+
+
+def _long(layout: str) -> Callable[[memoryview, int], tuple[int, int]]:
+    read_sized = sized(layout)
+
+    def read(view: memoryview, position: int) -> tuple[int, int]:
+        raw, after = read_sized(view, position)
+        if len(raw) > _LONGEST_INTEGER:
+            raise ValueError("it holds a number of absurd length")
+        return int.from_bytes(raw, "little", signed=True), after
+
+    return read
+
+
+def integer(raw: bytes) -> int:
+    """A decimal number of at most 256 digits."""
+    if len(raw) > _LONGEST_INTEGER:
+        raise ValueError("it holds a number of absurd length")
+    return int(raw)
+
+
+def _integer_line(view: memoryview, position: int) -> tuple[int | bool, int]:
+    raw, after = line(view, position)
+    if raw in (b"00", b"01"):
+        return raw == b"01", after
+    return integer(raw.removesuffix(b"L")), after
+
+
+def _float_line(view: memoryview, position: int) -> tuple[float, int]:
+    raw, after = line(view, position)
+    if len(raw) > _LONGEST_INTEGER:
+        raise ValueError("it holds a number of absurd length")
+    return float(raw), after
+
+
+def _string_line(view: memoryview, position: int) -> tuple[str, int]:
+    raw, after = line(view, position)
+    raw = raw.strip()
+    if len(raw) < 2 or raw[:1] != raw[-1:] or raw[:1] not in (b"'", b'"'):
+        raise ValueError("it holds a string without quotes")
+    return codecs.escape_decode(raw[1:-1])[0].decode("latin-1"), after
+
+
+def _unicode_line(view: memoryview, position: int) -> tuple[str, int]:
+    raw, after = line(view, position)
+    return str(raw, "raw-unicode-escape"), after
+
+
+LITERALS: dict[int, Callable[[memoryview, int], tuple[Any, int]]] = {
+    code[0]: read
+    for code, read in {
+        b"I": _integer_line,
+        b"J": _fixed("<i"),
+        b"K": _fixed("<B"),
+        b"M": _fixed("<H"),
+        b"L": _integer_line,
+        b"\x8a": _long("<B"),
+        b"\x8b": _long("<i"),
+        b"F": _float_line,
+        b"G": _fixed(">d"),
+        b"S": _string_line,
+        b"T": _old_string("<i"),
+        b"U": _old_string("<B"),
+        b"V": _unicode_line,
+        b"B": _bytes("<I"),
+        b"C": _bytes("<B"),
+        b"\x8e": _bytes("<Q"),
+        b"\x96": _bytes("<Q"),
+        b"N": lambda view, position: (None, position),
+        b"\x88": lambda view, position: (True, position),
+        b"\x89": lambda view, position: (False, position),
+        b")": lambda view, position: ((), position),
+    }.items()
+}

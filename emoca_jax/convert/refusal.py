@@ -1,0 +1,46 @@
+"""How a file that cannot be read is refused: always an `InputError` that names the file and says what to do."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from emoca_jax.errors import InputError
+
+# What damaged bytes can set off below: sizes that do not fit, keys that are not there, text that is no text.
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+# Names and reasons come from the file: a message shows no more of them than this many characters.
+_QUOTED = 100
+
+
+def quoted(text: object) -> str:
+    """Text out of a file as a message may show it: printable, one line, at most 100 characters."""
+    shown = ascii(str(text)[: 4 * _QUOTED])[1:-1]
+    return shown if len(shown) <= _QUOTED else shown[:_QUOTED] + "..."
+
+
+def damaged(place: str, why: str) -> InputError:
+    """The refusal of a file whose bytes make no sense; `why` is a clause without a full stop."""
+    return InputError(f"{place} cannot be read: {why}. It is damaged or incomplete: get it again from its source.")
+
+
+@contextmanager
+def reading(place: str) -> Iterator[None]:
+    """Turn whatever damaged bytes set off inside the block into the `InputError` that names `place`."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise damaged(place, f"its contents make no sense ({type(error).__name__}: {quoted(error)})") from error
