@@ -28,3 +28,5 @@ class Codes(struct.PyTreeNode):
     """Spherical-harmonics coefficients per colour channel."""
     albedo: Float[Array, "*batch components"]
     """Coordinates in the head's albedo model."""
+    detail: Float[Array, "*batch details"] | None = None
+    """Wrinkles: what the detail decoder turns into a displacement map; None where there is no such stage."""

@@ -1,4 +1,5 @@
-"""Codes to pictures: the one decode that inference, fitting, training and video share (figure 2 of the EMOCA paper)."""
+"""Photo to codes to pictures (figure 2 of the EMOCA paper), and the one decode that inference, fitting, training and
+video share."""
 
 from __future__ import annotations
 
@@ -7,14 +8,27 @@ import functools
 import jax
 import jax.numpy as jnp
 from flax import struct
+from jax import lax
 from jaxtyping import Array, Float, Int
 
 from emoca_jax import flame, render
 from emoca_jax.codes import Codes
+from emoca_jax.detail import Detail, DetailModel, displaced_normals, predict_displacement
 from emoca_jax.flame.head import FaceHead
+from emoca_jax.nets.encoders import Encoder, split_expression, split_flame
 
 MISSING_ALBEDO_GREY = 0.5
 """Albedo of a head without an albedo model (DECA renders such heads in this grey)."""
+OFFICIAL_DEPTH = 10.0
+"""The reference moves the mesh this far away before it rasterises, where faces at a depth below zero are dropped."""
+
+
+class EncoderVariables(struct.PyTreeNode):
+    """The three encoders of EMOCA; plain DECA has no `expression`, the coarse stage alone no `detail`."""
+
+    flame: dict
+    expression: dict | None = None
+    detail: dict | None = None
 
 
 class Reconstruction(struct.PyTreeNode):
@@ -40,6 +54,49 @@ class Reconstruction(struct.PyTreeNode):
     shading: Float[Array, "*batch height width 3"]
     rendering: Float[Array, "*batch height width 3"]
     """albedo * shading, black where nothing is covered."""
+    detail: Detail | None = None
+    """The displaced surface, where the codes and the model have a detail stage."""
+
+
+class Surface(struct.PyTreeNode):
+    """A drawn mesh, before any light falls on it."""
+
+    face_index: Int[Array, "*batch height width"]
+    alpha: Float[Array, "*batch height width"]
+    uv_plane: Float[Array, "*batch height width 2"]
+    """Texture coordinates as the image plane of the texture, [-1, 1]^2, y down: zero, its middle, on the background."""
+    normal_image: Float[Array, "*batch height width 3"]
+
+
+def encode(encoders: EncoderVariables, images: Float[Array, "*batch 224 224 3"]) -> Codes:
+    """Codes of cropped faces: images RGB in [0, 1], without further normalisation.
+
+    The expression (and in some models the jaw) is that of the expression encoder where there is one; everything else
+    is the frozen E_flame's. The neck and the eyes stay at rest. Source: DECA section 4.1, EMOCA section 3.
+    """
+    coarse = split_flame(_run(encoders.flame, images))
+    expression, jaw = coarse.expression, coarse.jaw
+    if encoders.expression is not None:
+        own = split_expression(_run(encoders.expression, images))
+        expression, jaw = own.expression, jaw if own.jaw is None else own.jaw
+    return Codes(
+        shape=coarse.shape,
+        expression=expression,
+        pose=coarse.pose,
+        jaw=jaw,
+        eyes=jnp.zeros_like(coarse.pose),
+        camera=coarse.camera,
+        light=coarse.light,
+        albedo=coarse.albedo,
+        detail=None if encoders.detail is None else _run(encoders.detail, images),
+    )
+
+
+def _run(variables: dict, images: Array) -> Array:
+    """One encoder; its size, and whether its batch norms are folded, show in the variables."""
+    encoder = Encoder(variables["params"]["head"]["bias"].shape[-1], folded=not variables.get("batch_stats"))
+    flat = jnp.asarray(encoder.apply(variables, images.reshape(-1, *images.shape[-3:])))
+    return flat.reshape(*images.shape[:-3], -1)
 
 
 def full_pose(codes: Codes) -> Float[Array, "*batch 5 3"]:
@@ -47,31 +104,36 @@ def full_pose(codes: Codes) -> Float[Array, "*batch 5 3"]:
     return jnp.concatenate([codes.pose, codes.jaw[..., None, :], codes.eyes], axis=-2)
 
 
-@functools.partial(jax.jit, static_argnames="size")
+@functools.partial(jax.jit, static_argnames=("size", "official"))
 def decode(
     head: FaceHead,
     codes: Codes,
     size: tuple[int, int],
     texture: Float[Array, "*batch rows columns 3"] | None = None,
+    *,
+    detail: DetailModel | None = None,
+    official: bool = False,
 ) -> Reconstruction:
     """Pose the head, project it, rasterise it and shade it.
 
     size: (height, width) of the image plane [-1, 1]^2. texture: uv albedo to use in place of the albedo model's, row 0
-    at v = 1. Differentiable to the codes and the texture everywhere but across silhouettes. Source: DECA section 3.1,
-    EMOCA section 3.
+    at v = 1. detail: the stage that turns `codes.detail` into wrinkles, if any. official: the reference's rules where
+    ours differ (strict edges, normals of tiny triangles below unit length, textures fading to black at their border).
+    Differentiable to the codes and the texture everywhere but across silhouettes; the detail's maps to the detail,
+    expression and jaw codes through the displacement only. Source: DECA section 3.1, EMOCA section 3.
     """
     posed = flame.forward(head, codes.shape, codes.expression, full_pose(codes))
     image_vertices = render.weak_perspective(posed.vertices, codes.camera)
-    normals = render.vertex_normals(posed.vertices, head.faces)
+    normals = render.vertex_normals(posed.vertices, head.faces, official=official)
     albedo = _albedo(head, codes) if texture is None else texture
 
-    fragments = render.rasterize(image_vertices, head.faces, size)
-    normal_image = render.interpolate(fragments, normals, head.faces)
-    uv = render.interpolate(fragments, head.uv, head.uv_faces)
-    alpha = (fragments.face_index >= 0).astype(jnp.float32)
-    albedo_image = render.sample_texture(albedo, uv) * alpha[..., None]
-    shading = render.spherical_harmonics(normal_image, codes.light) * alpha[..., None]
+    surface = draw(head, image_vertices, normals, size, official=official)
+    albedo_image = sample(albedo, surface, official=official) * surface.alpha[..., None]
+    shading = render.spherical_harmonics(surface.normal_image, codes.light) * surface.alpha[..., None]
 
+    wrinkled = None
+    if detail is not None and codes.detail is not None:
+        wrinkled = _wrinkle(detail, head, codes, posed.vertices, normals, albedo, surface, official)
     return Reconstruction(
         vertices=posed.vertices,
         joints=posed.joints,
@@ -79,14 +141,73 @@ def decode(
         image_vertices=image_vertices,
         landmarks=render.weak_perspective(flame.landmarks68(head, posed), codes.camera),
         landmarks_mediapipe=render.weak_perspective(flame.landmarks_mediapipe(head, posed.vertices), codes.camera),
-        face_index=fragments.face_index,
-        alpha=alpha,
-        uv_image=uv,
-        normal_image=normal_image,
+        face_index=surface.face_index,
+        alpha=surface.alpha,
+        uv_image=(surface.uv_plane * jnp.array([0.5, -0.5]) + 0.5) * surface.alpha[..., None],
+        normal_image=surface.normal_image,
         albedo=albedo,
         albedo_image=albedo_image,
         shading=shading,
         rendering=albedo_image * shading,
+        detail=wrinkled,
+    )
+
+
+def draw(
+    head: FaceHead,
+    image_vertices: Float[Array, "*batch vertices 3"],
+    normals: Float[Array, "*batch vertices 3"],
+    size: tuple[int, int],
+    *,
+    official: bool = False,
+) -> Surface:
+    """What each pixel sees of a projected head: texture place and world normal."""
+    if official:
+        image_vertices = image_vertices + jnp.array([0.0, 0.0, OFFICIAL_DEPTH])
+    fragments = render.rasterize(image_vertices, head.faces, size, official=official)
+    # The plane's coordinates are mixed, not uv: the reference's barycentrics do not quite sum to 1.
+    uv_plane = head.uv * jnp.array([2.0, -2.0]) + jnp.array([-1.0, 1.0])
+    return Surface(
+        face_index=fragments.face_index,
+        alpha=(fragments.face_index >= 0).astype(jnp.float32),
+        uv_plane=render.interpolate(fragments, uv_plane, head.uv_faces),
+        normal_image=render.interpolate(fragments, normals, head.faces),
+    )
+
+
+def sample(
+    texture: Float[Array, "*batch rows columns channels"], surface: Surface, *, official: bool = False
+) -> Float[Array, "*batch height width channels"]:
+    """A uv map in the image plane, the texture's middle on the background."""
+    return render.sample_image(texture, surface.uv_plane, outside="zero" if official else "edge")
+
+
+def _wrinkle(
+    model: DetailModel,
+    head: FaceHead,
+    codes: Codes,
+    vertices: Array,
+    normals: Array,
+    albedo: Array,
+    surface: Surface,
+    official: bool,
+) -> Detail:
+    """The detail stage; light, albedo and coarse surface are given (DECA section 4.3 trains it after them)."""
+    displacement = predict_displacement(model, codes)
+    dense = displaced_normals(model, displacement, vertices, normals, head.faces, official=official)
+    shading = render.spherical_harmonics(dense, lax.stop_gradient(codes.light))
+    rows, columns = shading.shape[-3:-1]
+    if albedo.shape[-3:-1] != (rows, columns):
+        albedo = jax.image.resize(albedo, (*albedo.shape[:-3], rows, columns, 3), "linear")
+    texture = lax.stop_gradient(albedo) * shading
+    still = lax.stop_gradient(surface)
+    return Detail(
+        displacement=displacement + model.fixed_displacement,
+        normals=dense,
+        shading=shading,
+        texture=texture,
+        rendering=sample(texture, still, official=official) * surface.alpha[..., None],
+        normal_image=sample(dense, still, official=official) * surface.alpha[..., None],
     )
 
 

@@ -19,7 +19,8 @@ from emoca_jax.capture.detect import detect_faces
 from emoca_jax.capture.fit_landmarks import face_width, project, visible_points
 from emoca_jax.capture.fit_photo import FIT_SIZE, FitWeights, composite, emotion_distance
 from emoca_jax.capture.images import read_photo
-from emoca_jax.capture.reconstruct import OpenModel, SeenFace, fit_face, look
+from emoca_jax.capture.look import SeenFace, look
+from emoca_jax.capture.open_model import OpenModel, fit_face
 from emoca_jax.nets.emotion_open import EXPRESSION_CLASSES
 
 ROOT = Path(__file__).parents[1]

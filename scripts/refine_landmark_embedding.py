@@ -26,7 +26,7 @@ from emoca_jax import flame
 from emoca_jax.capture import fit_landmarks as fit
 from emoca_jax.capture.detect import detect_faces, load_networks
 from emoca_jax.capture.images import find_images, read_photo
-from emoca_jax.capture.reconstruct import look
+from emoca_jax.capture.look import look
 from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
 from emoca_jax.nets.emotion_open import load_expression_networks
 

@@ -11,6 +11,7 @@ has no past, so both are left out.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +46,20 @@ NEGATIVE_EMOTIONS = ("sad", "anger", "fear", "disgust", "contempt")
 STRONGEST_UNITS = 5
 
 
+CLASS_AFFECT = {
+    "neutral": (0.0, 0.0),
+    "happy": (0.81, 0.51),
+    "sad": (-0.63, -0.27),
+    "surprise": (0.40, 0.67),
+    "fear": (-0.64, 0.60),
+    "disgust": (-0.60, 0.35),
+    "anger": (-0.51, 0.59),
+    "contempt": (-0.23, 0.31),
+}
+"""Mean pleasure and arousal of happy, sad, surprised, fearful, disgusted, angry and contemptuous in the ratings of
+Russell and Mehrabian (1977), Evidence for a three-factor theory of emotions."""
+
+
 def affect_from_units(
     expression: Float[Array, "*batch units"], names: tuple[str, ...]
 ) -> tuple[Float[Array, "*batch"], Float[Array, "*batch"]]:
@@ -64,6 +79,16 @@ def affect_from_units(
     whole = [value for name, value in units.items() if not name.startswith("14")]
     strongest, _ = jax.lax.top_k(jnp.stack([*whole, dimple], axis=-1), STRONGEST_UNITS)
     return emotions["happy"] - negative, 2 * strongest.mean(axis=-1) - 1
+
+
+def affect_from_classes(probabilities: Mapping[str, float]) -> tuple[float, float]:
+    """Valence and arousal as the mean of the classes' places in the plane, weighted by their probabilities.
+
+    For heads whose expression directions have no names, so that no action unit can be read off them.
+    """
+    places = np.array([CLASS_AFFECT[name] for name in probabilities])
+    valence, arousal = np.array(list(probabilities.values())) @ places
+    return float(valence), float(arousal)
 
 
 def action_units(expression: Float[Array, "*batch units"], names: tuple[str, ...]) -> dict[str, Float[Array, "*batch"]]:

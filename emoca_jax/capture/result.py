@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from emoca_jax.codes import Codes
+from emoca_jax.detail import DetailModel
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import Reconstruction, decode
 
@@ -82,6 +84,10 @@ class FaceResult:
     """RMS distance of visible fitted landmarks to detected ones, in percent of the face's width."""
     seconds: float
     """Time this face took."""
+    detail_model: DetailModel | None = None
+    """Turns the detail code into a displaced surface, where the model has that stage."""
+    official: bool = False
+    """Whether it is decoded by the reference's rules."""
 
     @property
     def source_name(self) -> str:
@@ -93,7 +99,8 @@ class FaceResult:
     def reconstruction(self) -> Reconstruction:
         """The codes decoded with the photo's texture, in the crop's plane at 224 x 224 pixels; NumPy leaves."""
         texture = jnp.asarray(self.texture, jnp.float32) / 255
-        return jax.tree.map(np.asarray, _decode(self.head, self.codes, texture))
+        decoded = _decode(self.head, self.codes, texture, self.detail_model, self.official)
+        return jax.tree.map(np.asarray, decoded)
 
     def save(
         self, path: str | Path, formats: Iterable[str] = ("glb", "obj", "npz", "json", "png"), *, size: int = 384
@@ -108,6 +115,8 @@ class FaceResult:
         return save_face(self, path, formats, size=size)
 
 
-@jax.jit
-def _decode(head: FaceHead, codes: Codes, texture: jax.Array) -> Reconstruction:
-    return decode(head, codes, (IMAGE_SIZE, IMAGE_SIZE), texture)
+@functools.partial(jax.jit, static_argnames="official")
+def _decode(
+    head: FaceHead, codes: Codes, texture: jax.Array, detail: DetailModel | None, official: bool
+) -> Reconstruction:
+    return decode(head, codes, (IMAGE_SIZE, IMAGE_SIZE), texture, detail=detail, official=official)

@@ -41,7 +41,18 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--output", type=Path, default=Path("output"), metavar="FOLDER", help="where results go (default: output)"
     )
     parser.add_argument(
-        "--head", default="open", metavar="open|PATH", help="the head that ships, or a converted one (default: open)"
+        "--model",
+        default="open",
+        metavar="open|FOLDER",
+        help="the open model, fitted to the photo, or official weights converted by `emoca convert` (default: open)",
+    )
+    parser.add_argument(
+        "--head",
+        metavar="open|PATH",
+        help="of the open model: the head that ships, or a converted one (default: open)",
+    )
+    parser.add_argument(
+        "--official", action="store_true", help="for a converted model: reproduce the bugs of the official code as well"
     )
     parser.add_argument("--faces", choices=("all", "largest"), default="all", help="which faces (default: all)")
     parser.add_argument(
@@ -92,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
         errors.print(f"emoca: {COMPILE_LINE}" if cache else "emoca: compiling (no cache folder can be written)")
     from emoca_jax.capture.reconstruct import load_model
 
-    model = load_model(head=arguments.head)
+    model = load_model(arguments.model, head=arguments.head, official=arguments.official)
     try:
         _reconstruct_all(model, photos, arguments, tally, errors)
     except KeyboardInterrupt:

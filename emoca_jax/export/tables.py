@@ -22,13 +22,14 @@ _rotation_matrix = jax.jit(flame.rotation_matrix)
 
 
 def codes_npz(result: FaceResult) -> bytes:
-    """The codes under their own names (shape, expression, pose, jaw, eyes, camera, light, albedo), and `crop`.
+    """The codes under their own names (shape, expression, ..., detail where there is one), and `crop`.
 
     crop [3, 3] maps (x, y, 1) of the crop's plane, [-1, 1]^2 with x right and y down, to pixels of the upright original
     file, centre of the first pixel at (0.5, 0.5). With it go `landmarks` [478, 3] and `box` [4] in the same pixels.
     Reads with `numpy.load(..., allow_pickle=False)`; units as in `Codes`.
     """
-    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in vars(result.codes).items()}
+    codes = {name: value for name, value in vars(result.codes).items() if value is not None}
+    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in codes.items()}
     scale = result.photo_scale.astype(np.float32)
     arrays |= {
         "crop": (np.diag([*scale, 1.0]) @ result.crop).astype(np.float32),

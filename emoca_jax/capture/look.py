@@ -1,0 +1,71 @@
+"""One face of a photo, cut out and read: what every way to its codes starts from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from emoca_jax.capture.crop import cut
+from emoca_jax.capture.images import Photo
+from emoca_jax.nets.emotion_open import EXPRESSION_CLASSES, ExpressionRead, Parameters, read_expression
+from emoca_jax.nets.expression_crop import ExpressionCrop, expression_crop
+
+CROP_SIZE = 224
+"""Side of the crop that is fitted or encoded, pixels (EMOCA's image size)."""
+CROP_MARGIN = 1.1 * 1.25
+"""Side of the square over the mean of the landmark box's sides: EMOCA's two enlargements."""
+
+
+class SeenFace(NamedTuple):
+    """One face of a photo, cut out and read: what a fit starts from."""
+
+    to_pixels: Float[np.ndarray, "3 3"]
+    """Maps the crop's plane [-1, 1]^2 to photo pixels."""
+    image: Float[np.ndarray, "size size 3"]
+    landmarks: Float[np.ndarray, "478 3"]
+    """In the crop's plane; depth in its unit, growing away."""
+    crop: ExpressionCrop
+    read: ExpressionRead
+
+
+def look(networks: Parameters, photo: Photo, landmarks: Float[np.ndarray, "478 3"]) -> SeenFace:
+    """Cut the square that is fitted out of a photo, landmarks (in photo pixels) with it, and read its expression."""
+    to_pixels = _fit_crop(landmarks)
+    image = cut_plane(photo.pixels, to_pixels, CROP_SIZE)
+    plane = _to_plane(landmarks, to_pixels)
+    crop = _expression_crop(plane)
+    return SeenFace(to_pixels, image, plane, crop, read(networks, image, crop))
+
+
+def _fit_crop(landmarks: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "3 3"]:
+    """Plane [-1, 1]^2 to photo pixels, for the upright square around all landmarks."""
+    low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
+    half = CROP_MARGIN * np.mean(high - low) / 2
+    centre = (low + high) / 2
+    return np.array([[half, 0, centre[0]], [0, half, centre[1]], [0, 0, 1]], np.float32)
+
+
+def _to_plane(landmarks: Float[np.ndarray, "478 3"], to_pixels: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "478 3"]:
+    """Photo pixels to the crop's plane; depth in the plane's unit."""
+    return ((landmarks - [*to_pixels[:2, 2], 0.0]) / to_pixels[0, 0]).astype(np.float32)
+
+
+def cut_plane(
+    pixels: UInt8[np.ndarray, "height width 3"], to_pixels: Float[np.ndarray, "3 3"], size: int
+) -> Float[np.ndarray, "size size 3"]:
+    """The photo as seen by the crop's plane, at `size` pixels a side, RGB in [0, 1]."""
+    from_crop_pixels = np.array([[2 / size, 0, -1], [0, 2 / size, -1], [0, 0, 1]], np.float32)
+    return cut(pixels, (to_pixels @ from_crop_pixels)[:2], (size, size)) / np.float32(255)
+
+
+# Photo and rendering are read by one program.
+read = jax.jit(read_expression)
+_expression_crop = jax.jit(expression_crop)
+
+
+def probabilities_by_name(read: ExpressionRead) -> dict[str, float]:
+    """Of each expression class; sums to 1."""
+    return {name: float(p) for name, p in zip(EXPRESSION_CLASSES, np.asarray(read.probabilities), strict=True)}

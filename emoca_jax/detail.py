@@ -1,0 +1,156 @@
+"""Wrinkles as a displacement map in uv space: from the detail code to normals, shading, texture (DECA, section 4.3)."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from emoca_jax import render
+from emoca_jax.codes import Codes
+from emoca_jax.errors import InputError
+from emoca_jax.flame.head import FaceHead
+from emoca_jax.nets.detail_decoder import DetailDecoder
+
+OFFICIAL_SHORTEST_NORMAL = 1e-6
+"""Sums of grid-triangle normals below this length (square metres) stay shorter than 1 in the reference."""
+VISIBLE_NORMAL = 0.05
+"""A point is seen where its normal's component towards the viewer exceeds this (DECA)."""
+
+
+class DetailModel(struct.PyTreeNode):
+    """What turns a detail code into a displaced surface; made once per head by `detail_model`."""
+
+    decoder: dict
+    """Variables of `nets.detail_decoder.DetailDecoder`."""
+    uv_fragments: render.Fragments
+    """Which face each texel shows: the constant lookup of the uv layout."""
+    mask: Float[Array, "rows columns"]
+    """1 where the predicted displacement acts: face and eyes."""
+    fixed_displacement: Float[Array, "rows columns"]
+    """Metres, added everywhere: takes FLAME's eye and neck seams in."""
+    blend: bool = struct.field(pytree_node=False, default=False)
+    """Coarse normals outside the mask (DECA) in place of the dense ones everywhere (EMOCA)."""
+
+
+class Detail(struct.PyTreeNode):
+    """A displaced surface; maps are in uv space, row 0 at v = 1."""
+
+    displacement: Float[Array, "*batch rows columns"]
+    """Predicted plus fixed displacement along the normal, metres, unmasked: what official tools export."""
+    normals: Float[Array, "*batch rows columns 3"]
+    """World space."""
+    shading: Float[Array, "*batch rows columns 3"]
+    texture: Float[Array, "*batch rows columns 3"]
+    """Albedo times shading."""
+    rendering: Float[Array, "*batch height width 3"]
+    """The texture in the image plane, black where nothing is covered."""
+    normal_image: Float[Array, "*batch height width 3"]
+
+
+def detail_model(
+    head: FaceHead,
+    decoder: dict,
+    mask: Float[Array, "rows columns"],
+    fixed_displacement: Float[Array, "rows columns"],
+    *,
+    blend: bool = False,
+    official: bool = False,
+) -> DetailModel:
+    """The detail stage for one head; its uv lookup is rasterised here, once. official: the reference's edge rule."""
+    rows, columns = mask.shape
+    uv_fragments = render.rasterize_uv(head.uv, head.uv_faces, (rows, columns), official=official)
+    return DetailModel(decoder, uv_fragments, jnp.asarray(mask), jnp.asarray(fixed_displacement), blend)
+
+
+def to_uv(
+    uv_fragments: render.Fragments, attributes: Float[Array, "*batch vertices channels"], faces: Int[Array, "faces 3"]
+) -> Float[Array, "*batch rows columns channels"]:
+    """Vertex attributes at every texel, 0 where the layout is empty (the reference's `world2uv`)."""
+    batch = attributes.shape[:-2]
+    spread = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*batch, *leaf.shape)), uv_fragments)
+    return render.interpolate(spread, attributes, faces)
+
+
+def predict_displacement(model: DetailModel, codes: Codes) -> Float[Array, "*batch rows columns"]:
+    """Displacement along the normal in metres, from jaw pose, expression and detail code.
+
+    Errors: InputError where the codes have no detail.
+    """
+    if codes.detail is None:
+        raise InputError("These codes have no detail code: encode with a model that has a detail encoder.")
+    latent = jnp.concatenate([codes.jaw, codes.expression, codes.detail], axis=-1)
+    batch, latent = latent.shape[:-1], latent.reshape(-1, latent.shape[-1])
+    decoder = DetailDecoder(folded="norm" not in model.decoder["params"]["block0"])
+    maps = jnp.asarray(decoder.apply(model.decoder, latent))
+    return maps.reshape(*batch, *maps.shape[1:])
+
+
+def displaced_normals(
+    model: DetailModel,
+    displacement: Float[Array, "*batch rows columns"],
+    vertices: Float[Array, "*batch vertices 3"],
+    normals: Float[Array, "*batch vertices 3"],
+    faces: Int[Array, "faces 3"],
+    *,
+    official: bool = False,
+) -> Float[Array, "*batch rows columns 3"]:
+    """Normals of the uv grid after moving each texel's surface point along its normal, world space.
+
+    Differentiable in `displacement` only: the coarse surface is a given (DECA trains the detail stage on its own).
+    """
+    points = lax.stop_gradient(to_uv(model.uv_fragments, vertices, faces))
+    outward = lax.stop_gradient(to_uv(model.uv_fragments, normals, faces))
+    height = displacement * model.mask + model.fixed_displacement
+    dense = grid_normals(points + height[..., None] * outward, official=official)
+    if not model.blend:
+        return dense
+    mask = model.mask[..., None]
+    return dense * mask + outward * (1 - mask)
+
+
+def grid_normals(
+    points: Float[Array, "*batch rows columns 3"], *, official: bool = False
+) -> Float[Array, "*batch rows columns 3"]:
+    """Unit normals of a grid of points joined by two triangles per cell, weighted by area.
+
+    Facing where columns run to the right and rows down seen from outside. official: as in the reference, sums shorter
+    than OFFICIAL_SHORTEST_NORMAL are divided by it and so stay shorter than 1.
+    """
+    corner, right = points[..., :-1, :-1, :], points[..., :-1, 1:, :]
+    below, opposite = points[..., 1:, :-1, :], points[..., 1:, 1:, :]
+    upper = jnp.cross(below - corner, right - corner)
+    lower = jnp.cross(opposite - below, right - below)
+
+    def at(triangle: Array, rows: tuple[int, int], columns: tuple[int, int]) -> Array:
+        """The triangles' normals as seen by that corner of their cell, zero where a point has no such cell."""
+        return jnp.pad(triangle, [(0, 0)] * (points.ndim - 3) + [rows, columns, (0, 0)])
+
+    first, last = (0, 1), (1, 0)
+    total = at(upper, first, first) + at(upper + lower, first, last)
+    total = total + at(upper + lower, last, first) + at(lower, last, last)
+    if not official:
+        return render.normalize(total)
+    square = jnp.sum(total**2, axis=-1, keepdims=True)
+    long = square > OFFICIAL_SHORTEST_NORMAL**2
+    return total * jnp.where(long, lax.rsqrt(jnp.where(long, square, 1.0)), 1 / OFFICIAL_SHORTEST_NORMAL)
+
+
+def unwrap_image(
+    model: DetailModel,
+    image_vertices: Float[Array, "*batch vertices 3"],
+    faces: Int[Array, "faces 3"],
+    image: Float[Array, "*batch height width channels"],
+) -> Float[Array, "*batch rows columns channels"]:
+    """The photo (or any image in the image plane) at every texel, whether that is seen or not; 0 outside the photo."""
+    places = lax.stop_gradient(to_uv(model.uv_fragments, image_vertices, faces))
+    return render.sample_image(image, places[..., :2], outside="zero")
+
+
+def uv_visibility(
+    model: DetailModel, image_normals: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"]
+) -> Float[Array, "*batch rows columns"]:
+    """1 at texels whose surface is turned to the viewer, else 0. image_normals: of the projected mesh (z away)."""
+    return (to_uv(model.uv_fragments, image_normals, faces)[..., 2] < -VISIBLE_NORMAL).astype(jnp.float32)

@@ -1,0 +1,207 @@
+"""Decoding and encoding against the official PyTorch code's numbers on made-up weights."""
+
+import functools
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from emoca_jax import render
+from emoca_jax.clay import clay_image
+from emoca_jax.codes import Codes
+from emoca_jax.convert import networks
+from emoca_jax.detail import detail_model, displaced_normals, grid_normals, unwrap_image, uv_visibility
+from emoca_jax.flame import AlbedoModel
+from emoca_jax.model import EncoderVariables, decode, draw, encode, full_pose, sample
+from emoca_jax.nets.convolution import fold_batch_norms
+from tests import reference_weights
+from tests.flame.made_up_flame import made_up_head
+from tests.shared_data import shared_path
+
+SIZE = (224, 224)
+TOLERANCE = 1e-4
+FLIPPED = 5e-4
+"""Share of pixels that may differ: a face flips at an edge shared by two."""
+
+
+def official_codes(golden):
+    pose = jnp.asarray(golden["code_posecode"])
+    rest = jnp.zeros_like(pose[:, :3])
+    return Codes(
+        shape=jnp.asarray(golden["code_shapecode"]),
+        expression=jnp.asarray(golden["code_expcode"]),
+        pose=jnp.stack([pose[:, :3], rest], 1),
+        jaw=pose[:, 3:],
+        eyes=jnp.stack([rest, rest], 1),
+        camera=jnp.asarray(golden["code_cam"]),
+        light=jnp.asarray(golden["code_lightcode"]),
+        albedo=jnp.asarray(golden["code_texcode"]),
+        detail=jnp.asarray(golden["code_detailcode"]),
+    )
+
+
+@functools.cache
+def painted_head():
+    mean, basis = reference_weights.albedo("BFM")
+    model = AlbedoModel(mean[::2, ::2, ::-1].copy(), basis[::2, ::2, ::-1, :50].copy())
+    return jax.device_put(made_up_head().replace(albedo=model))
+
+
+@functools.cache
+def wrinkles(blend=False):
+    mask = np.asarray(Image.open(shared_path("reference/assets/uv_face_eye_mask.png")))[..., 0] / np.float32(255)
+    fixed = np.load(shared_path("reference/assets/fixed_displacement_256.npy")).astype(np.float32)
+    decoder = networks.detail_decoder(reference_weights.detail_decoder()).variables
+    return detail_model(painted_head(), decoder, mask, fixed, blend=blend, official=True)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return {
+        key: value
+        for part in ("mesh", "render", "detail")
+        for key, value in reference_weights.golden(f"decode_{part}").items()
+    }
+
+
+@pytest.fixture(scope="module")
+def decoded(golden):
+    return decode(painted_head(), official_codes(golden), SIZE, detail=wrinkles(), official=True)
+
+
+def reference_weighting(size):
+    """What the reference multiplies a picture with before it sums it; its x runs along columns."""
+    x, y = jnp.meshgrid(jnp.linspace(-1, 1, size), jnp.linspace(-1, 1, size))
+    return jnp.stack([jnp.sin(3 * x + y), jnp.cos(2 * y), x * y + 0.3], -1)
+
+
+def check(golden, name, found, *, tolerance=TOLERANCE):
+    """Against `name` or its stored subset; channels last here, second there."""
+    found = np.asarray(found)
+    key = next(key for key in golden if key == name or (key.startswith(f"{name}__s") and not key.endswith("stat")))
+    wanted = golden[key]
+    found = np.moveaxis(found, -1, 1) if found.ndim == wanted.ndim else found[:, None]
+    step = int(key.partition("__s")[2] or 1)
+    error = np.abs(found[..., ::step, ::step] - wanted)
+    assert (error > tolerance).mean() < FLIPPED, (name, error.max())
+
+
+def test_geometry_is_official(golden, decoded):
+    for name, found, tolerance in (
+        ("verts", decoded.vertices, 1e-6),
+        ("normals", decoded.normals, TOLERANCE),
+        ("trans_verts_before_render", decoded.image_vertices, 1e-5),
+        ("predicted_landmarks", decoded.landmarks[..., :2], 1e-5),
+        ("predicted_landmarks_mediapipe", decoded.landmarks_mediapipe[..., :2], 1e-5),
+    ):
+        np.testing.assert_allclose(found, golden[name], rtol=0, atol=tolerance, err_msg=name)
+
+
+def test_pictures_are_official(golden, decoded):
+    check(golden, "alpha_images", decoded.alpha)
+    check(golden, "images", decoded.rendering)
+    check(golden, "normal_images", decoded.normal_image)
+    check(golden, "albedo", decoded.albedo)
+    surface = draw(painted_head(), decoded.image_vertices, decoded.normals, SIZE, official=True)
+    check(golden, "grid", surface.uv_plane)
+    check(golden, "albedo_images", sample(decoded.albedo, surface, official=True))
+    check(golden, "geometry_coarse", clay_image(decoded.normal_image, decoded.alpha), tolerance=5e-4)
+
+
+def test_details_are_official(golden, decoded):
+    detail, model, head = decoded.detail, wrinkles(), painted_head()
+    check(golden, "displacement_map", detail.displacement, tolerance=1e-8)
+    check(golden, "uv_z", detail.displacement - model.fixed_displacement, tolerance=1e-8)
+    check(golden, "uv_detail_normals", detail.normals)
+    check(golden, "uv_shading", detail.shading)
+    check(golden, "uv_texture", detail.texture)
+    check(golden, "geometry_detail", clay_image(detail.normal_image, decoded.alpha), tolerance=5e-4)
+    photo = reference_weights.images()[golden["image_index"]]
+    check(golden, "uv_texture_gt", unwrap_image(model, decoded.image_vertices, head.faces, photo))
+    normals = render.vertex_normals(decoded.image_vertices, head.faces, official=True)
+    check(golden, "uv_mask", uv_visibility(model, normals, head.faces))
+
+
+def test_gradients_are_official(golden):
+    """Of a weighted sum of the picture to vertices, camera, albedo and light."""
+    head, codes = painted_head(), official_codes(golden)
+    wanted = reference_weights.golden("decode_grad")
+    weights = reference_weighting(224)
+    albedo = decode(head, codes, SIZE, official=True).albedo
+
+    def picture(vertices, camera, albedo, light):
+        normals = render.vertex_normals(vertices, head.faces, official=True)
+        surface = draw(head, render.weak_perspective(vertices, camera), normals, SIZE, official=True)
+        shading = render.spherical_harmonics(surface.normal_image, light)
+        image = sample(albedo, surface, official=True) * shading * surface.alpha[..., None]
+        return jnp.sum(image * weights)
+
+    arguments = (jnp.asarray(golden["verts"]), codes.camera, albedo, codes.light)
+    found = jax.jit(jax.grad(picture, argnums=(0, 1, 2, 3)))(*arguments)
+    for name, gradient in zip(("verts", "cam", "light"), (found[0], found[1], found[3]), strict=True):
+        target = wanted[f"grad_images_{name}"]
+        assert np.abs(gradient - target).max() < 1e-3 * np.abs(target).max(), name
+    target = wanted["grad_images_albedo__s8"]
+    assert np.abs(np.moveaxis(found[2], -1, 1)[..., ::8, ::8] - target).max() < 1e-3 * np.abs(target).max()
+
+
+def test_detail_gradient_is_official(golden, decoded):
+    head, model = painted_head(), wrinkles()
+    wanted = reference_weights.golden("decode_grad")["grad_detailnormals_uvz__s4"]
+    weights = reference_weighting(256)
+
+    def total(displacement):
+        dense = displaced_normals(model, displacement, decoded.vertices, decoded.normals, head.faces, official=True)
+        return jnp.sum(dense * weights)
+
+    found = jax.jit(jax.grad(total))(decoded.detail.displacement - model.fixed_displacement)
+    assert np.abs(found[:, None, ::4, ::4] - wanted).max() < 1e-3 * np.abs(wanted).max()
+
+
+def test_grid_normals_are_those_of_the_triangles():
+    points = np.random.default_rng(zlib.crc32(b"grid")).normal(size=(5, 7, 3)).astype(np.float32)
+    corner = np.arange(35).reshape(5, 7)[:-1, :-1].reshape(-1, 1)
+    faces = np.concatenate([corner + np.array(cell) for cell in ([0, 7, 1], [1, 7, 8])])
+    wanted = render.vertex_normals(jnp.asarray(points.reshape(-1, 3)), jnp.asarray(faces))
+    np.testing.assert_allclose(grid_normals(jnp.asarray(points)).reshape(-1, 3), wanted, atol=1e-5)
+
+
+def test_encoding_takes_expression_and_jaw_from_their_own_network():
+    """EMOCA v2 with jaw; the other codes are E_flame's."""
+    encoders = EncoderVariables(
+        flame=networks.encoder(reference_weights.flame_encoder()).variables,
+        expression=fold_batch_norms(networks.encoder(reference_weights.expression_encoder("emoca_jaw")).variables),
+    )
+    codes = jax.jit(encode)(encoders, reference_weights.images()[1:2])
+    wanted = reference_weights.golden("encoders_v2_deca")
+    pose = wanted["emoca_posecode"][1]
+    assert np.abs(pose[3:] - wanted["emoca_original_pose"][1, 3:]).max() > 0.01
+    for found, target in (
+        (codes.shape, wanted["emoca_shapecode"][1]),
+        (codes.albedo, wanted["emoca_texcode"][1]),
+        (codes.expression, wanted["emoca_expcode"][1]),
+        (codes.pose[:, 0], pose[:3]),
+        (codes.jaw, pose[3:]),
+        (codes.camera, wanted["emoca_cam"][1]),
+        (codes.light, wanted["emoca_lightcode"][1]),
+    ):
+        np.testing.assert_allclose(found[0], target, rtol=0, atol=2e-5)
+    assert codes.detail is None and not codes.eyes.any()
+
+
+def test_official_switch_moves_nothing_visible(golden, decoded):
+    """The default rules differ from the reference's in edges and tiny triangles only."""
+    ours = decode(painted_head(), official_codes(golden), SIZE, detail=wrinkles())
+    assert (np.abs(ours.rendering - decoded.rendering).max(-1) > 0.02).mean() < 2e-3
+    lengths = np.linalg.norm(ours.detail.normals, axis=-1)
+    assert ((np.abs(lengths - 1) < 1e-5) | (lengths == 0)).all()
+
+
+def test_full_pose_puts_the_jaw_third(golden):
+    codes = official_codes(golden)
+    pose = full_pose(codes)
+    np.testing.assert_array_equal(pose[:, 2], codes.jaw)
+    np.testing.assert_array_equal(pose[:, 0], golden["code_posecode"][:, :3])
