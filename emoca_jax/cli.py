@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
-from emoca_jax.commands import info, reconstruct, render
+from emoca_jax.commands import convert, fetch_help, info, reconstruct, render
 from emoca_jax.errors import InputError
 from emoca_jax.version import package_version
 
 INTERRUPTED = 130
 """What shells report for a process ended by ^C."""
+READER_GONE = 141
+"""What shells report for a process whose output nobody reads any more."""
 
 EPILOG = """examples:
   emoca reconstruct photo.jpg
   emoca reconstruct holiday/ "cast/*.png" --output out --format glb,json
+  emoca convert assets/ --output model
 
 exit code: 0 all done, 1 some inputs failed (each with a sentence why), 2 nothing could be done, 130 interrupted"""
 
@@ -35,6 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("emoca: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone (`emoca fetch-help | head`); what is still in the buffer must not fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     reconstruct.add_parser(commands)
     render.add_parser(commands)
+    convert.add_parser(commands)
     info.add_parser(commands)
+    fetch_help.add_parser(commands)
     return parser
 
 

@@ -1,8 +1,8 @@
-"""The account of a conversion: every key of every source, as a table to look at and a text to keep."""
+"""The account of a conversion: every key of every source, as a text to keep."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from emoca_jax.convert.kinds import Kind
@@ -35,18 +35,6 @@ class FileReport:
     def unknown(self) -> int:
         """Keys that no rule speaks of."""
         return sum(row.note == UNKNOWN and row.target is None for row in self.rows)
-
-
-def summary_rows(reports: Iterable[FileReport]) -> Iterator[tuple[str, str, str, str, str]]:
-    """File, kind, result, keys taken and skipped, remark: a row for each file that is of some kind."""
-    for report in reports:
-        if report.state == IGNORED:
-            continue
-        skipped = len(report.rows) - report.taken
-        keys = f"{report.taken} taken, {skipped} skipped" if report.rows else ""
-        if report.unknown:
-            keys += f" ({report.unknown} unknown)"
-        yield report.path, report.kind or "", report.state, keys, "; ".join(report.notes)
 
 
 def listing(reports: Iterable[FileReport]) -> str:

@@ -30,9 +30,9 @@ class Store:
     As a context manager it leaves the output as it was unless `publish` ran to its end; ^C included.
     """
 
-    def __init__(self, output: Path, *, dry_run: bool = False) -> None:
-        self.output = output
-        self._dry_run = dry_run
+    def __init__(self, output: Path | None) -> None:
+        """output: None for a dry run, which writes nothing."""
+        self._output = output
         self._staging: Path | None = None
         self._made_output = False
         self._by_digest: dict[str, str] = {}
@@ -40,28 +40,28 @@ class Store:
         """Relative name -> sha256 of what has been put."""
 
     def __enter__(self) -> Store:
-        if not self._dry_run:
+        if self._output is not None:
             try:
-                self._made_output = not self.output.exists()
-                self.output.mkdir(parents=True, exist_ok=True)
-                self._staging = Path(tempfile.mkdtemp(prefix=".convert-", dir=self.output))
+                self._made_output = not self._output.exists()
+                self._output.mkdir(parents=True, exist_ok=True)
+                self._staging = Path(tempfile.mkdtemp(prefix=".convert-", dir=self._output))
             except OSError as error:
-                raise _cannot_write(self.output, error) from error
+                raise _cannot_write(self._output, error) from error
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._staging is not None:
             shutil.rmtree(self._staging, ignore_errors=True)
-        if self._made_output:
+        if self._output is not None and self._made_output:
             with contextlib.suppress(OSError):
-                self.output.rmdir()  # only where it stayed empty
+                self._output.rmdir()  # only where it stayed empty
 
     def put(self, name: str, arrays: Mapping[str, np.ndarray]) -> str:
         """Write arrays as safetensors under a relative name; returns the name to refer to, which may be an older one.
 
         Errors: CannotWrite where the disk is full or not writable.
         """
-        if self._staging is None:
+        if self._output is None or self._staging is None:
             return name
         place = self._staging / name
         try:
@@ -75,7 +75,7 @@ class Store:
             else:
                 self.files[name] = digest
         except (OSError, SafetensorError) as error:
-            raise _cannot_write(self.output, error) from error
+            raise _cannot_write(self._output, error) from error
         return known
 
     def path(self, name: str) -> Path | None:
@@ -84,22 +84,22 @@ class Store:
 
     def publish(self, description: Mapping[str, Any], texts: Mapping[str, str]) -> None:
         """Move everything into the output, the description last, and remove files that it no longer speaks of."""
-        if self._staging is None:
+        if self._output is None or self._staging is None:
             return
-        before = _files_of(self.output)
+        before = _files_of(self._output)
         try:
             for name, text in {**texts, DESCRIPTION_NAME: json.dumps(description, indent=1)}.items():
                 (self._staging / name).write_text(text, encoding="utf-8", errors="replace")
             staged = [path.relative_to(self._staging) for path in self._staging.rglob("*") if path.is_file()]
             for name in sorted(staged, key=lambda name: (str(name) == DESCRIPTION_NAME, name)):
-                (self.output / name).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(self._staging / name, self.output / name)
+                (self._output / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(self._staging / name, self._output / name)
         except OSError as error:
-            raise _cannot_write(self.output, error) from error
+            raise _cannot_write(self._output, error) from error
         for name in before - set(description["files"]):
             with contextlib.suppress(OSError):
-                (self.output / name).unlink()
-                (self.output / name).parent.rmdir()
+                (self._output / name).unlink()
+                (self._output / name).parent.rmdir()
 
 
 def file_sha256(path: Path) -> str:
