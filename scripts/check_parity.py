@@ -104,7 +104,7 @@ def _converted(assets: Path) -> Iterator[Path]:
 
 
 def _probe(folder: Path):
-    return read_model_folder(folder).variables("flame_encoder")["params"]["trunk"]["bn1"]["bias"]
+    return read_model_folder(folder).variables("flame_encoder")["params"]["trunk"]["conv1"]["norm"]["bias"]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,11 +6,15 @@ import functools
 import zlib
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emoca_jax.codes import Codes
+from emoca_jax.errors import InputError
 from emoca_jax.flame import AlbedoModel, FaceHead
 from emoca_jax.flame.head_file import load_albedo
+from emoca_jax.model import EncoderVariables, encode
 from emoca_jax.model_folder import ModelFolder, read_model_folder
 from parity.golden import Golden
 
@@ -51,9 +55,21 @@ class Assets:
         draw = np.random.default_rng([1000 + self.seed, zlib.crc32(name.encode())])
         return draw.normal(0, 1, shape).astype(np.float32)
 
-    def model(self, name: str) -> ModelFolder:
-        """One of the folder's models, by the official run's name."""
-        return read_model_folder(self.folder / name)
+    def model(self, variant: str) -> ModelFolder:
+        """The converted model of a variant: "emoca", "emoca_jaw" or "deca"."""
+        models = read_model_folder(self.folder).description["models"]
+        names = [name for name, model in models.items() if model["variant"] == variant]
+        if not names:
+            raise InputError(f"{self.folder} has no model of the variant {variant}: convert its official run too.")
+        return read_model_folder(self.folder / names[0])
+
+    @functools.cache  # noqa: B019 (one object for the whole run)
+    def codes(self, variant: str) -> Codes:
+        """What the encoders of a variant read in the images."""
+        model = self.model(variant)
+        expression = None if variant == "deca" else model.variables("expression_encoder")
+        encoders = EncoderVariables(model.variables("flame_encoder"), expression, model.variables("detail_encoder"))
+        return jax.jit(encode)(encoders, self.images)
 
     def variables(self, part: str) -> dict:
         """Flax variables of a network that belongs to no single model."""
