@@ -1,5 +1,6 @@
 """NumPy's files and plain pickles, read without running anything: `.npy`, `.npz`, `.pkl`."""
 
+import math
 import os
 import re
 import struct
@@ -10,6 +11,7 @@ import numpy as np
 
 from emoca_jax.convert.mapped_files import MappedFile, map_file
 from emoca_jax.convert.numpy_names import array_from_raw, dtype_of
+from emoca_jax.convert.pickle_literals import integer
 from emoca_jax.convert.pickle_machine import Budget, Machine
 from emoca_jax.convert.refusal import damaged, reading
 from emoca_jax.convert.unpickle import NAMES, checked_tree, load
@@ -21,7 +23,7 @@ _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000
 _DESCRIPTION = re.compile(r"'descr':\s*'([^']{1,12})'")
 _ORDER = re.compile(r"'fortran_order':\s*(True|False)")
-_SHAPE = re.compile(r"'shape':\s*\(((?:\s*\d{1,18}L?\s*,?)*)\s*\)")
+_SHAPE = re.compile(r"'shape':\s*\(([\d\sL,]*)\)")
 
 
 def read_pickle(path: str | os.PathLike[str]) -> Any:
@@ -62,6 +64,9 @@ class NpzArrays(Mapping[str, np.ndarray]):
         member = self._members[name]
         return _array(read_member(self._file, member, check=self._check), f"{self._file.place} ({name})")
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._members
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)
 
@@ -96,8 +101,8 @@ def _array(data: memoryview, place: str) -> np.ndarray:
             if not isinstance(value, np.ndarray):
                 raise damaged(place, "its objects form no array")
             return value
-        sizes = [int(size.rstrip("L")) for size in shape[1].replace(",", " ").split()]
-        needed = dtype.itemsize * int(np.prod(sizes, dtype=object))
+        sizes = [integer(size.rstrip("L").encode()) for size in shape[1].replace(",", " ").split()]
+        needed = dtype.itemsize * math.prod(sizes)
         if needed > len(contents):
             raise damaged(place, f"it announces {needed} bytes of numbers and holds {len(contents)}")
         machine = Machine(contents, place=place, names=NAMES, budget=Budget(len(data)))

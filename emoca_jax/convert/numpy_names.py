@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from emoca_jax.convert.stand_ins import SparseMatrix, Unfinished, as_bytes, as_size
+from emoca_jax.convert.refusal import quoted
+from emoca_jax.convert.stand_ins import SparseMatrix, Unfinished, as_bytes, as_size, as_sizes
 
 # Booleans, integers, floats, complex numbers, fixed-length text and bytes, objects; no records, no dates.
+_MOST_TERMS = 64
 _DTYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|c8|c16|[SU][1-9]\d{0,5}|O8?|\?)")
 
 
@@ -18,7 +20,7 @@ def dtype_of(code: Any) -> np.dtype:
     if isinstance(code, bytes):
         code = code.decode("ascii")
     if not isinstance(code, str) or not _DTYPE.fullmatch(code):
-        raise ValueError(f"it holds an array of an unknown kind {code!r:.40}")
+        raise ValueError(f"it holds an array of an unknown kind {quoted(code)}")
     return np.dtype(code.replace("O8", "O").replace("O4", "O"))
 
 
@@ -27,10 +29,12 @@ def array_from_raw(machine: Any, raw: Any, dtype: np.dtype, shape: Any, *, fortr
 
     Raises `ValueError` unless the bytes are exactly those the shape needs.
     """
-    shape = tuple(as_size(size) for size in shape)
+    shape = as_sizes(shape)
     count = math.prod(shape)
     if dtype.hasobject:
         raise ValueError("it holds objects where numbers were announced")
+    if isinstance(raw, str):
+        machine.budget.copy(len(raw))
     raw = as_bytes(raw)
     if len(raw) != count * dtype.itemsize:
         raise ValueError("an array's size does not fit its data")
@@ -64,7 +68,7 @@ def _finish_array(machine: Any, state: Any) -> np.ndarray:
         raise TypeError("a dtype expected")
     if not dtype.hasobject:
         return array_from_raw(machine, raw, dtype, shape, fortran=bool(fortran))
-    shape = tuple(as_size(size) for size in shape)
+    shape = as_sizes(shape)
     if type(raw) is not list or len(raw) != math.prod(shape):
         raise ValueError("an array's size does not fit its data")
     machine.budget.spend(len(raw))
@@ -91,7 +95,7 @@ def _from_buffer(machine: Any, arguments: tuple) -> np.ndarray:
     if not isinstance(dtype, np.dtype):
         raise TypeError("a dtype expected")
     array = array_from_raw(machine, raw, dtype, shape, fortran=order == "F")
-    return array if axes is None else array.transpose(tuple(as_size(axis) for axis in axes))
+    return array if axes is None else array.transpose(as_sizes(axes))
 
 
 def _refused(what: str) -> Callable[[Any, tuple], Any]:
@@ -119,6 +123,8 @@ def _sparse(layout: str) -> Callable[[Any, tuple], Unfinished]:
         if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in "biufc":
             raise ValueError("a sparse matrix has no usable values")
         count = len(values)
+        # The work grows with these, however often the file refers to the same arrays.
+        machine.budget.copy(8 * (count + rows + columns))
         if layout == "coo":
             first, second = state["coords"] if "coords" in state else (state["row"], state["col"])
             return SparseMatrix((rows, columns), _indices(first, count, rows), _indices(second, count, columns), values)
@@ -126,7 +132,6 @@ def _sparse(layout: str) -> Callable[[Any, tuple], Unfinished]:
         starts = _indices(state["indptr"], major + 1, count + 1).astype(np.int64)
         if starts[0] != 0 or starts[-1] != count or (np.diff(starts) < 0).any():
             raise ValueError("a sparse matrix has no usable index pointers")
-        machine.budget.copy(8 * (count + 2 * major))
         outer = np.repeat(np.arange(major), np.diff(starts))
         inner = _indices(state["indices"], count, minor)
         return SparseMatrix((rows, columns), *((outer, inner) if layout == "csr" else (inner, outer)), values)
@@ -136,11 +141,20 @@ def _sparse(layout: str) -> Callable[[Any, tuple], Unfinished]:
 
 def _array_in(state: Any, key: str) -> np.ndarray:
     value = state[key]
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         return value
     if isinstance(value, int | float):
         return np.asarray(value)
     raise ValueError(f"a chumpy object's {key!r} is no array")
+
+
+def _new_shape(shape: Any) -> tuple[int, ...]:
+    """A shape one of whose sizes may be -1: "what is left"."""
+    if isinstance(shape, np.ndarray):
+        shape = shape.tolist()
+    if isinstance(shape, int):
+        shape = (shape,)
+    return tuple(size if isinstance(size, int) and size == -1 else as_size(size) for size in shape[:_MOST_TERMS])
 
 
 def _chumpy_value(_machine: Any, state: Any) -> np.ndarray:
@@ -151,24 +165,34 @@ def _chumpy_select(machine: Any, state: Any) -> np.ndarray:
     indices, values = _array_in(state, "idxs"), _array_in(state, "a")
     machine.budget.copy(values.nbytes + indices.size * values.itemsize)
     picked = values.ravel()[indices]
-    return picked.reshape(state["preferred_shape"]) if "preferred_shape" in state else picked
+    return picked.reshape(_new_shape(state["preferred_shape"])) if "preferred_shape" in state else picked
 
 
 def _chumpy_reshape(machine: Any, state: Any) -> np.ndarray:
     values = _array_in(state, "a")
     machine.budget.copy(values.nbytes)
-    return values.reshape(state["newshape"])
+    return values.reshape(_new_shape(state["newshape"]))
+
+
+def _chumpy_transpose(_machine: Any, state: Any) -> np.ndarray:
+    axes = state.get("axes")
+    return _array_in(state, "a").transpose(None if axes is None else as_sizes(axes))
 
 
 def _chumpy_concatenate(machine: Any, state: Any) -> np.ndarray:
-    parts = [_array_in(state, key) for key in state["dterms"]]
+    terms = state["dterms"]
+    if not isinstance(terms, list | tuple) or not all(isinstance(term, str) for term in terms[:_MOST_TERMS]):
+        raise TypeError("names of terms expected")
+    if len(terms) > _MOST_TERMS:
+        raise ValueError("a chumpy object joins an absurd number of arrays")
+    parts = [_array_in(state, term) for term in terms]
     machine.budget.copy(sum(part.nbytes for part in parts))
     return np.concatenate(parts, axis=state["axis"])
 
 
 def _chumpy_at_least(_machine: Any, state: Any) -> np.ndarray:
-    make = {1: np.atleast_1d, 2: np.atleast_2d, 3: np.atleast_3d}[state["ndims"]]
-    return make(_array_in(state, "x"))
+    makers = (np.atleast_1d, np.atleast_2d, np.atleast_3d)
+    return makers[as_size(state["ndims"]) - 1](_array_in(state, "x"))
 
 
 # What each kind of chumpy object stands for, given its attributes.
@@ -177,7 +201,7 @@ _CHUMPY: dict[tuple[str, str], Callable[[Any, Any], np.ndarray]] = {
     ("chumpy", "Ch"): _chumpy_value,
     ("chumpy.reordering", "Select"): _chumpy_select,
     ("chumpy.reordering", "Reshape"): _chumpy_reshape,
-    ("chumpy.reordering", "transpose"): lambda _, state: _array_in(state, "a").transpose(state.get("axes")),
+    ("chumpy.reordering", "transpose"): _chumpy_transpose,
     ("chumpy.reordering", "Concatenate"): _chumpy_concatenate,
     ("chumpy.reordering", "AtleastNd"): _chumpy_at_least,
 }

@@ -4,6 +4,7 @@ The formats are those of CPython's `pickletools` (protocols 0 to 5). Text of Pyt
 """
 
 import codecs
+import re
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,11 @@ _LONG = 1024
 _LONGEST_INTEGER = 256
 _LINE_CHUNK = 128
 _LINE_CHUNK_LARGE = 1 << 16
+
+# What Python 2's repr writes; possessive, so that a long string takes no memory to check.
+_ESCAPED = re.compile(rb"(?:[^\\]++|\\(?:[\\'\"nrt]|x[0-9a-fA-F]{2}))*+")
+# An escape of protocol 0 that stands for a character beyond Latin-1.
+WIDE_ESCAPE = re.compile(rb"\\(?:u(?!00)|U(?!000000))")
 
 
 class LongText:
@@ -136,12 +142,9 @@ def _string_line(view: memoryview, position: int) -> tuple[str, int]:
     raw = raw.strip()
     if len(raw) < 2 or raw[:1] != raw[-1:] or raw[:1] not in (b"'", b'"'):
         raise ValueError("it holds a string without quotes")
+    if not _ESCAPED.fullmatch(raw):
+        raise ValueError("it holds a string with unknown escapes")
     return codecs.escape_decode(raw[1:-1])[0].decode("latin-1"), after
-
-
-def _unicode_line(view: memoryview, position: int) -> tuple[str, int]:
-    raw, after = line(view, position)
-    return str(raw, "raw-unicode-escape"), after
 
 
 LITERALS: dict[int, Callable[[memoryview, int], tuple[Any, int]]] = {
@@ -159,7 +162,6 @@ LITERALS: dict[int, Callable[[memoryview, int], tuple[Any, int]]] = {
         b"S": _string_line,
         b"T": _old_string("<i"),
         b"U": _old_string("<B"),
-        b"V": _unicode_line,
         b"B": _bytes("<I"),
         b"C": _bytes("<B"),
         b"\x8e": _bytes("<Q"),

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from emoca_jax.convert.pickle_literals import LITERALS, LongText, integer, line, text
+from emoca_jax.convert.pickle_literals import LITERALS, WIDE_ESCAPE, LongText, integer, line, text
 from emoca_jax.convert.refusal import damaged, quoted
 from emoca_jax.convert.stand_ins import Attributes, Name, Opaque, Unfinished
 from emoca_jax.errors import InputError
 
-# A checkpoint with optimiser states takes some 100,000 operations, a FLAME pickle 500; a million take about a second.
-_MOST_OPERATIONS = 1_000_000
+# A checkpoint with optimiser states takes some 100,000 operations, a FLAME pickle 500; this many take about a second.
+_MOST_OPERATIONS = 400_000
 # Copies (Latin-1 text to bytes, bfloat16 to float32): as many bytes as the file has, twice, and a little.
 _COPIES, _COPIES_ALWAYS = 2, 64 << 20
 # Views share memory, but whoever uses them copies them: their sizes may add up to 8 times the file's.
@@ -125,6 +125,13 @@ class Machine:
             value = str(value.view, "utf-8", "surrogatepass")
         self.stack.append(value)
 
+    def push_line_of_text(self) -> None:
+        """Text of protocol 0: Latin-1 with escapes for what lies beyond."""
+        raw = self.read(line)
+        if WIDE_ESCAPE.search(raw):
+            self.budget.copy(4 * len(raw))
+        self.stack.append(str(raw, "raw-unicode-escape"))
+
     def encodes(self) -> bool:
         """Whether what comes next is an argument of `_codecs.encode`."""
         return bool(self.stack) and isinstance(self.stack[-1], Name) and self.stack[-1].module == "_codecs"
@@ -166,6 +173,7 @@ class Machine:
             self.stack[-1] = value
             for index in target.memo_slots:
                 self.memo[index] = value
+            target.memo_slots.clear()
         elif isinstance(target, Attributes):
             if not isinstance(state, dict):
                 raise TypeError("attributes expected")
@@ -258,7 +266,7 @@ _ACTIONS: dict[int, Callable[[Machine], None]] = {
         b"\x80": lambda machine: machine.read(lambda view, position: (view[position], position + 1)),
         b"\x95": Machine.frame,
         b"(": Machine.mark,
-        b"0": lambda machine: (machine.stack or machine.below).pop(),
+        b"0": lambda machine: machine.stack.pop() if machine.stack else machine.marked(),
         b"1": lambda machine: machine.marked(),
         b"2": lambda machine: machine.stack.append(machine.stack[-1]),
         b"]": lambda machine: machine.stack.append([]),
@@ -276,6 +284,7 @@ _ACTIONS: dict[int, Callable[[Machine], None]] = {
         b"s": lambda machine: machine.set_items(machine.two_pops()),
         b"u": lambda machine: machine.set_items(machine.marked()),
         b"\x90": lambda machine: machine.add_items(machine.marked()),
+        b"V": Machine.push_line_of_text,
         b"X": lambda machine: machine.push_text(_TEXT_4),
         b"\x8c": lambda machine: machine.push_text(_TEXT_1),
         b"\x8d": lambda machine: machine.push_text(_TEXT_8),

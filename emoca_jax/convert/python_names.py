@@ -20,11 +20,12 @@ def _encode(machine: Machine, arguments: tuple) -> bytes:
     if encoding not in ("latin1", "latin-1"):
         raise ValueError("it encodes text in an unexpected way")
     if not isinstance(text, LongText):
+        machine.budget.copy(len(text))
         return text.encode("latin-1")
+    machine.budget.copy(len(text.view))
     # Checked here, because one wide character would make Python keep four bytes for each of the others.
     if (np.frombuffer(text.view, np.uint8) >= _FIRST_BEYOND_LATIN).any():
         raise ValueError("bytes are expected where it holds text")
-    machine.budget.copy(len(text.view))
     return str(text.view, "utf-8").encode("latin-1")
 
 
@@ -57,9 +58,11 @@ def _bytes(machine: Machine, arguments: tuple) -> bytes:
 
 
 def _path(kind: type) -> Callable[[Machine, tuple], str]:
-    def build(_machine: Machine, arguments: tuple) -> str:
+    def build(machine: Machine, arguments: tuple) -> str:
+        machine.budget.spend(len(arguments))
         if not all(isinstance(part, str) for part in arguments):
             raise TypeError("a path expected")
+        machine.budget.copy(4 * sum(map(len, arguments)))
         return str(kind(*arguments))
 
     return build

@@ -27,8 +27,11 @@ _QUOTED = 100
 
 
 def quoted(text: object) -> str:
-    """Text out of a file as a message may show it: printable, one line, at most 100 characters."""
-    shown = ascii(str(text)[: 4 * _QUOTED])[1:-1]
+    """Text out of a file as a message may show it: printable, one line, at most 100 characters; of others the class."""
+    if not isinstance(text, str):
+        # Showing a structure that repeats itself could take for ever.
+        return type(text).__name__
+    shown = ascii(text[: 4 * _QUOTED])[1:-1]
     return shown if len(shown) <= _QUOTED else shown[:_QUOTED] + "..."
 
 
@@ -43,4 +46,4 @@ def reading(place: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        raise damaged(place, f"its contents make no sense ({type(error).__name__}: {quoted(error)})") from error
+        raise damaged(place, f"its contents make no sense ({type(error).__name__}: {quoted(str(error))})") from error

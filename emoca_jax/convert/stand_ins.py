@@ -8,6 +8,7 @@ import numpy as np
 
 from emoca_jax.errors import InputError
 
+_MOST_DIMENSIONS = 64
 # A FLAME joint regressor has 5 x 5023 entries, the largest body models' a few hundred times that.
 _MOST_DENSE = 1 << 26
 
@@ -81,6 +82,13 @@ def as_bytes(value: Any) -> bytes | memoryview | bytearray:
     if isinstance(value, str):
         return value.encode("latin-1")
     raise TypeError(f"bytes expected, got {type(value).__name__}")
+
+
+def as_sizes(values: Any) -> tuple[int, ...]:
+    """Sizes, strides or axes of an array. Raises `ValueError`/`TypeError`, also above 64 dimensions (NumPy's limit)."""
+    if not isinstance(values, tuple | list) or len(values) > _MOST_DIMENSIONS:
+        raise TypeError("sizes expected")
+    return tuple(as_size(value) for value in values)
 
 
 def as_size(value: Any) -> int:

@@ -53,6 +53,7 @@ def _read_zip(file: MappedFile, *, check: bool) -> Any:
         raise InputError(f"{place} is a TorchScript program, not a checkpoint: save the model's state_dict instead.")
     order = _byte_order(file, members.get(f"{root}/byteorder"))
     budget = Budget(len(file.view))
+    raws: dict[str, memoryview] = {}
     storages: dict[tuple[str, str], Storage] = {}
 
     def find(identity: Any) -> Storage:
@@ -64,8 +65,9 @@ def _read_zip(file: MappedFile, *, check: bool) -> Any:
             member = members.get(f"{root}/data/{key}")
             if member is None:
                 raise damaged(place, "a tensor's data are missing")
-            raw = read_member(file, member, check=check)
-            storages[key, outline.kind] = storage_of(place, kind, count, raw, big_endian=order == "big")
+            if key not in raws:
+                raws[key] = read_member(file, member, check=check)
+            storages[key, outline.kind] = storage_of(place, kind, count, raws[key], big_endian=order == "big")
         return storages[key, outline.kind]
 
     content = read_member(file, members[f"{root}/data.pkl"], check=check)

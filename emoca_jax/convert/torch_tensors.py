@@ -9,7 +9,7 @@ import numpy as np
 
 from emoca_jax.convert.pickle_machine import Machine
 from emoca_jax.convert.refusal import quoted
-from emoca_jax.convert.stand_ins import Name, as_size
+from emoca_jax.convert.stand_ins import Name, as_size, as_sizes
 from emoca_jax.errors import InputError
 
 _PLAIN = (
@@ -94,7 +94,8 @@ def _vector(machine: Machine, raw: memoryview, kind: str, *, big_endian: bool) -
 def storage_of(place: str, kind: Any, count: Any, raw: memoryview | None, *, big_endian: bool = False) -> Storage:
     """The storage of `count` elements at the beginning of `raw`; `kind` is a storage class as the file names it."""
     if not isinstance(kind, Name) or kind.name not in _STORAGES:
-        raise InputError(f"{place} holds values of the kind {quoted(kind)}: save it again as plain float tensors.")
+        shown = quoted(kind.name if isinstance(kind, Name) else kind)
+        raise InputError(f"{place} holds values of the kind {shown}: save it again as plain float tensors.")
     name = _STORAGES[kind.name]
     needed = as_size(count) * KINDS[name].itemsize
     if raw is not None and needed > len(raw):
@@ -109,8 +110,8 @@ def view(machine: Machine, storage: Any, offset: Any, sizes: Any, strides: Any, 
     """
     if not isinstance(storage, Storage):
         raise TypeError("a storage expected")
-    sizes = [as_size(size) for size in sizes]
-    strides = [as_size(stride) for stride in strides]
+    sizes = as_sizes(sizes)
+    strides = as_sizes(strides)
     offset = as_size(offset)
     if len(sizes) != len(strides):
         raise ValueError("a tensor has as many strides as dimensions")

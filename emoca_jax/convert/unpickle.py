@@ -43,12 +43,16 @@ def checked_tree(value: Any, place: str) -> Any:
     """The value, if it is finished, contains no cycles, and is no larger or deeper when every reference is followed."""
     if isinstance(value, Storage):
         raise damaged(place, "it holds a bare storage instead of tensors")
+    seen = 0
     sizes: dict[int, int | None] = {}
     path: list[tuple[Any, Iterator[Any], int]] = []
     current: tuple[Any, Iterator[Any], int] = (None, iter([value]), 0)
     while True:
         owner, children, total = current
         for child in children:
+            seen += 1
+            if seen > _LARGEST_TREE:
+                raise damaged(place, "it holds more than any model does")
             inner = _children(child, place)
             total += 1
             if inner is None:
@@ -91,6 +95,7 @@ def _children(value: Any, place: str) -> Iterator[Any] | None:
 def _load_from_bytes(machine: Machine, arguments: tuple) -> Any:
     """A storage that PyTorch pickled as the bytes of a legacy file within the pickle."""
     (raw,) = arguments
+    machine.budget.copy(len(raw) if isinstance(raw, str) else 0)
     if machine.depth >= _MOST_EMBEDDED:
         raise ValueError("it holds files within files")
     return read_legacy(memoryview(as_bytes(raw)), machine.place, NAMES, machine.budget, depth=machine.depth + 1)
