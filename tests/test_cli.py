@@ -20,7 +20,8 @@ from emoca_jax import compile_cache
 from emoca_jax.capture import reconstruct as capture
 from emoca_jax.capture.images import as_photo
 from emoca_jax.cli import main
-from emoca_jax.commands.reconstruct import COMPILE_LINE, FORMATS, output_stems
+from emoca_jax.commands.photos import COMPILE_LINE, output_stems
+from emoca_jax.commands.reconstruct import FORMATS
 from emoca_jax.errors import InputError
 from emoca_jax.export import FORMATS as WRITABLE
 from emoca_jax.flame import save_head

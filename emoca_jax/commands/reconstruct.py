@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emoca_jax import compile_cache
-from emoca_jax.errors import InputError
+from emoca_jax.commands.photos import PhotoCommand, Row, add_photo_arguments, run_on_photos
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from emoca_jax.capture.result import FaceResult
 
 FORMATS = ("glb", "obj", "npz", "json", "png")
-COMPILE_LINE = "compiling for this machine, once; later runs start fast"
 TILE_RANGE = (64, 2048)
 """Pixels: below, nothing can be seen; above, the comparison picture passes 50 megapixels."""
-INTERRUPTED = 130
+COLUMNS = {"face": False, "emotion": True, "valence": False, "arousal": False, "fit error": False, "seconds": False}
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -31,15 +25,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "largest, becomes photo_n.glb, .obj, .npz, .json and .png; files of these names are replaced. Inputs of the "
         "same name share an output folder as photo, photo-2 and so on, in the order given.",
     )
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        metavar="INPUT",
-        help="image (jpg, png, webp, bmp), folder (its images, not those of subfolders) or pattern ('cast/*.png')",
-    )
-    parser.add_argument(
-        "--output", type=Path, default=Path("output"), metavar="FOLDER", help="where results go (default: output)"
-    )
+    add_photo_arguments(parser)
     parser.add_argument(
         "--model",
         default="open",
@@ -54,7 +40,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--official", action="store_true", help="for a converted model: reproduce the bugs of the official code as well"
     )
-    parser.add_argument("--faces", choices=("all", "largest"), default="all", help="which faces (default: all)")
     parser.add_argument(
         "--size",
         type=_tile_size,
@@ -72,126 +57,26 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
 
 
-@dataclass
-class _Tally:
-    """What has become of the inputs so far."""
-
-    rows: list[tuple[str, ...]] = field(default_factory=list)
-    """Of the table, one per face; the results themselves would fill the memory on a large folder."""
-    done: int = 0
-    failed: int = 0
-
-    def exit_code(self) -> int:
-        if not self.failed:
-            return 0
-        return 1 if self.done else 2
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Reconstruct every input, tell failures one sentence each, print the table; returns the exit code."""
-    from rich.console import Console
 
-    # One line per message: no wrapping, and brackets in file names are not markup.
-    errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
-    tally = _Tally()
-    photos = _find(arguments.inputs, tally, errors)
-    if not photos:
-        return 2
-    cache = compile_cache.enable()
-    _prepare_output(arguments)
-    if not compile_cache.is_warm(cache):
-        errors.print(f"emoca: {COMPILE_LINE}" if cache else "emoca: compiling (no cache folder can be written)")
-    from emoca_jax.capture.reconstruct import load_model
+    def load() -> Any:
+        from emoca_jax.capture.reconstruct import load_model
 
-    model = load_model(arguments.model, head=arguments.head, official=arguments.official)
-    try:
-        _reconstruct_all(model, photos, arguments, tally, errors)
-    except KeyboardInterrupt:
-        errors.print(f"emoca: interrupted; {tally.done} of {len(photos)} inputs done")
-        _print_table(tally.rows)
-        return INTERRUPTED
-    if tally.rows:
-        compile_cache.mark_warm(cache)
-    _print_table(tally.rows)
-    if tally.done:
-        faces, inputs = _count(len(tally.rows), "face"), _count(tally.done, "photo")
-        print(f"{faces} from {inputs} in {arguments.output}" + (f"; {tally.failed} failed" if tally.failed else ""))
-    return tally.exit_code()
+        return load_model(arguments.model, head=arguments.head, official=arguments.official)
+
+    def work(model: Any, photo: Path, stem: str) -> list[list[Row]]:
+        from emoca_jax.capture.reconstruct import reconstruct
+
+        faces = reconstruct(model, photo, faces=arguments.faces)
+        for face in faces:
+            face.save(arguments.output / f"{stem}_{face.face}", arguments.format, size=arguments.size)
+        return [[_row(face)] for face in faces]
+
+    return run_on_photos(arguments.inputs, arguments.output, PhotoCommand(load, work, COLUMNS))
 
 
-def output_stems(photos: Iterable[Path]) -> list[str]:
-    """A name of its own for each photo: its stem, numbered from 2 where an earlier photo has it.
-
-    Names that differ only in case count as the same: many file systems cannot hold both.
-    """
-    taken: set[str] = set()
-    stems = []
-    for photo in photos:
-        stem, number = photo.stem, 1
-        while stem.casefold() in taken:
-            number += 1
-            stem = f"{photo.stem}-{number}"
-        taken.add(stem.casefold())
-        stems.append(stem)
-    return stems
-
-
-def _find(inputs: list[str], tally: _Tally, errors: Console) -> list[Path]:
-    """All photos behind the inputs; an input that leads to nothing does not stop the others."""
-    from emoca_jax.capture.images import find_images
-
-    reachable = []
-    for name in inputs:
-        try:
-            find_images([name])
-            reachable.append(name)
-        except InputError as error:
-            _report(errors, error)
-            tally.failed += 1
-    return find_images(reachable)
-
-
-def _prepare_output(arguments: argparse.Namespace) -> None:
-    from emoca_jax.export.write import open_folder
-
-    output = arguments.output
-    if any(Path(name).is_dir() and output.resolve() == Path(name).resolve() for name in arguments.inputs):
-        raise InputError(f"{output}: is also an input, and results would be taken for photos; give another --output")
-    open_folder(output)
-
-
-def _reconstruct_all(
-    model: Any, photos: list[Path], arguments: argparse.Namespace, tally: _Tally, errors: Console
-) -> None:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from emoca_jax.capture.reconstruct import reconstruct
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        task = progress.add_task("", total=len(photos))
-        for photo, stem in zip(photos, output_stems(photos), strict=True):
-            progress.update(task, description=photo.name)
-            try:
-                faces = reconstruct(model, photo, faces=arguments.faces)
-                for face in faces:
-                    face.save(arguments.output / f"{stem}_{face.face}", arguments.format, size=arguments.size)
-            except InputError as error:
-                _report(errors, error, photo)
-                tally.failed += 1
-            else:
-                tally.rows += map(_row, faces)
-                tally.done += 1
-            progress.advance(task)
-
-
-def _report(errors: Console, error: InputError, photo: Path | None = None) -> None:
-    """One line on stderr that names the file."""
-    names_it = photo is None or str(photo) in str(error)
-    errors.print(f"emoca: {error}" if names_it else f"emoca: {photo}: {error}")
-
-
-def _row(face: FaceResult) -> tuple[str, ...]:
+def _row(face: FaceResult) -> Row:
     emotion = face.emotion
     return (
         face.source_name,
@@ -202,26 +87,6 @@ def _row(face: FaceResult) -> tuple[str, ...]:
         f"{face.fit_error:.2f} %",
         f"{face.seconds:.1f}",
     )
-
-
-def _print_table(rows: list[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    if not rows:
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("file", overflow="fold")
-    for name in ("face", "emotion", "valence", "arousal", "fit error", "seconds"):
-        table.add_column(name, justify="left" if name == "emotion" else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, row))  # brackets in file names are not markup
-    Console(highlight=False).print(table)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _formats(text: str) -> tuple[str, ...]:

@@ -1,0 +1,178 @@
+"""What commands on photos have in common: finding the photos, telling failures, progress, the table, the exit code."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from emoca_jax import compile_cache
+from emoca_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+COMPILE_LINE = "compiling for this machine, once; later runs start fast"
+INTERRUPTED = 130
+
+Row = tuple[str, ...]
+
+
+class PhotoCommand(NamedTuple):
+    """A command that does the same to every photo."""
+
+    load: Callable[[], Any]
+    """Gives the model; called when there is a photo and a place for results."""
+    work: Callable[[Any, Path, str], list[list[Row]]]
+    """Model, photo, and the name that its results are to start with -> rows of the table for every face.
+    Errors: InputError where the photo cannot be used."""
+    columns: dict[str, bool]
+    """Headings of the table behind the file's name -> whether they stand on the left."""
+
+
+def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
+    """INPUT, --output and --faces, as every command on photos has them."""
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="image (jpg, png, webp, bmp), folder (its images, not those of subfolders) or pattern ('cast/*.png')",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("output"), metavar="FOLDER", help="where results go (default: output)"
+    )
+    parser.add_argument("--faces", choices=("all", "largest"), default="all", help="which faces (default: all)")
+
+
+def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) -> int:
+    """Do every photo, tell failures one sentence each, print the table; returns the exit code."""
+    from rich.console import Console
+
+    # One line per message: no wrapping, and brackets in file names are not markup.
+    errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
+    tally = _Tally()
+    photos = _find(inputs, tally, errors)
+    if not photos:
+        return 2
+    cache = compile_cache.enable()
+    _prepare_output(inputs, output)
+    if not compile_cache.is_warm(cache):
+        errors.print(f"emoca: {COMPILE_LINE}" if cache else "emoca: compiling (no cache folder can be written)")
+    model = command.load()
+    try:
+        _do_all(model, photos, command, tally, errors)
+    except KeyboardInterrupt:
+        errors.print(f"emoca: interrupted; {tally.done} of {len(photos)} inputs done")
+        _print_table(tally.rows, command.columns)
+        return INTERRUPTED
+    if tally.rows:
+        compile_cache.mark_warm(cache)
+    _print_table(tally.rows, command.columns)
+    if tally.done:
+        faces, done = _count(tally.faces, "face"), _count(tally.done, "photo")
+        print(f"{faces} from {done} in {output}" + (f"; {tally.failed} failed" if tally.failed else ""))
+    return tally.exit_code()
+
+
+def output_stems(photos: Iterable[Path]) -> list[str]:
+    """A name of its own for each photo: its stem, numbered from 2 where an earlier photo has it.
+
+    Names that differ only in case count as the same: many file systems cannot hold both.
+    """
+    taken: set[str] = set()
+    stems = []
+    for photo in photos:
+        stem, number = photo.stem, 1
+        while stem.casefold() in taken:
+            number += 1
+            stem = f"{photo.stem}-{number}"
+        taken.add(stem.casefold())
+        stems.append(stem)
+    return stems
+
+
+@dataclass
+class _Tally:
+    """What has become of the inputs so far."""
+
+    rows: list[Row] = field(default_factory=list)
+    """Of the table; the results themselves would fill the memory on a large folder."""
+    faces: int = 0
+    done: int = 0
+    failed: int = 0
+
+    def exit_code(self) -> int:
+        if not self.failed:
+            return 0
+        return 1 if self.done else 2
+
+
+def _find(inputs: Sequence[str], tally: _Tally, errors: Console) -> list[Path]:
+    """All photos behind the inputs; an input that leads to nothing does not stop the others."""
+    from emoca_jax.capture.images import find_images
+
+    reachable = []
+    for name in inputs:
+        try:
+            find_images([name])
+            reachable.append(name)
+        except InputError as error:
+            _report(errors, error)
+            tally.failed += 1
+    return find_images(reachable)
+
+
+def _prepare_output(inputs: Sequence[str], output: Path) -> None:
+    from emoca_jax.export.write import open_folder
+
+    if any(Path(name).is_dir() and output.resolve() == Path(name).resolve() for name in inputs):
+        raise InputError(f"{output}: is also an input, and results would be taken for photos; give another --output")
+    open_folder(output)
+
+
+def _do_all(model: Any, photos: list[Path], command: PhotoCommand, tally: _Tally, errors: Console) -> None:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("", total=len(photos))
+        for photo, stem in zip(photos, output_stems(photos), strict=True):
+            progress.update(task, description=photo.name)
+            try:
+                faces = command.work(model, photo, stem)
+            except InputError as error:
+                _report(errors, error, photo)
+                tally.failed += 1
+            else:
+                tally.rows += [row for face in faces for row in face]
+                tally.faces += len(faces)
+                tally.done += 1
+            progress.advance(task)
+
+
+def _report(errors: Console, error: InputError, photo: Path | None = None) -> None:
+    """One line on stderr that names the file."""
+    names_it = photo is None or str(photo) in str(error)
+    errors.print(f"emoca: {error}" if names_it else f"emoca: {photo}: {error}")
+
+
+def _print_table(rows: list[Row], columns: dict[str, bool]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("file", overflow="fold")
+    for name, left in columns.items():
+        table.add_column(name, justify="left" if left else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))  # brackets in file names are not markup
+    Console(highlight=False).print(table)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
