@@ -1,0 +1,210 @@
+"""Photo in, emotion out: every network there is reads every face."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from emoca_jax.capture.assemble import FoundFace
+from emoca_jax.capture.detect import detect_faces, load_networks
+from emoca_jax.capture.emotion_networks import (
+    CODES_NETWORK,
+    CODES_NETWORK_NAME,
+    IMAGE_NETWORKS,
+    load_image_networks,
+    probabilities,
+    read_codes,
+    read_photo,
+    takes_detail,
+)
+from emoca_jax.capture.emotion_rule import action_units, affect_from_classes, emotion_intensities
+from emoca_jax.capture.fit_photo import FitWeights
+from emoca_jax.capture.images import Photo, as_photo
+from emoca_jax.capture.look import look
+from emoca_jax.capture.open_model import OpenModel, fit_to_photo, load_open_model
+from emoca_jax.capture.result import FaceResult
+from emoca_jax.capture.trained_model import encode_crops
+from emoca_jax.errors import InputError
+from emoca_jax.model import EncoderVariables
+from emoca_jax.model_folder import ModelFolder, read_model_folder
+from emoca_jax.nets.affect import AFFECTNET_CLASSES, AffectRead
+from emoca_jax.nets.convolution import fold_batch_norms
+from emoca_jax.nets.emotion_open import Parameters, load_expression_networks
+
+OPEN_PHOTO_NAME = "open networks"
+"""Classes by the two networks that ship; valence and arousal are the classes' own."""
+OPEN_HEAD_NAME = "open head (3D)"
+"""All by rule from the fitted head's expression units: no network that ships reads codes."""
+
+
+@dataclass(frozen=True)
+class EmotionReading:
+    """What one network reads in one face."""
+
+    network: str
+    probabilities: dict[str, float]
+    """Of each expression class; they sum to 1."""
+    valence: float
+    """-1 unpleasant .. 1 pleasant; a trained network may answer beyond."""
+    arousal: float
+    """-1 calm .. 1 excited; a trained network may answer beyond."""
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return max(self.probabilities, key=lambda name: self.probabilities[name])
+
+
+@dataclass(frozen=True)
+class EmotionResult:
+    """Everything that was read in one face of one photo."""
+
+    photo: UInt8[np.ndarray, "height width 3"]
+    photo_scale: Float[np.ndarray, "2"]
+    """Pixels of the file per pixel of `photo`, x and y."""
+    source: Path | None
+    """File the photo came from, None for an array."""
+    face: int
+    """Index within the photo, 0 for the largest face."""
+    box: Float[np.ndarray, "4"]
+    """x0, y0, x1, y1 in pixels of `photo`."""
+    score: float
+    """Confidence of the detector in [0, 1]."""
+    readings: tuple[EmotionReading, ...]
+    seconds: float
+    """Time this face took."""
+
+    @property
+    def source_name(self) -> str:
+        """Name of the photo's file as it can be printed, "photo" for an array."""
+        return os.fsencode(self.source.name).decode(errors="replace") if self.source else "photo"
+
+
+@dataclass(frozen=True)
+class EmotionModel:
+    """The emotion networks of a converted folder, and what brings a face before them."""
+
+    detector: Parameters
+    expression: Parameters
+    images: dict[str, Parameters]
+    """Image networks by part of the folder."""
+    encoders: EncoderVariables | None
+    """Give the codes that `codes` reads; None where the 3D face cannot be read."""
+    codes: Parameters | None
+
+
+def load_emotion_model(name: str | Path = "open") -> EmotionModel | OpenModel:
+    """What `read_emotion` needs: "open", or a folder made by `emoca convert` (FOLDER/NAME for one of its models).
+
+    Errors: InputError where the folder cannot be read or holds no emotion network.
+    """
+    if str(name) == "open":
+        return load_open_model()
+    folder = read_model_folder(name)
+    codes = folder.variables(CODES_NETWORK) if _reads_codes(folder) else None
+    images = load_image_networks(folder)
+    if not images and codes is None:
+        raise InputError(
+            f"{folder.path} holds no emotion network: convert a run folder of EMOCA's EmotionRecognition or "
+            "emonet_8.pth into it (`emoca fetch-help` says where they come from)."
+        )
+    return EmotionModel(
+        detector=load_networks(),
+        expression=load_expression_networks(),
+        images=images,
+        encoders=None if codes is None else _load_encoders(folder, takes_detail(codes)),
+        codes=jax.device_put(codes),
+    )
+
+
+def read_emotion(
+    model: EmotionModel | OpenModel,
+    image: str | Path | UInt8[np.ndarray, "height width 3"] | Photo,
+    *,
+    faces: Literal["all", "largest"] = "all",
+) -> list[EmotionResult]:
+    """What every network reads in every face of a photo, largest face first.
+
+    image: a file, or an array as `images.check_array` takes it. Errors: InputError where the photo cannot be read or
+    shows no face.
+    """
+    photo = image if isinstance(image, Photo) else as_photo(image)
+    found = detect_faces(model.detector, photo.pixels)
+    if not found:
+        raise InputError(
+            f"{photo.source or 'This image'} shows no face that can be found: use a photo in which a face is at least "
+            "5 % of the image's height and not covered."
+        )
+    results = []
+    for index, face in enumerate(found[:1] if faces == "largest" else found):
+        place = FoundFace(photo, face, index, time.perf_counter())
+        readings = _fitted(model, place) if isinstance(model, OpenModel) else _trained(model, place)
+        seconds = time.perf_counter() - place.began
+        results.append(
+            EmotionResult(
+                photo.pixels, photo.scale, photo.source, index, face.box, float(face.score), readings, seconds
+            )
+        )
+    return results
+
+
+def _fitted(model: OpenModel, place: FoundFace) -> tuple[EmotionReading, ...]:
+    """Off the photo, and off the head fitted to it."""
+    result = fit_to_photo(model, place, FitWeights())
+    emotion = result.emotion
+    return (
+        EmotionReading(OPEN_PHOTO_NAME, emotion.photo, *affect_from_classes(emotion.photo)),
+        EmotionReading(OPEN_HEAD_NAME, shares_of_units(result), emotion.valence, emotion.arousal),
+    )
+
+
+def shares_of_units(result: FaceResult) -> dict[str, float]:
+    """Share of each class in what a head with named expression units shows; they sum to 1.
+
+    Basic emotions by their intensity (see `emotion_rule`), neutral by what the strongest of them leaves of 1.
+    """
+    units = action_units(jnp.asarray(result.codes.expression), result.head.expression_names)
+    intensity = {name: float(value) for name, value in emotion_intensities(units).items()}
+    intensity = {"neutral": 1 - max(intensity.values())} | intensity
+    total = sum(intensity.values())
+    return {name: intensity[name] / total for name in AFFECTNET_CLASSES}
+
+
+def _trained(model: EmotionModel, place: FoundFace) -> tuple[EmotionReading, ...]:
+    """Off the crop that EMOCA encodes, and off its codes."""
+    crop = look(model.expression, place.photo, place.face.landmarks).image
+    readings = [
+        _reading(IMAGE_NETWORKS[part], read_photo(part, variables, crop)) for part, variables in model.images.items()
+    ]
+    if model.encoders is not None and model.codes is not None:
+        codes = jax.tree.map(lambda leaf: leaf[0], encode_crops(model.encoders, jnp.asarray(crop)[None]))
+        readings.append(_reading(CODES_NETWORK_NAME, read_codes(model.codes, codes)))
+    return tuple(readings)
+
+
+def _reading(network: str, read: AffectRead) -> EmotionReading:
+    return EmotionReading(network, probabilities(read), float(read.valence), float(read.arousal))
+
+
+def _reads_codes(folder: ModelFolder) -> bool:
+    """Whether the folder can bring a face's codes before EMO-MLP; without a model there are no encoders."""
+    return folder.has(CODES_NETWORK) and folder.name is not None and folder.has("flame_encoder")
+
+
+def _load_encoders(folder: ModelFolder, detail: bool) -> EncoderVariables:
+    def folded(part: str) -> dict:
+        return jax.device_put(fold_batch_norms(folder.variables(part)))
+
+    return EncoderVariables(
+        flame=folded("flame_encoder"),
+        expression=None if folder.variant == "deca" else folded("expression_encoder"),
+        detail=folded("detail_encoder") if detail else None,
+    )

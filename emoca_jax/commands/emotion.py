@@ -1,0 +1,67 @@
+"""`emoca emotion`: photos in; valence, arousal and expression out, by every network there is."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emoca_jax.commands.photos import PhotoCommand, Row, add_photo_arguments, run_on_photos
+
+if TYPE_CHECKING:
+    from emoca_jax.capture.emotion import EmotionResult
+
+COLUMNS = {"face": False, "network": True, "emotion": True, "valence": False, "arousal": False}
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "emotion",
+        help="tell the emotion of every face in photos",
+        description="Tell valence, arousal and expression of every face in photos: by the image networks (ResNet-50, "
+        "Swin-B, EmoNet) that the model folder has, and by EMO-MLP from the 3D face; without --model by the networks "
+        "and the head that ship. Face n of photo.jpg, counted from 0 for the largest, becomes photo_n_emotion.json and "
+        ".png; files of these names are replaced.",
+    )
+    add_photo_arguments(parser)
+    parser.add_argument(
+        "--model",
+        default="open",
+        metavar="open|FOLDER",
+        help="what ships, or official networks converted by `emoca convert` (default: open)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read every face, tell failures one sentence each, print the table; returns the exit code."""
+
+    def load() -> Any:
+        from emoca_jax.capture.emotion import load_emotion_model
+
+        return load_emotion_model(arguments.model)
+
+    def work(model: Any, photo: Path, stem: str) -> list[list[Row]]:
+        from emoca_jax.capture.emotion import read_emotion
+        from emoca_jax.export.emotion_files import save_emotion
+
+        faces = read_emotion(model, photo, faces=arguments.faces)
+        for face in faces:
+            save_emotion(face, arguments.output / f"{stem}_{face.face}_emotion")
+        return [_rows(face) for face in faces]
+
+    return run_on_photos(arguments.inputs, arguments.output, PhotoCommand(load, work, COLUMNS))
+
+
+def _rows(face: EmotionResult) -> list[Row]:
+    return [
+        (
+            face.source_name,
+            str(face.face),
+            reading.network,
+            f"{reading.label} {reading.probabilities[reading.label]:.0%}",
+            f"{reading.valence:+.2f}",
+            f"{reading.arousal:+.2f}",
+        )
+        for reading in face.readings
+    ]

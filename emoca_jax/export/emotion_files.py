@@ -1,0 +1,58 @@
+"""The emotion of one face to files: numbers as .json, and the annotated picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from emoca_jax.capture.emotion import EmotionResult
+from emoca_jax.export.emotion_picture import emotion_picture
+from emoca_jax.export.save import png_bytes
+from emoca_jax.export.write import open_folder, write_file
+from emoca_jax.version import package_version
+
+FORMAT_VERSION = 1
+"""Of the .json; counts up when a name or a meaning changes."""
+
+
+def save_emotion(result: EmotionResult, path: str | Path) -> list[Path]:
+    """Write `path` + .json and .png; existing files are replaced, each whole or not at all. Returns the files.
+
+    Errors: InputError for a place that cannot be written.
+    """
+    path = Path(path)
+    open_folder(path.parent)
+    text = json.dumps(emotion_summary(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    files = {".json": text.encode(), ".png": png_bytes(emotion_picture(result))}
+    return [write_file(path.with_name(path.name + ending), data) for ending, data in files.items()]
+
+
+def emotion_summary(result: EmotionResult) -> dict[str, Any]:
+    """What the .json holds: plain Python numbers, texts and lists."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "source": result.source_name if result.source else None,
+        "face": result.face,
+        "box": [round(value, 1) for value in (result.box * np.tile(result.photo_scale, 2)).tolist()],
+        "detection_score": round(result.score, 4),
+        "networks": {
+            reading.network: {
+                "emotion": reading.label,
+                "valence": round(reading.valence, 4),
+                "arousal": round(reading.arousal, 4),
+                "expression_probabilities": {name: round(p, 4) for name, p in reading.probabilities.items()},
+            }
+            for reading in result.readings
+        },
+        "seconds": round(result.seconds, 3),
+        "versions": {"emoca_jax": package_version(), "jax": jax.__version__},
+        "units": {
+            "box": "x0, y0, x1, y1 in pixels of the upright original",
+            "valence": "-1 unpleasant to 1 pleasant",
+            "arousal": "-1 calm to 1 excited",
+        },
+    }
