@@ -67,23 +67,24 @@ def emoca_model(state: Mapping[str, Any], settings: Mapping[str, Any], place: st
     }
     if not groups["expression_encoder"]:
         del groups["expression_encoder"]
+    outputs = np.shape(groups.get("expression_encoder", {}).get("layers.2.bias", ()))
+    says_jaw = settings.get("exp_deca_jaw_pose")
+    if outputs and says_jaw is not None and bool(says_jaw) != (outputs[0] == WITH_JAW):
+        raise InputError(
+            f"{place}: cfg.yaml says exp_deca_jaw_pose: {says_jaw}, but E_expression gives {outputs[0]} numbers: take "
+            "the configuration and the checkpoint of one release."
+        )
     parts = {part: _network(part, group, f"deca.{OFFICIAL_NAMES[part]}.", place) for part, group in groups.items()}
     variant = "deca"
     if "expression_encoder" in parts:
-        outputs = _outputs(parts["expression_encoder"])
-        variant = "emoca_jaw" if outputs == WITH_JAW else "emoca"
-        if bool(settings.get("exp_deca_jaw_pose", outputs == WITH_JAW)) != (outputs == WITH_JAW):
-            raise InputError(
-                f"{place}: cfg.yaml says exp_deca_jaw_pose: {settings['exp_deca_jaw_pose']}, but E_expression gives "
-                f"{outputs} numbers: take the configuration and the checkpoint of one release."
-            )
+        variant = "emoca_jaw" if _outputs(parts["expression_encoder"]) == WITH_JAW else "emoca"
     return Model(variant, parts, _options(settings))
 
 
 def deca_model(content: Mapping[str, Any], place: str) -> Model:
     """Networks of `deca_model.tar`: state dictionaries E_flame, E_detail, D_detail."""
     names = {part: name for part, name in OFFICIAL_NAMES.items() if part != "expression_encoder"}
-    parts = {part: _network(part, content[name], f"{name}.", place) for part, name in names.items()}
+    parts = {part: _network(part, content.get(name, {}), f"{name}.", place) for part, name in names.items()}
     return Model("deca", parts, _options({}))
 
 

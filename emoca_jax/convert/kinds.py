@@ -53,6 +53,7 @@ class Found(NamedTuple):
 
 FLAME_VERTICES, FLAME_FACES, FLAME_UVS = 5023, 9976, 5118
 """FLAME's mesh and its uv layout (FLAME, SIGGRAPH Asia 2017; the same in all releases)."""
+EMOCA_PREFIXES = ("deca.E_flame.", "deca.E_expression.", "deca.E_detail.")
 VGGFACE2_IDENTITIES = 8631
 """Rows of VGGFace2's classifier, which tell its ResNet-50 from others."""
 LARGEST_DISPLACEMENT = 0.05
@@ -94,7 +95,6 @@ def kind_of_state(state: Mapping[str, Any]) -> Kind | None:
     keys = {str(key).removeprefix("module.") for key in state}
     marks = {
         Kind.EMOTION_MLP: {"mlp.model.0.weight"},
-        Kind.EMOCA: {"deca.E_flame.encoder.conv1.weight"},
         Kind.EMONET: {"emo_fc_2.3.weight", "conv1x1_input_emo_2.weight"},
         Kind.EMOTION_SWIN: {"swin.patch_embed.proj.weight"},
         Kind.EMOTION_RESNET: {"backbone.conv1.weight", "linear.weight"},
@@ -103,6 +103,8 @@ def kind_of_state(state: Mapping[str, Any]) -> Kind | None:
         Kind.VGGFACE2: {"conv1.weight", "layer4.2.conv3.weight", "fc.weight"},
     }
     kind = next((kind for kind, needed in marks.items() if needed <= keys), None)
+    if kind is None and any(key.startswith(EMOCA_PREFIXES) for key in keys):
+        return Kind.EMOCA
     if kind == Kind.VGGFACE2 and np.shape(state.get("fc.weight", state.get("module.fc.weight")))[0] != (
         VGGFACE2_IDENTITIES
     ):
@@ -126,7 +128,7 @@ def _in_zip(path: Path) -> Found:
 def _checkpoint(path: Path, content: Any) -> Found:
     if not isinstance(content, Mapping):
         return Found(path, None, "a PyTorch file without a state dictionary")
-    if all(isinstance(content.get(name), Mapping) for name in ("E_flame", "E_detail", "D_detail")):
+    if isinstance(content.get("E_flame"), Mapping):
         return Found(path, Kind.DECA, content)
     state = content.get("state_dict", content)
     beside = tuple(str(key) for key in content if key != "state_dict") if state is not content else ()
