@@ -101,14 +101,26 @@ def displaced_normals(
 
     Differentiable in `displacement` only: the coarse surface is a given (DECA trains the detail stage on its own).
     """
-    points = lax.stop_gradient(to_uv(model.uv_fragments, vertices, faces))
-    outward = lax.stop_gradient(to_uv(model.uv_fragments, normals, faces))
-    height = displacement * model.mask + model.fixed_displacement
-    dense = grid_normals(points + height[..., None] * outward, official=official)
+    dense = grid_normals(displaced_points(model, displacement, vertices, normals, faces), official=official)
     if not model.blend:
         return dense
     mask = model.mask[..., None]
-    return dense * mask + outward * (1 - mask)
+    return dense * mask + lax.stop_gradient(to_uv(model.uv_fragments, normals, faces)) * (1 - mask)
+
+
+def displaced_points(
+    model: DetailModel,
+    displacement: Float[Array, "*batch rows columns"],
+    vertices: Float[Array, "*batch vertices 3"],
+    normals: Float[Array, "*batch vertices 3"],
+    faces: Int[Array, "faces 3"],
+) -> Float[Array, "*batch rows columns 3"]:
+    """Each texel's surface point, moved along its normal by the predicted displacement where the mask lets it and by
+    the fixed one everywhere; metres, world. Differentiable in `displacement` only."""
+    points = lax.stop_gradient(to_uv(model.uv_fragments, vertices, faces))
+    outward = lax.stop_gradient(to_uv(model.uv_fragments, normals, faces))
+    height = displacement * model.mask + model.fixed_displacement
+    return points + height[..., None] * outward
 
 
 def grid_normals(

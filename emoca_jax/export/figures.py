@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from emoca_jax.capture.result import FaceResult
 from emoca_jax.codes import Codes
 from emoca_jax.export import paper
+from emoca_jax.export.detail_figures import detail_tiles
 from emoca_jax.export.panel import emotion_panel
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import decode
@@ -45,8 +46,8 @@ class _View(NamedTuple):
 def comparison(result: FaceResult, size: int = 384) -> UInt8[np.ndarray, "height width 3"]:
     """Photo, landmarks, shape over photo, textured rendering / shading, neutral front, neutral side, emotion.
 
-    size: side in pixels of each of the eight tiles. The first five show the square crop that was fitted, so a thing has
-    the same place in each.
+    A model with a detail stage adds its own tiles before the last. size: side in pixels of each tile. The first five
+    show the square crop that was fitted, so a thing has the same place in each.
     """
     photo = photo_tile(result, size)
     seen = _view(result, result.codes, size)
@@ -62,6 +63,7 @@ def comparison(result: FaceResult, size: int = 384) -> UInt8[np.ndarray, "height
         ("shading", _on_paper(seen.shading / brightest, seen.alpha)),
         ("neutral", _on_paper(front.studio, front.alpha)),
         ("neutral, side", _on_paper(side.studio, side.alpha)),
+        *detail_tiles(result, photo),
         ("emotion", emotion_panel(result, size)),
     ]
     return _sheet(result, tiles, size)

@@ -16,6 +16,7 @@ from emoca_jax import flame, render
 from emoca_jax.codes import Codes
 from emoca_jax.export.glb import INDEX_BUFFER, VERTEX_BUFFER, GlbBuilder
 from emoca_jax.export.names import unit_names
+from emoca_jax.export.tangents import gltf_tangents, uv_tangents
 from emoca_jax.flame.head import FaceHead
 
 JOINT_NAMES = ("neck", "head", "jaw", "left_eye", "right_eye")
@@ -40,6 +41,7 @@ def head_glb(
     neutral_vertices: Float[np.ndarray, "vertices 3"],
     texture_png: bytes,
     *,
+    normal_png: bytes | None = None,
     name: str,
     generator: str,
 ) -> bytes:
@@ -48,7 +50,8 @@ def head_glb(
     Head and neck rest upright; jaw and eyes start as in the codes. Applying the default weights and rotations gives
     exactly `flame.forward` of the same codes with head and neck at rest. Pose correctives, which glTF does not know,
     become one more morph target for the photo's jaw and eyes, where the head has any.
-    codes: NumPy leaves without batch; texture_png: the file's bytes, row 0 at v = 1.
+    codes: NumPy leaves without batch; texture_png: the file's bytes, row 0 at v = 1; normal_png: the same of a
+    tangent-space normal map for the skin, if there is one.
     """
     glb = GlbBuilder()
     weights = [float(weight) for weight in codes.expression]
@@ -64,6 +67,7 @@ def head_glb(
     joints = np.asarray(head.joint_regressor) @ shaped
     bind = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
     bind[:, 3, :3] = -joints  # column-major: the last row holds the translation
+    pictures = {"albedo": texture_png} | ({} if normal_png is None else {"normals": normal_png})
     document = {
         "asset": {"version": "2.0", "generator": generator},
         "scene": 0,
@@ -72,7 +76,7 @@ def head_glb(
         "meshes": [
             {
                 "name": name,
-                "primitives": _primitives(glb, head, neutral_vertices, targets),
+                "primitives": _primitives(glb, head, neutral_vertices, targets, normal_png is not None),
                 "weights": weights,
                 "extras": {"targetNames": target_names},
             }
@@ -85,8 +89,8 @@ def head_glb(
                 "inverseBindMatrices": glb.accessor(bind.reshape(-1, 16), "MAT4"),
             }
         ],
-        "materials": [_material(head.part_names[part]) for part in _used_parts(head)],
-        "textures": [{"name": "albedo", "sampler": 0, "source": 0}],
+        "materials": [_material(head.part_names[part], normal_png is not None) for part in _used_parts(head)],
+        "textures": [{"name": picture, "sampler": 0, "source": i} for i, picture in enumerate(pictures)],
         "samplers": [
             {
                 "magFilter": LINEAR,
@@ -95,18 +99,22 @@ def head_glb(
                 "wrapT": CLAMP_TO_EDGE,
             }
         ],
-        "images": [{"name": "albedo", "mimeType": "image/png", "bufferView": glb.view(texture_png)}],
+        "images": [
+            {"name": picture, "mimeType": "image/png", "bufferView": glb.view(data)}
+            for picture, data in pictures.items()
+        ],
     }
     return glb.to_bytes(document)
 
 
-def _material(part: str) -> dict[str, Any]:
+def _material(part: str, wrinkled: bool) -> dict[str, Any]:
     roughness, double_sided = MATERIALS.get(part, SKIN_MATERIAL)
-    return {
+    material = {
         "name": part,
         "doubleSided": double_sided,
         "pbrMetallicRoughness": {"baseColorTexture": {"index": 0}, "metallicFactor": 0.0, "roughnessFactor": roughness},
     }
+    return material | ({"normalTexture": {"index": 1}} if wrinkled and part not in MATERIALS else {})
 
 
 def _used_parts(head: FaceHead) -> list[int]:
@@ -118,6 +126,7 @@ def _primitives(
     head: FaceHead,
     neutral: Float[np.ndarray, "vertices 3"],
     targets: Float[np.ndarray, "targets vertices 3"],
+    wrinkled: bool,
 ) -> list[dict[str, Any]]:
     """One primitive per part, each with its own vertices: a corner of glTF has one uv, so seams are split."""
     faces, uv_faces = np.asarray(head.faces), np.asarray(head.uv_faces)
@@ -139,6 +148,9 @@ def _primitives(
             "NORMAL": glb.accessor(normals[0, vertex], "VEC3", VERTEX_BUFFER),
             "TEXCOORD_0": glb.accessor(flipped.astype(np.float32), "VEC2", VERTEX_BUFFER),
         }
+        if wrinkled:
+            tangents = gltf_tangents(np.asarray(uv_tangents(head, neutral))[uv], normals[0, vertex])
+            attributes["TANGENT"] = glb.accessor(tangents, "VEC4", VERTEX_BUFFER)
         for index, (joint_set, weight_set) in enumerate(zip(joint_sets, weight_sets, strict=True)):
             attributes[f"JOINTS_{index}"] = glb.accessor(joint_set[vertex], "VEC4", VERTEX_BUFFER)
             attributes[f"WEIGHTS_{index}"] = glb.accessor(weight_set[vertex], "VEC4", VERTEX_BUFFER)

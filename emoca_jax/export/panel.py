@@ -12,6 +12,8 @@ from emoca_jax.export.names import unit_names
 from emoca_jax.export.pen import FINE, Pen, affect_plane
 
 UNITS_SHOWN = 6
+CLASSES_HEIGHT = 133
+"""Of the block of bars, in units of the pen: seven classes of the open networks, eight of AffectNet."""
 SMALLEST_WEIGHT = 0.02
 """Less cannot be seen in a face."""
 
@@ -26,11 +28,12 @@ def emotion_panel(result: FaceResult, size: int) -> UInt8[np.ndarray, "size size
 
     y = 64
     classes = sorted(emotion.photo, key=lambda name: -emotion.photo[name])
+    step = CLASSES_HEIGHT / len(classes)
     for name in classes:
         pen.text(20, y - 3, name, 12.5, paper.INK)
         pen.bar(92, y, 100, 5, emotion.photo[name], paper.ACCENT)
         pen.bar(92, y + 6, 100, 5, emotion.rendering[name], paper.SECOND)
-        y += 19
+        y += step
     pen.legend(92, y + 6, (("photo", paper.ACCENT), ("rendering", paper.SECOND)))
 
     affect_plane(pen, 220, 64, 132, [(emotion.valence, emotion.arousal, paper.ACCENT)])

@@ -12,6 +12,7 @@ from PIL import Image
 
 from emoca_jax.capture.result import FaceResult
 from emoca_jax.errors import InputError
+from emoca_jax.export.detail_maps import LARGEST_DISPLACEMENT, detail_obj, displacement_map, grey_png, normal_map
 from emoca_jax.export.figures import comparison
 from emoca_jax.export.gltf import head_glb
 from emoca_jax.export.obj import head_mtl, head_obj
@@ -20,10 +21,22 @@ from emoca_jax.export.write import open_folder, write_file
 from emoca_jax.version import package_version
 
 FORMATS = ("glb", "obj", "npz", "json", "png")
+DETAIL_MTL = """# {name}_normals.png (tangent space) and {name}_displacement.png belong on the coarse {name}.obj,
+# which has the same uv; black is {middle} m of displacement, white {strength} m more.
+newmtl skin
+Ka 0 0 0
+Kd 1 1 1
+Ks 0 0 0
+illum 1
+map_Kd {name}_texture.png
+"""
 
 
 def save_face(result: FaceResult, path: str | Path, formats: Iterable[str] = FORMATS, *, size: int = 384) -> list[Path]:
     """Write the chosen formats; `out/anna_0` gives out/anna_0.glb, .obj (+ .mtl, _texture.png), .npz, .json, .png.
+
+    A model with a detail stage adds _detail.obj (+ .mtl), _normals.png and _displacement.png to the .obj, the normal
+    map to the .glb and the displacement to the .npz.
 
     size: side in pixels of one tile of the comparison picture. Existing files are replaced, each whole or not at all.
     Returns the files written. Errors: InputError for an unknown format or a place that cannot be written.
@@ -33,6 +46,8 @@ def save_face(result: FaceResult, path: str | Path, formats: Iterable[str] = FOR
         raise InputError(f"format {unknown[0]!r} is unknown; choose from {', '.join(FORMATS)}")
     open_folder(path.parent)
     files: dict[str, bytes] = {}
+    wrinkled = result.detail_model is not None
+    normals = png_bytes(normal_map(result)) if wrinkled and formats & {"glb", "obj"} else None
     texture = png_bytes(result.texture) if formats & {"glb", "obj"} else b""
     if "glb" in formats:
         files[".glb"] = head_glb(
@@ -40,6 +55,7 @@ def save_face(result: FaceResult, path: str | Path, formats: Iterable[str] = FOR
             result.codes,
             result.neutral_vertices,
             texture,
+            normal_png=normals,
             name=os.fsencode(path.name).decode(errors="replace"),
             generator=f"emoca_jax {package_version()}",
         )
@@ -48,6 +64,7 @@ def save_face(result: FaceResult, path: str | Path, formats: Iterable[str] = FOR
         files["_texture.png"] = texture
         files[".mtl"] = os.fsencode(head_mtl(result.head, texture_file=f"{path.name}_texture.png"))
         files[".obj"] = os.fsencode(head_obj(result.head, result.vertices, material_file=f"{path.name}.mtl"))
+        files |= _detail_files(result, path.name, normals) if normals is not None else {}
     if "npz" in formats:
         files[".npz"] = codes_npz(result)
     if "json" in formats:
@@ -55,6 +72,17 @@ def save_face(result: FaceResult, path: str | Path, formats: Iterable[str] = FOR
     if "png" in formats:
         files[".png"] = png_bytes(comparison(result, size))
     return [write_file(path.with_name(path.name + ending), data) for ending, data in files.items()]
+
+
+def _detail_files(result: FaceResult, name: str, normals: bytes) -> dict[str, bytes]:
+    """The displaced surface as a mesh, and the maps that put it on the coarse one."""
+    material = DETAIL_MTL.format(name=name, strength=2 * LARGEST_DISPLACEMENT, middle=-LARGEST_DISPLACEMENT)
+    return {
+        "_normals.png": normals,
+        "_displacement.png": grey_png(displacement_map(result)),
+        "_detail.mtl": os.fsencode(material),
+        "_detail.obj": os.fsencode(detail_obj(result, material_file=f"{name}_detail.mtl")),
+    }
 
 
 def png_bytes(image: np.ndarray) -> bytes:

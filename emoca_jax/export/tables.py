@@ -25,7 +25,8 @@ def codes_npz(result: FaceResult) -> bytes:
     """The codes under their own names (shape, expression, ..., detail where there is one), and `crop`.
 
     crop [3, 3] maps (x, y, 1) of the crop's plane, [-1, 1]^2 with x right and y down, to pixels of the upright original
-    file, centre of the first pixel at (0.5, 0.5). With it go `landmarks` [478, 3] and `box` [4] in the same pixels.
+    file, centre of the first pixel at (0.5, 0.5). `displacement` [256, 256], metres, row 0 at v = 1, goes with a detail
+    code. With them go `landmarks` [478, 3] and `box` [4] in the same pixels.
     Reads with `numpy.load(..., allow_pickle=False)`; units as in `Codes`.
     """
     codes = {name: value for name, value in vars(result.codes).items() if value is not None}
@@ -37,6 +38,8 @@ def codes_npz(result: FaceResult) -> bytes:
         "box": (result.box * np.tile(scale, 2)).astype(np.float32),
         "format_version": np.int32(FORMAT_VERSION),
     }
+    if result.detail_model is not None and (detail := result.reconstruction.detail) is not None:
+        arrays["displacement"] = detail.displacement
     packed = io.BytesIO()
     np.savez_compressed(packed, **arrays)
     return packed.getvalue()
