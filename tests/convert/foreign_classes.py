@@ -1,10 +1,13 @@
 """Classes with the names of packages that are not installed, alive only while something is pickled."""
 
 import pickle
+import struct
 import sys
 import types
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 
 def foreign(name: str, base: type = object) -> type:
@@ -38,3 +41,21 @@ def pickled(make: Callable[[], Any], *classes: type, protocol: int = 2) -> bytes
                 del sys.modules[name]
             else:
                 sys.modules[name] = module
+
+
+def _python_2_string(text: bytes) -> bytes:
+    return b"T" + struct.pack("<i", len(text)) + text if len(text) > 255 else b"U" + bytes([len(text)]) + text
+
+
+def python_2_pickle(weights: np.ndarray) -> bytes:
+    """`{"weights": weights, "name": "caf\\xe9!"}` as Python 2 pickled it: byte strings for names and an array's bytes.
+
+    `weights` is a vector of float64.
+    """
+    return (
+        b"\x80\x02}q\x00(U\x07weightsq\x01cnumpy.core.multiarray\n_reconstruct\nq\x02cnumpy\nndarray\nq\x03K\x00\x85"
+        b"U\x01b\x87Rq\x04(K\x01M" + struct.pack("<H", len(weights)) + b"\x85cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R"
+        b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"
+        + _python_2_string(weights.astype("<f8").tobytes())
+        + b"tbU\x04nameU\x05caf\xe9!u."
+    )

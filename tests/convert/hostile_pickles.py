@@ -125,6 +125,7 @@ def greedy_pickles() -> dict[str, bytes]:
     return {
         "billion laughs": laughs + b".",
         "billion laughs as a key": b"}" + twins + b"Ns.",
+        "billion laughs as a name": twins + b"2\x93.",
         "billion laughs in an error": _global("torch._utils._rebuild_tensor", b"") + twins + b"K\0))tR.",
         "keys that collide": collisions,
         "nesting": deep.getvalue(),

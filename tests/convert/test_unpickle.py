@@ -5,7 +5,6 @@ import collections
 import pathlib
 import pickle
 import resource
-import struct
 import sys
 import time
 import warnings
@@ -22,7 +21,7 @@ from hypothesis.extra import numpy as hnp
 from emoca_jax.convert.stand_ins import Opaque, SparseMatrix
 from emoca_jax.convert.unpickle import load
 from emoca_jax.errors import InputError
-from tests.convert.foreign_classes import foreign, pickled, with_state
+from tests.convert.foreign_classes import foreign, pickled, python_2_pickle, with_state
 from tests.convert.hostile_pickles import code_pickles, greedy_pickles
 
 KEYS = st.none() | st.booleans() | st.integers(-(1 << 59), 1 << 59) | st.text(max_size=5) | st.binary(max_size=5)
@@ -118,23 +117,11 @@ def test_duplicates_in_a_sparse_matrix_add_up() -> None:
     np.testing.assert_array_equal(load(pickle.dumps(matrix, 2), place="a.pkl").toarray(), matrix.toarray())
 
 
-def python_2_string(text: bytes) -> bytes:
-    return b"T" + struct.pack("<i", len(text)) + text if len(text) > 255 else b"U" + bytes([len(text)]) + text
-
-
 @pytest.mark.parametrize("count", [3, 1000])
 def test_a_pickle_of_python_2(count: int) -> None:
     """What protocol 2 of Python 2 wrote: byte strings for names and for an array's contents, Latin-1 for text."""
     array = np.arange(count, dtype="<f8")
-    data = (
-        b"\x80\x02}q\x00(U\x07weightsq\x01cnumpy.core.multiarray\n_reconstruct\nq\x02cnumpy\nndarray\nq\x03K\x00\x85"
-        b"U\x01b\x87Rq\x04(K\x01M"
-        + struct.pack("<H", count)
-        + b"\x85cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R(K\x03U\x01<NNN"
-        b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"
-        + python_2_string(array.tobytes())
-        + b"tbU\x04nameU\x05caf\xe9!u."
-    )
+    data = python_2_pickle(array)
     ours, theirs = load(data, place="a.pkl"), pickle.loads(data, encoding="latin1")
     assert list(ours) == ["weights", "name"] and ours["name"] == theirs["name"] == "café!"
     np.testing.assert_array_equal(ours["weights"], theirs["weights"])
