@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Array, Float, UInt8
 
 from emoca_jax.capture.assemble import FoundFace
 from emoca_jax.capture.detect import detect_faces, load_networks
@@ -171,11 +172,16 @@ def shares_of_units(result: FaceResult) -> dict[str, float]:
 
     Basic emotions by their intensity (see `emotion_rule`), neutral by what the strongest of them leaves of 1.
     """
-    units = action_units(jnp.asarray(result.codes.expression), result.head.expression_names)
-    intensity = {name: float(value) for name, value in emotion_intensities(units).items()}
+    shown = _intensities(result.codes.expression, result.head.expression_names)
+    intensity = {name: float(value) for name, value in shown.items()}
     intensity = {"neutral": 1 - max(intensity.values())} | intensity
     total = sum(intensity.values())
     return {name: intensity[name] / total for name in AFFECTNET_CLASSES}
+
+
+@functools.partial(jax.jit, static_argnames="names")
+def _intensities(expression: Float[Array, "units"], names: tuple[str, ...]) -> dict[str, Float[Array, ""]]:
+    return emotion_intensities(action_units(expression, names))
 
 
 def _trained(model: EmotionModel, place: FoundFace) -> tuple[EmotionReading, ...]:

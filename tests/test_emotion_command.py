@@ -1,0 +1,217 @@
+"""`emoca emotion`: the networks on a face, the picture, the files, and the command as a user types it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+from PIL import Image
+
+from emoca_jax import compile_cache
+from emoca_jax.capture import emotion as capture
+from emoca_jax.capture.detect import DetectedFace
+from emoca_jax.capture.emotion import EmotionReading, EmotionResult
+from emoca_jax.capture.emotion_networks import probabilities, read_codes, read_photo
+from emoca_jax.capture.images import as_photo
+from emoca_jax.capture.place_landmarks import Roi
+from emoca_jax.cli import main
+from emoca_jax.codes import Codes
+from emoca_jax.convert import emotion_networks as translators
+from emoca_jax.convert.networks import encoder
+from emoca_jax.errors import InputError
+from emoca_jax.export.emotion_picture import COLOURS, emotion_picture, photo_window
+from emoca_jax.model_folder import FORMAT_VERSION, KIND
+from emoca_jax.nets.affect import AFFECTNET_CLASSES
+from emoca_jax.nets.convolution import fold_batch_norms
+from emoca_jax.nets.encoders import Encoder
+from tests import reference_weights as reference
+
+TOLERANCE = 1e-5
+
+
+def codes(**arrays):
+    """Codes of which only some matter."""
+    nothing = dict.fromkeys(("shape", "expression", "pose", "jaw", "eyes", "camera", "light", "albedo"), np.zeros(0))
+    return Codes(**nothing | arrays)
+
+
+@pytest.fixture(scope="module")
+def emonet():
+    return translators.emonet(reference.emonet()).variables
+
+
+@pytest.fixture(scope="module")
+def emotion_mlp():
+    return translators.emotion_mlp(reference.emotion_mlp()).variables
+
+
+def test_image_networks_read_what_the_official_ones_read(emonet):
+    golden, image = reference.golden("emonet"), reference.images()[1]
+    read = read_photo("emonet", emonet, image)
+    np.testing.assert_allclose(read.valence, golden["valence"][1], rtol=TOLERANCE)
+    exponentials = np.exp(golden["expression"][1].astype(np.float64))
+    shares = dict(zip(AFFECTNET_CLASSES, exponentials / exponentials.sum(), strict=True))
+    assert probabilities(read) == pytest.approx(shares, rel=TOLERANCE)
+    golden = reference.golden("emotion")
+    resnet = fold_batch_norms(translators.emotion_resnet50(reference.emotion_resnet()).variables)
+    read = read_photo("emotion_resnet50", resnet, image)
+    np.testing.assert_allclose(read.arousal, golden["cnn_arousal"][1, 0], rtol=1e-4)
+    logarithms = np.log(list(probabilities(read).values()))
+    np.testing.assert_allclose(logarithms, golden["cnn_expr_classification"][1], rtol=TOLERANCE)
+
+
+def test_emotion_is_read_off_codes(emotion_mlp):
+    golden = reference.golden("emotion")
+    face = codes(
+        shape=golden["emodeca_shapecode"][2],
+        expression=golden["emodeca_expcode"][2],
+        jaw=golden["emodeca_posecode"][2, 3:],
+        detail=np.full(128, np.nan, np.float32),  # this network does not take it
+    )
+    read = read_codes(emotion_mlp, face)
+    np.testing.assert_allclose(read.valence, golden["emodeca_valence"][2, 0], rtol=TOLERANCE)
+    np.testing.assert_allclose(read.arousal, golden["emodeca_arousal"][2, 0], rtol=TOLERANCE)
+
+
+def write_folder(folder, parts, encoders):
+    """A converted folder with these networks; encoders make it a model of plain DECA."""
+    from safetensors.numpy import save_file
+
+    for part, variables in (parts | encoders).items():
+        save_file(flatten_dict(variables, sep="/"), folder / f"{part}.safetensors")
+    files = {part: f"{part}.safetensors" for part in parts | encoders}
+    model = {"variant": "deca", "options": {}, "parts": {part: files[part] for part in encoders}}
+    description = {
+        "format": FORMAT_VERSION,
+        "kind": KIND,
+        "models": {"DECA": model} if encoders else {},
+        "parts": {part: files[part] for part in parts},
+        "default": "DECA" if encoders else None,
+    }
+    (folder / "model.json").write_text(json.dumps(description))
+    return folder
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """A face in every photo, its landmarks made up: finding faces has its own tests."""
+    landmarks = np.random.default_rng(0).uniform(60, 140, (478, 3)).astype(np.float32)
+    face = DetectedFace(np.float32([50, 50, 150, 150]), 0.9, 1.0, landmarks, Roi((100, 100), 100, 0), 0.0)
+    monkeypatch.setattr(capture, "detect_faces", lambda networks, pixels: [face])
+    monkeypatch.setattr(capture, "load_networks", dict)
+
+
+def test_a_folder_is_read_by_all_it_has(tmp_path, found, emonet, emotion_mlp):
+    """Photo networks first, then the codes of the encoders; each equal to the network on its own input."""
+    networks = {"emotion_mlp": emotion_mlp, "emonet": emonet}
+    flame_encoder = encoder(reference.flame_encoder()).variables
+    folder = write_folder(tmp_path, networks, {"flame_encoder": flame_encoder})
+    model = capture.load_emotion_model(folder)
+    photo = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
+    (result,) = capture.read_emotion(model, photo)
+    assert [reading.network for reading in result.readings] == ["EmoNet", "EMO-MLP (3D)"]
+    crop = capture.look(model.expression, as_photo(photo), capture.detect_faces({}, photo)[0].landmarks).image
+    assert result.readings[0].valence == pytest.approx(float(read_photo("emonet", emonet, crop).valence), rel=1e-4)
+    # E_flame's numbers: shape 100, albedo 50, expression 50, pose 3, jaw 3.
+    flat = np.asarray(Encoder(236).apply(flame_encoder, crop[None])[0])
+    told = read_codes(emotion_mlp, codes(shape=flat[:100], expression=flat[150:200], jaw=flat[203:206]))
+    assert result.readings[1].arousal == pytest.approx(float(told.arousal), rel=1e-3)
+
+
+def test_a_folder_without_emotion_networks_says_what_to_convert(tmp_path, emotion_mlp):
+    with pytest.raises(InputError, match="no emotion network"):
+        capture.load_emotion_model(write_folder(tmp_path, {}, {}))
+    with pytest.raises(InputError, match="no emotion network"):
+        capture.load_emotion_model(write_folder(tmp_path, {"emotion_mlp": emotion_mlp}, {}))
+
+
+def reading(network, label, valence, arousal):
+    shares = dict.fromkeys(AFFECTNET_CLASSES, 0.05) | {label: 0.65}
+    return EmotionReading(network, shares, valence, arousal)
+
+
+MADE_UP = EmotionResult(
+    photo=np.full((300, 400, 3), 90, np.uint8),
+    photo_scale=np.float32([2, 2]),
+    source=Path("photos/Anna Lee.jpg"),
+    face=0,
+    box=np.float32([100, 50, 200, 150]),
+    score=0.9,
+    readings=(reading("ResNet-50", "happy", 0.5, 0.25), reading("EMO-MLP (3D)", "fear", -3.0, 0.0)),
+    seconds=0.1,
+)
+
+
+def test_the_photo_tile_shows_the_whole_photo_or_closes_in_on_a_small_face():
+    assert photo_window((300, 400), MADE_UP.box) == (0, 0, 300)
+    assert photo_window((600, 400), np.array([100, 100, 300, 300])) == (-200, 0, 600), "paper on both sides"
+    left, top, shown = photo_window((3000, 4000), np.array([3900, 1000, 4000, 1090]))
+    assert shown == pytest.approx(300) and left == pytest.approx(4000 - 400) and top == pytest.approx(1045 - 150)
+
+
+def test_box_bars_and_dots_are_where_they_belong():
+    picture = emotion_picture(MADE_UP).astype(int)
+    tile = picture[72 : 72 + 384, 28 : 28 + 512]
+    light = np.argwhere((tile > 240).all(-1))
+    np.testing.assert_allclose(light.min(0), [64, 128], atol=2.5, err_msg="384/300 tile pixels to one of the photo")
+    np.testing.assert_allclose(light.max(0), [192, 256], atol=2.5)
+    readings = picture[72 : 72 + 384, 28 + 512 + 16 :][:, :512]
+
+    def marked(colour, part):
+        return np.argwhere((np.abs(readings - colour) <= 2).all(-1) & part)
+
+    rows, columns = np.indices(readings.shape[:2])
+    plane, bars = (columns > 300) & (rows < 220), (columns > 97) & (columns < 271) & (rows < 270)
+    centre, radius = np.array([26 + 89, 302 + 89]), 89 * 0.94
+    for index, (valence, arousal) in enumerate(((0.5, 0.25), (-1.0, 0.0))):  # what lies beyond is put on the rim
+        dot = marked(COLOURS[index], plane).mean(0)
+        np.testing.assert_allclose(dot, centre + radius * np.array([-arousal, valence]), atol=1)
+    for index in (0, 1):
+        lengths = np.bincount(marked(COLOURS[index], bars)[:, 0]).max()
+        assert lengths == pytest.approx(0.65 * 172, abs=4), "the longest bar is the label's"
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """A folder for photos; networks are made up, and the home folder's cache left alone."""
+
+    def read(model, photo, *, faces):
+        if "wall" in photo.name:
+            raise InputError(f"{photo} shows no face that can be found")
+        both = [replace(MADE_UP, source=photo, face=index) for index in (0, 1)]
+        return both[:1] if faces == "largest" else both
+
+    monkeypatch.setattr(capture, "load_emotion_model", lambda name: None)
+    monkeypatch.setattr(capture, "read_emotion", read)
+    monkeypatch.setattr(compile_cache, "enable", lambda: None)
+    return tmp_path
+
+
+def run(*words):
+    return main(["emotion", *map(str, words)])
+
+
+def test_the_command_writes_and_tells_every_face(photos, capsys):
+    Image.fromarray(MADE_UP.photo).save(photos / "anna.png")
+    assert run(photos / "anna.png", "--output", photos / "out") == 0
+    names = [f"anna_{face}_emotion.{ending}" for face in (0, 1) for ending in ("json", "png")]
+    assert sorted(path.name for path in (photos / "out").iterdir()) == names
+    header, *lines, total = capsys.readouterr().out.strip().splitlines()
+    assert header.split() == ["file", "face", "network", "emotion", "valence", "arousal"]
+    assert lines[0].split() == ["anna.png", "0", "ResNet-50", "happy", "65%", "+0.50", "+0.25"]
+    assert lines[3].split() == ["anna.png", "1", "EMO-MLP", "(3D)", "fear", "65%", "-3.00", "+0.00"]
+    assert total == f"2 faces from 1 photo in {photos / 'out'}"
+    told = json.loads((photos / "out" / names[2]).read_text())
+    assert (told["source"], told["face"], told["box"]) == ("anna.png", 1, [200, 100, 400, 300])
+    assert told["networks"]["ResNet-50"]["emotion"] == "happy" and told["networks"]["EMO-MLP (3D)"]["valence"] == -3
+    assert told["networks"]["ResNet-50"]["expression_probabilities"]["happy"] == 0.65
+
+
+def test_a_photo_without_a_face_does_not_stop_the_others(photos, capsys):
+    for name in ("wall.png", "anna.png"):
+        Image.fromarray(MADE_UP.photo).save(photos / name)
+    assert run(photos / "wall.png", photos / "anna.png", "--faces", "largest", "--output", photos / "out") == 1
+    assert run(photos / "wall.png", "--output", photos / "out") == 2
+    assert capsys.readouterr().err.count("wall.png shows no face") == 2
