@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from emoca_jax.commands import convert, fetch_help, info, reconstruct, render
+from emoca_jax.commands import convert, emotion, fetch_help, info, reconstruct, render
 from emoca_jax.errors import InputError
 from emoca_jax.version import package_version
 
@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"emoca_jax {package_version()}")
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     reconstruct.add_parser(commands)
+    emotion.add_parser(commands)
     render.add_parser(commands)
     convert.add_parser(commands)
     info.add_parser(commands)

@@ -52,29 +52,36 @@ def convert(
     output = None if output is None else Path(output)
     files = find_files(sources, output)
     with Store(output) as store, ThreadPoolExecutor(1) as hashing:
-        job = Job(store, hashing)
-        job.take_up(output)
-        unused = {path: reason for run in find_runs(files) for path, reason in run.others}
-        unused = {path: reason for path, reason in unused.items() if not any(Path(given) == path for given in sources)}
-        later = []
-        for path, shown in files.items():
-            tell(shown)
-            if path in unused:
-                job.reports.append(FileReport(shown, None, UNUSED, notes=[unused[path]]))
-            elif path.name != CONFIG_NAME:
-                later += job.read(path, shown)
-        # Of several generic models the official code's choice comes last and so outranks the others.
-        job.put_head_files()
-        for _, report in sorted(later, key=lambda pair: (MODEL_KINDS.index(pair[0]), pair[1].path)):
-            tell(report.path)
-            job.read_model(report)
-        job.put_head_and_maps()
-        description = describe(job)
+        try:
+            job = Job(store, hashing)
+            job.take_up(output)
+            _run(job, files, {Path(source) for source in sources}, tell)
+            description = describe(job)
+        finally:
+            # After ^C nobody waits for the hashes of gigabytes.
+            hashing.shutdown(wait=False, cancel_futures=True)
         order = {shown: index for index, shown in enumerate(files.values())}
         reports = sorted(job.reports, key=lambda report: order.get(report.path, len(order)))
         if any(report.state == DONE for report in reports):
             store.publish(description, {REPORT_FILE: listing(reports)})
     return Outcome(reports, description)
+
+
+def _run(job: Job, files: Mapping[Path, str], given: set[Path], tell: Callable[[str], None]) -> None:
+    """Every file once; models last. Of a run's checkpoints only the best, unless another was `given` by itself."""
+    unused = {path: reason for run in find_runs(files) for path, reason in run.others if path not in given}
+    models = []
+    for path, shown in files.items():
+        tell(shown)
+        if path in unused:
+            job.reports.append(FileReport(shown, None, UNUSED, notes=[unused[path]]))
+        elif path.name != CONFIG_NAME:
+            models += job.read(path, shown)
+    job.put_head_files()
+    for _, report in sorted(models, key=lambda pair: (MODEL_KINDS.index(pair[0]), pair[1].path)):
+        tell(report.path)
+        job.read_model(report)
+    job.put_head_and_maps()
 
 
 def describe(job: Job) -> dict[str, Any]:

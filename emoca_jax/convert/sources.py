@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from emoca_jax.errors import InputError
@@ -11,24 +11,35 @@ from emoca_jax.model_folder import DESCRIPTION_NAME
 
 
 def find_files(sources: Sequence[str | Path], output: Path | None) -> dict[Path, str]:
-    """All files of the sources in order, and the names to show: those given, and what lies below them."""
+    """All files of the sources in order, each with a name of its own to show: short where that is enough.
+
+    Links are followed, hidden files, the output and other model folders left out. Errors: InputError where a source
+    does not exist, or there is no file at all.
+    """
     files: dict[Path, str] = {}
+    shown: set[str] = set()
     for source in map(Path, sources):
-        if source.is_file():
-            files[source] = source.name
-        elif source.is_dir():
-            base = source.absolute().name
-            for folder, below, names in os.walk(source):
-                below[:] = sorted(name for name in below if not name.startswith("."))
-                here = Path(folder)
-                if (output and here.absolute() == output.absolute()) or (here / DESCRIPTION_NAME).exists():
-                    below.clear()
-                    continue
-                for name in sorted(names):
-                    if not name.startswith(".") and (here / name).is_file():
-                        files[here / name] = str(Path(base) / (here / name).relative_to(source))
-        else:
+        if not source.exists():
             raise InputError(f"{source} does not exist: give an official file or the folder that holds them.")
+        base = source.absolute()
+        for path in _below(source, output) if source.is_dir() else [source]:
+            name = str(path.absolute().relative_to(base.parent))
+            if path not in files:
+                files[path] = name if name not in shown else str(path)
+                shown.add(files[path])
     if not files:
         raise InputError(f"{', '.join(map(str, sources))}: no file in it; `emoca fetch-help` says where to get them.")
     return files
+
+
+def _below(source: Path, output: Path | None) -> Iterator[Path]:
+    walked: set[str] = set()
+    for folder, below, names in os.walk(source, followlinks=True):
+        here = Path(folder)
+        own = (here / DESCRIPTION_NAME).exists() or (output is not None and here.absolute() == output.absolute())
+        if own or os.path.realpath(here) in walked:
+            below.clear()
+            continue
+        walked.add(os.path.realpath(here))
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        yield from (here / name for name in sorted(names) if not name.startswith(".") and (here / name).is_file())

@@ -13,6 +13,7 @@ from emoca_jax.convert import albedo
 from emoca_jax.convert.convert import convert
 from emoca_jax.convert.report import DONE, FAILED, IGNORED, UNUSED
 from emoca_jax.convert.run_folders import find_runs, read_config, validation_loss
+from emoca_jax.convert.sources import find_files
 from emoca_jax.convert.store import Store
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
@@ -237,6 +238,20 @@ def test_interrupted_or_out_of_space_leaves_the_folder_as_it_was(tmp_path, monke
         assert main(["convert", str(tmp_path / "second"), "--output", str(place)]) == code
     assert listing(output) == before and not (tmp_path / "fresh").exists()
     assert ("interrupted" if code == 130 else "No space left") in capsys.readouterr().err
+
+
+def test_links_are_followed_once_and_names_stay_apart(tmp_path):
+    for folder, name in (("a", "one.bin"), ("b", "two.bin")):
+        official_files.write_plain(tmp_path / folder, name)
+        (tmp_path / folder / name).rename(tmp_path / folder / "mask.png")
+    (tmp_path / "a/up").symlink_to(tmp_path, target_is_directory=True)
+    found = find_files([tmp_path / "a"], None)
+    assert [str(path.relative_to(tmp_path)) for path in found] == ["a/mask.png", "a/up/b/mask.png"]
+    outcome = convert([tmp_path / "a/mask.png", tmp_path / "b/mask.png"], tmp_path / "out")
+    assert [report.path for report in outcome.reports] == ["mask.png", str(tmp_path / "b/mask.png")]
+    assert (
+        find_files([tmp_path], tmp_path / "b").keys().isdisjoint({tmp_path / "b/mask.png", tmp_path / "out/head.json"})
+    )
 
 
 def test_a_dry_run_writes_nothing(tmp_path, capsys):
