@@ -61,24 +61,28 @@ def cache_folder(environment: Mapping[str, str], system: str) -> Path | None:
     return (base if base.is_absolute() else home / ".cache") / "emoca_jax"
 
 
-def is_warm(folder: Path | None) -> bool:
+def is_warm(folder: Path | None, what: str = "") -> bool:
     """Whether a whole run of these versions on this kind of device has filled the cache before (see `mark_warm`)."""
-    return folder is not None and _mark(folder).exists()
+    return folder is not None and _mark(folder, what).exists()
 
 
-def mark_warm(folder: Path | None) -> None:
-    """Note that a whole run has gone through, so that later ones need not announce compilation."""
+def mark_warm(folder: Path | None, what: str = "") -> None:
+    """Note that a whole run has gone through, so that later ones need not announce compilation.
+
+    what: a word for work that compiles programs of its own; empty for `emoca reconstruct` with the open model.
+    """
     if folder is not None:
         try:
-            _mark(folder).touch()
+            _mark(folder, what).touch()
         except OSError:
             return  # the next run announces once more, no harm done
 
 
-def _mark(folder: Path) -> Path:
+def _mark(folder: Path, what: str) -> Path:
     import jax
 
-    return folder / f"warm-emoca_jax-{package_version()}-jax-{jax.__version__}-{jax.default_backend()}"
+    name = "-".join(filter(None, ("warm", what, f"emoca_jax-{package_version()}-jax-{jax.__version__}")))
+    return folder / f"{name}-{jax.default_backend()}"
 
 
 def _processor() -> str:

@@ -18,6 +18,7 @@ from emoca_jax.capture.images import as_photo
 from emoca_jax.capture.place_landmarks import Roi
 from emoca_jax.cli import main
 from emoca_jax.codes import Codes
+from emoca_jax.commands.photos import COMPILE_LINE
 from emoca_jax.convert import emotion_networks as translators
 from emoca_jax.convert.networks import encoder
 from emoca_jax.errors import InputError
@@ -133,11 +134,11 @@ def reading(network, label, valence, arousal):
 
 
 MADE_UP = EmotionResult(
-    photo=np.full((300, 400, 3), 90, np.uint8),
+    photo=np.pad(np.zeros((60, 60, 3), np.uint8), ((150, 90), (200, 140), (0, 0)), constant_values=90),
     photo_scale=np.float32([2, 2]),
     source=Path("photos/Anna Lee.jpg"),
     face=0,
-    box=np.float32([100, 50, 200, 150]),
+    box=np.float32([200, 150, 260, 210]),
     score=0.9,
     readings=(reading("ResNet-50", "happy", 0.5, 0.25), reading("EMO-MLP (3D)", "fear", -3.0, 0.0)),
     seconds=0.1,
@@ -145,7 +146,7 @@ MADE_UP = EmotionResult(
 
 
 def test_the_photo_tile_shows_the_whole_photo_or_closes_in_on_a_small_face():
-    assert photo_window((300, 400), MADE_UP.box) == (0, 0, 300)
+    assert photo_window((300, 400), np.array([100, 50, 200, 150])) == (0, 0, 300)
     assert photo_window((600, 400), np.array([100, 100, 300, 300])) == (-200, 0, 600), "paper on both sides"
     left, top, shown = photo_window((3000, 4000), np.array([3900, 1000, 4000, 1090]))
     assert shown == pytest.approx(300) and left == pytest.approx(4000 - 400) and top == pytest.approx(1045 - 150)
@@ -154,9 +155,10 @@ def test_the_photo_tile_shows_the_whole_photo_or_closes_in_on_a_small_face():
 def test_box_bars_and_dots_are_where_they_belong():
     picture = emotion_picture(MADE_UP).astype(int)
     tile = picture[72 : 72 + 384, 28 : 28 + 512]
-    light = np.argwhere((tile > 240).all(-1))
-    np.testing.assert_allclose(light.min(0), [64, 128], atol=2.5, err_msg="384/300 tile pixels to one of the photo")
-    np.testing.assert_allclose(light.max(0), [192, 256], atol=2.5)
+    # The tile's 384 rows show 200 of the photo about (230, 180); the face is black and the line around it white.
+    for found in (np.argwhere((tile > 240).all(-1)), np.argwhere((tile < 20).all(-1))):
+        np.testing.assert_allclose(found.min(0), [(150 - 80) * 1.92, (200 - 230 + 400 / 3) * 1.92], atol=5)
+        np.testing.assert_allclose(found.max(0), [(210 - 80) * 1.92, (260 - 230 + 400 / 3) * 1.92], atol=5)
     readings = picture[72 : 72 + 384, 28 + 512 + 16 :][:, :512]
 
     def marked(colour, part):
@@ -204,7 +206,7 @@ def test_the_command_writes_and_tells_every_face(photos, capsys):
     assert lines[3].split() == ["anna.png", "1", "EMO-MLP", "(3D)", "fear", "65%", "-3.00", "+0.00"]
     assert total == f"2 faces from 1 photo in {photos / 'out'}"
     told = json.loads((photos / "out" / names[2]).read_text())
-    assert (told["source"], told["face"], told["box"]) == ("anna.png", 1, [200, 100, 400, 300])
+    assert (told["source"], told["face"], told["box"]) == ("anna.png", 1, [400, 300, 520, 420])
     assert told["networks"]["ResNet-50"]["emotion"] == "happy" and told["networks"]["EMO-MLP (3D)"]["valence"] == -3
     assert told["networks"]["ResNet-50"]["expression_probabilities"]["happy"] == 0.65
 
@@ -215,3 +217,12 @@ def test_a_photo_without_a_face_does_not_stop_the_others(photos, capsys):
     assert run(photos / "wall.png", photos / "anna.png", "--faces", "largest", "--output", photos / "out") == 1
     assert run(photos / "wall.png", "--output", photos / "out") == 2
     assert capsys.readouterr().err.count("wall.png shows no face") == 2
+
+
+def test_compiling_is_announced_once_for_each_kind_of_model(photos, capsys, monkeypatch):
+    """Networks that were not there before compile, whatever ran before."""
+    monkeypatch.setattr(compile_cache, "enable", lambda: photos)
+    Image.fromarray(MADE_UP.photo).save(photos / "anna.png")
+    for model, announced in (("open", True), ("open", False), ("folder", True), ("folder", False)):
+        assert run(photos / "anna.png", "--model", model, "--output", photos / "out") == 0
+        assert (COMPILE_LINE in capsys.readouterr().err) == announced

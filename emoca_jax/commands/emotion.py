@@ -50,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
             save_emotion(face, arguments.output / f"{stem}_{face.face}_emotion")
         return [_rows(face) for face in faces]
 
-    return run_on_photos(arguments.inputs, arguments.output, PhotoCommand(load, work, COLUMNS))
+    compiles = "emotion" if arguments.model == "open" else "emotion-converted"
+    return run_on_photos(arguments.inputs, arguments.output, PhotoCommand(load, work, COLUMNS, compiles))
 
 
 def _rows(face: EmotionResult) -> list[Row]:

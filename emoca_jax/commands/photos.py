@@ -30,6 +30,8 @@ class PhotoCommand(NamedTuple):
     Errors: InputError where the photo cannot be used."""
     columns: dict[str, bool]
     """Headings of the table behind the file's name -> whether they stand on the left."""
+    compiles: str = ""
+    """Whose programs it compiles (see `compile_cache.mark_warm`)."""
 
 
 def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +60,7 @@ def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) ->
         return 2
     cache = compile_cache.enable()
     _prepare_output(inputs, output)
-    if not compile_cache.is_warm(cache):
+    if not compile_cache.is_warm(cache, command.compiles):
         errors.print(f"emoca: {COMPILE_LINE}" if cache else "emoca: compiling (no cache folder can be written)")
     model = command.load()
     try:
@@ -68,7 +70,7 @@ def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) ->
         _print_table(tally.rows, command.columns)
         return INTERRUPTED
     if tally.rows:
-        compile_cache.mark_warm(cache)
+        compile_cache.mark_warm(cache, command.compiles)
     _print_table(tally.rows, command.columns)
     if tally.done:
         faces, done = _count(tally.faces, "face"), _count(tally.done, "photo")

@@ -73,7 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
             face.save(arguments.output / f"{stem}_{face.face}", arguments.format, size=arguments.size)
         return [[_row(face)] for face in faces]
 
-    return run_on_photos(arguments.inputs, arguments.output, PhotoCommand(load, work, COLUMNS))
+    compiles = "" if arguments.model == "open" else "converted"
+    return run_on_photos(arguments.inputs, arguments.output, PhotoCommand(load, work, COLUMNS, compiles))
 
 
 def _row(face: FaceResult) -> Row:
