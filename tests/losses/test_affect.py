@@ -57,7 +57,7 @@ def test_schemes(golden, values, scheme, official, stage):
 
 
 def test_shaken_weights_are_a_convex_mix_and_rest_at_evaluation(golden):
-    draws = np.random.RandomState(0).rand(4).astype(np.float32)  # noqa: NPY002
+    draws = np.random.RandomState(0).rand(4).astype(np.float32)
     shaken = affect.mixing("shake", draws=jnp.asarray(draws))
     np.testing.assert_allclose(list(shaken.values()), golden["shake_weights_npseed0"], rtol=TOLERANCE)
     assert affect.mixing("shake") == affect.mixing("mean")
