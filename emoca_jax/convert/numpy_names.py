@@ -150,11 +150,13 @@ def _array_in(state: Any, key: str) -> np.ndarray:
 
 def _new_shape(shape: Any) -> tuple[int, ...]:
     """A shape one of whose sizes may be -1: "what is left"."""
-    if isinstance(shape, np.ndarray):
-        shape = shape.tolist()
+    if isinstance(shape, np.ndarray) and shape.size <= _MOST_TERMS:
+        shape = shape.ravel().tolist()
     if isinstance(shape, int):
         shape = (shape,)
-    return tuple(size if isinstance(size, int) and size == -1 else as_size(size) for size in shape[:_MOST_TERMS])
+    if not isinstance(shape, tuple | list) or len(shape) > _MOST_TERMS:
+        raise TypeError("a shape expected")
+    return tuple(size if isinstance(size, int) and size == -1 else as_size(size) for size in shape)
 
 
 def _chumpy_value(_machine: Any, state: Any) -> np.ndarray:

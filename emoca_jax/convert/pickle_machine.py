@@ -139,9 +139,10 @@ class Machine:
     def push_name(self, module: Any, name: Any) -> None:
         build = self.names.get((module, name)) if isinstance(module, str) and isinstance(name, str) else None
         if build is None:
+            asked = f"{quoted(module)}.{quoted(name)}"
             raise InputError(
-                f"{self.place} asks for {quoted(module)}.{quoted(name)}, which no data needs, so it is not read (nothing"
-                " of it was run). If you trust it, load it where it was made and save plain arrays or a state_dict."
+                f"{self.place} asks for {asked}, which no data needs: it is refused, nothing of it was run. "
+                "If you trust it, load it where it was made and save plain arrays or a state_dict."
             )
         self.stack.append(Name(module, name, build))
 

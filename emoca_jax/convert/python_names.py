@@ -105,8 +105,9 @@ def _text(_machine: Machine, arguments: tuple) -> str:
 
 
 def _complex(_machine: Machine, arguments: tuple) -> complex:
-    real, imaginary = arguments
-    return complex(float(real), float(imaginary))
+    if len(arguments) != 2 or not all(isinstance(part, int | float) for part in arguments):
+        raise TypeError("two numbers expected")
+    return complex(*arguments)
 
 
 _BUILTINS: dict[str, Callable[[Machine, tuple], Any]] = {

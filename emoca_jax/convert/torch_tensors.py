@@ -77,7 +77,9 @@ def _vector(machine: Machine, raw: memoryview, kind: str, *, big_endian: bool) -
     vector = np.frombuffer(raw, dtype, len(raw) // dtype.itemsize) if len(raw) else np.zeros(0, dtype)
     if kind == "complex32":
         machine.budget.copy(2 * len(raw))
-        return vector["real"].astype(np.complex64) + np.complex64(1j) * vector["imaginary"].astype(np.float32)
+        widened = np.empty(len(vector), np.complex64)
+        widened.real, widened.imag = vector["real"], vector["imaginary"]
+        return widened
     if kind in _WIDENED:
         machine.budget.copy(2 * len(raw))
         return vector.astype(np.float16)

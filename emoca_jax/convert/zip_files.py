@@ -18,6 +18,8 @@ _CENTRAL, _LOCAL = b"PK\1\2", b"PK\3\4"
 _END_REACH = 22 + 0xFFFF
 _NOT_HERE_32 = 0xFFFFFFFF
 _NOT_HERE_16 = 0xFFFF
+# 28 bytes for the 64-bit fields, the rest for time stamps and the like; padding belongs into the local header.
+_LONGEST_EXTRA = 1024
 _ENCRYPTED = 0x1 | 0x40
 # A checkpoint has a few thousand members; each costs a few hundred bytes of bookkeeping.
 _MOST_MEMBERS = 50_000
@@ -129,7 +131,7 @@ def _member(view: memoryview, position: int, limit: int, place: str) -> tuple[Me
     name_start = position + 46
     extra_start = name_start + name_length
     following = extra_start + extra_length + comment_length
-    if signature != _CENTRAL or following > limit:
+    if signature != _CENTRAL or following > limit or extra_length > _LONGEST_EXTRA:
         raise damaged(place, "its zip directory is damaged")
     raw_name = bytes(view[name_start:extra_start])
     name = raw_name.decode("utf-8", "surrogateescape")

@@ -234,10 +234,10 @@ def test_a_refusal_names_what_was_asked_for() -> None:
 
 @pytest.mark.parametrize("name", GREED)
 def test_nothing_costs_more_than_its_size_warrants(name: str) -> None:
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(InputError, match=r"greedy\.pkl"):
         load(GREED[name], place="greedy.pkl")
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400 * 1024
 
 
