@@ -1,9 +1,9 @@
-"""How long drawing a head takes: `python benchmarks/rasterize.py [--mesh open|sphere] [--runs N]`.
+"""How long drawing a mesh takes here: `python benchmarks/rasterize.py [--mesh open|sphere|dense] [--runs N]`.
 
-Prints a table of medians for the visible surface alone, for a shaded textured image, and for that image with its
-gradients to vertices, texture and light. The fastest run and the processor time stand beside the median because other
-programs on the machine disturb them less.
-pytorch3d's CPU rasteriser joins in where it is installed.
+Prints a table for the visible surface, a shaded textured image, that image with its gradients to vertices, texture and
+light, and the three ways to outlines with gradients: anti-aliased, soft with the nearest 4 or 50 faces per pixel. The
+fastest run and the processor time stand beside the median because other programs on the machine disturb them less.
+Memory is what the compiled program allocates beside its inputs. `benchmarks/rasterize_peers.py` compares with others.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from emoca_jax import render
 
 SEED = 0
 TEXTURE_SIZE = 512
+FRONT = 3.0
+"""Added to depths: pytorch3d's soft rasteriser and ours ignore what has none in front of the camera."""
 
 
 class Mesh(NamedTuple):
@@ -40,6 +42,8 @@ class Timing(NamedTuple):
     fastest: float
     processor: float
     """Of all threads together, mean of the runs."""
+    memory: int = 0
+    """Bytes that the compiled program allocates for results and on the way."""
 
 
 def sphere(columns: int = 101, rows: int = 50) -> Mesh:
@@ -56,6 +60,11 @@ def sphere(columns: int = 101, rows: int = 50) -> Mesh:
     return Mesh(*(jnp.array(array) for array in arrays))
 
 
+def dense() -> Mesh:
+    """The ball with as many vertices as EMOCA's detail mesh, 59,315."""
+    return sphere(345, 171)
+
+
 def open_head() -> Mesh:
     """The shipped head's template, filling the image from top to bottom."""
     from emoca_jax import flame
@@ -67,24 +76,31 @@ def open_head() -> Mesh:
     return Mesh(render.weak_perspective(head.template, camera), head.faces, head.uv, head.uv_faces)
 
 
-def measure(function: Callable[..., Any], *arguments: Any, runs: int) -> Timing:
+MESHES: dict[str, Callable[[], Mesh]] = {"open": open_head, "sphere": sphere, "dense": dense}
+
+
+def measure(function: Any, *arguments: Any, runs: int, seconds: float = 10.0) -> Timing:
+    """Time a jitted function: one first call, then `runs` more or as many as fit into the time, two at least."""
     start = time.perf_counter()
+    function = function.lower(*arguments).compile()
     jax.block_until_ready(function(*arguments))
     first = time.perf_counter() - start
     times, processor = [], time.process_time()
-    for _ in range(runs):
+    while len(times) < 2 or (len(times) < runs and sum(times) < seconds):
         start = time.perf_counter()
         jax.block_until_ready(function(*arguments))
         times.append(time.perf_counter() - start)
-    processor = (time.process_time() - processor) / runs
-    return Timing(first, float(np.median(times)), min(times), processor)
+    processor = (time.process_time() - processor) / len(times)
+    needed = function.memory_analysis()
+    memory = needed.temp_size_in_bytes + needed.output_size_in_bytes if needed else 0
+    return Timing(first, float(np.median(times)), min(times), processor, memory)
 
 
 def jobs(mesh: Mesh, batch: int, size: int) -> dict[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
-    """The three things timed, with their inputs: every image of a batch a little different."""
+    """What is timed, with its inputs: every image of a batch a little different."""
     rng = np.random.default_rng(SEED)
     lead = () if batch == 1 else (batch,)
-    shift = jnp.array(rng.uniform(-0.02, 0.02, (*lead, 1, 3)), jnp.float32)
+    shift = jnp.array(rng.uniform(-0.02, 0.02, (*lead, 1, 3)), jnp.float32) + jnp.array([0, 0, FRONT])
     vertices = mesh.vertices + shift
     texture = jnp.array(rng.uniform(size=(TEXTURE_SIZE, TEXTURE_SIZE, 3)), jnp.float32)
     light = jnp.zeros((*lead, 9, 3)).at[..., 0, :].set(3.0).at[..., 3, :].set(0.5)
@@ -101,63 +117,71 @@ def jobs(mesh: Mesh, batch: int, size: int) -> dict[str, tuple[Callable[..., Any
         colour = render.sample_texture(texture, render.interpolate(fragments, uv, uv_faces))
         return colour * render.spherical_harmonics(render.normalize(normals), light)
 
-    def loss(*inputs):
-        return jnp.mean(image(*inputs) ** 2)
+    def antialiased(vertices, faces, edges):
+        fragments = render.rasterize(vertices, faces, (size, size))
+        inside = (fragments.face_index >= 0).astype(jnp.float32)[..., None]
+        return render.antialias(inside, fragments, vertices, faces, edges=edges)
+
+    def soft(nearest):
+        return lambda vertices, faces: render.soft_silhouette(vertices, faces, (size, size), faces_per_pixel=nearest)
+
+    def with_gradient(function, argnums: Any = 0):
+        def loss(*inputs):
+            return jnp.mean(function(*inputs) ** 2)
+
+        return jax.jit(jax.value_and_grad(loss, argnums=argnums))
 
     inputs = (vertices, texture, light, faces, uv, uv_faces)
     return {
         "surface": (jax.jit(surface), (vertices, faces)),
         "shaded, textured image": (jax.jit(image), inputs),
-        "the same with gradients": (jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2))), inputs),
+        "the same with gradients": (with_gradient(image, (0, 1, 2)), inputs),
+        "anti-aliased outline with gradients": (
+            with_gradient(antialiased),
+            (vertices, faces, render.mesh_edges(mesh.faces)),
+        ),
+        "soft outline, 4 faces, with gradients": (with_gradient(soft(4)), (vertices, faces)),
+        "soft outline, 50 faces": (jax.jit(soft(50)), (vertices, faces)),
+        "soft outline, 50 faces, with gradients": (with_gradient(soft(50)), (vertices, faces)),
     }
 
 
-def pytorch3d_surface(mesh: Mesh, size: int) -> Timing | None:
-    """pytorch3d's naive CPU rasteriser on one image, once, where it can be imported."""
-    try:
-        import torch
-        from pytorch3d.renderer.mesh import rasterize_meshes
-        from pytorch3d.structures import Meshes
-    except ImportError:
-        return None
-    # Its x points left and its y up, and it drops what is not in front of z = 0.
-    vertices = np.array(mesh.vertices) * [-1, -1, 1] + [0, 0, 10]
-    meshes = Meshes(torch.tensor(vertices[None]).float(), torch.tensor(np.array(mesh.faces)[None]).long())
-    start, processor = time.perf_counter(), time.process_time()
-    rasterize_meshes(meshes, image_size=size, blur_radius=0.0, faces_per_pixel=1, bin_size=0)
-    once = time.perf_counter() - start
-    return Timing(once, once, once, time.process_time() - processor)
+def machine() -> str:
+    return (
+        f"jax {jax.__version__}, numpy {np.__version__}, Python {platform.python_version()}, {os.cpu_count()} CPUs, "
+        f"{jax.devices()[0].device_kind}, load {os.getloadavg()[0]:.1f}"
+    )
+
+
+HEADER = (
+    "| drawing | size | batch | ms per image, median | fastest | processor | first call, s | memory, MB |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- |"
+)
 
 
 def row(name: str, size: int, batch: int, timing: Timing) -> str:
     per_image = [f"{1e3 * seconds / batch:.1f}" for seconds in (timing.median, timing.fastest, timing.processor)]
-    return f"| {name} | {size} | {batch} | {' | '.join(per_image)} | {timing.first:.1f} |"
+    return f"| {name} | {size} | {batch} | {' | '.join(per_image)} | {timing.first:.1f} | {timing.memory / 1e6:.0f} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mesh", choices=("open", "sphere"), default="open")
+    parser.add_argument("--mesh", choices=MESHES, default="open")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--sizes", type=int, nargs="+", default=(224, 512))
     parser.add_argument("--batches", type=int, nargs="+", default=(1, 8))
     options = parser.parse_args()
-    mesh = open_head() if options.mesh == "open" else sphere()
+    mesh = MESHES[options.mesh]()
 
     covered = jnp.mean(render.rasterize(mesh.vertices, mesh.faces, (224, 224)).face_index >= 0)
     print(
         f"{options.mesh}: {len(mesh.vertices)} vertices, {len(mesh.faces)} faces, {100 * float(covered):.0f} % covered"
     )
-    print(f"jax {jax.__version__}, numpy {np.__version__}, Python {platform.python_version()}, {os.cpu_count()} CPUs,"
-          f" {jax.devices()[0].device_kind}, load {os.getloadavg()[0]:.1f}")  # fmt: skip
-    print("| drawing | size | batch | ms per image, median | fastest | processor | first call, s |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(f"{machine()}\n{HEADER}")
     for size in options.sizes:
         for batch in options.batches:
             for name, (function, inputs) in jobs(mesh, batch, size).items():
                 print(row(name, size, batch, measure(function, *inputs, runs=options.runs)), flush=True)
-        peer = pytorch3d_surface(mesh, size)
-        if peer is not None:
-            print(row("surface by pytorch3d", size, 1, peer), flush=True)
 
 
 if __name__ == "__main__":

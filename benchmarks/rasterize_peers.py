@@ -1,0 +1,223 @@
+"""Drawing speed, ours and everybody's, in one command: `python benchmarks/rasterize_peers.py --write PAGE.md`.
+
+Prints, and with --write puts into PAGE.md with plots in pictures/ beside it: depth and face of one mesh by every
+renderer that can be run here, the costs of our own drawings, and how they grow with faces, pixels and batch.
+
+Every renderer runs in a process of its own, one after the other. It is looked for with the interpreter of this script,
+or where `--environments FOLDER` is given with FOLDER/NAME/bin/python, since some need packages that others cannot have;
+`--install` makes those environments. A renderer that does not run is listed with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).parent
+PEERS: dict[str, tuple[str, ...]] = {
+    "moderngl": ("moderngl", "numpy"),
+    "vtk": ("vtk", "numpy"),
+    "pyrender": ("pyrender", "numpy"),
+    "embree": ("embreex", "trimesh", "numpy"),
+    "open3d": ("open3d", "numpy"),
+    "mitsuba": ("mitsuba", "numpy"),
+    "deodr": ("deodr", "trimesh", "pyrender", "typing_extensions"),
+    "jaxrenderer": ("jaxrenderer",),
+    "pytorch3d": ("pytorch3d", "torch"),
+    "nvdiffrast": ("nvdiffrast", "torch"),
+}
+"""What to install for each; after that pyrender wants a newer PyOpenGL and networkx than it says."""
+OURS = "emoca_jax"
+SIZE, BATCHES = 224, (1, 8)
+TOO_SLOW = 1.0
+"""Seconds per image beyond which the batch is left out."""
+LIMIT = 150
+"""Seconds for one renderer and batch, compilation included."""
+FACES = ((24, 10), (48, 24), (101, 50), (345, 171))
+"""Columns and rows of the balls of different fineness: 460 to 117,648 faces."""
+SIZES = (64, 224, 512, 1024)
+SHOWN_BATCHES = (1, 4, 16)
+CURVES = ("surface", "the same with gradients", "anti-aliased outline with gradients")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", type=Path, metavar="PAGE.md", help="also write the page and its plots")
+    parser.add_argument("--environments", type=Path, metavar="FOLDER", help="one virtual environment per renderer")
+    parser.add_argument("--install", action="store_true", help="make these environments first")
+    parser.add_argument("--only", nargs="+", choices=("peers", "ours", "scaling"), default=("peers", "ours", "scaling"))
+    parser.add_argument("--runs", type=int, default=20)
+    options = parser.parse_args()
+    if options.install:
+        install(options.environments)
+    from rasterize import machine  # jax, which --install can do without
+
+    page = ["# Drawing speed", "", "Written by `python benchmarks/rasterize_peers.py`.", "", machine() + ".", ""]
+    pictures = options.write.parent / "pictures" if options.write else None
+    for name, section in ("peers", compare), ("ours", own_table), ("scaling", growth):
+        if name in options.only:
+            lines = section(options, pictures)
+            print("\n".join(lines), flush=True)
+            page += lines
+    if options.write:
+        options.write.write_text("\n".join(page).rstrip() + "\n")
+
+
+def install(folder: Path | None) -> None:
+    if folder is None:
+        raise SystemExit("--install needs --environments FOLDER")
+    for name, packages in PEERS.items():
+        venv.create(folder / name, with_pip=True)
+        pip = [str(folder / name / "bin" / "python"), "-m", "pip", "install", "-q"]
+        if subprocess.run([*pip, *packages], check=False).returncode == 0 and name == "pyrender":
+            subprocess.run([*pip, "--no-deps", "-U", "PyOpenGL", "networkx"], check=False)
+
+
+def compare(options: argparse.Namespace, pictures: Path | None) -> list[str]:
+    """The table of all renderers, ours first."""
+    from rasterize import sphere
+
+    mesh = sphere()
+    rows, missing = {}, []
+    with tempfile.TemporaryDirectory() as folder:
+        for batch in BATCHES:
+            job = Path(folder) / f"{batch}.npz"
+            save_job(job, mesh, batch, options.runs)
+            rows[OURS, batch] = run(sys.executable, "ours", job)
+            for name in PEERS:
+                earlier = rows.get((name, 1))
+                if batch > 1 and (earlier is None or earlier["forward"]["median"] > TOO_SLOW):
+                    continue
+                python = options.environments / name / "bin" / "python" if options.environments else None
+                found = run(str(python) if python and python.exists() else sys.executable, f"peer_{name}", job)
+                if "reason" in found:
+                    missing.append(f"- {name}: {found['reason']}")
+                else:
+                    rows[name, batch] = found
+                print(f"{name} {batch}: {found}", file=sys.stderr, flush=True)
+    if pictures:
+        from plots import bars
+
+        panels = {
+            f"{title}, {len(mesh.faces):,} faces, {SIZE} x {SIZE}": {
+                name: 1e3 * row[key]["median"] for (name, batch), row in rows.items() if batch == 1 and key in row
+            }
+            for title, key in (("depth", "forward"), ("depth and its gradient", "gradient"))
+        }
+        bars(pictures / "render_speed_peers.png", panels, OURS)
+    lines = [
+        "## Beside other renderers",
+        "",
+        f"Depth (and where it is told, the face) of one ball of {len(mesh.faces):,} faces, new vertices each time, "
+        f"at {SIZE} x {SIZE}, results as NumPy arrays. Median milliseconds per image; `x` is that time over ours, so "
+        "above 1 we are faster. Gradient: forward and backward of the mean depth to the vertices.",
+        "",
+        "| renderer | batch | forward | x | with gradient | x | same coverage | median depth error | peak GB | note |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for (name, batch), row in rows.items():
+        lines.append(peer_row(name, batch, row, rows[OURS, batch]))
+    if pictures:
+        lines += ["", "![Milliseconds per image of each renderer](pictures/render_speed_peers.png)"]
+    return [*lines, "", "Not run here:", "", *missing, ""] if missing else [*lines, ""]
+
+
+def peer_row(name: str, batch: int, row: dict[str, Any], ours: dict[str, Any]) -> str:
+    cells = [f"{name} {row['version']}", str(batch)]
+    for key in ("forward", "gradient"):
+        if key in row:
+            cells += [f"{1e3 * row[key]['median'] / batch:.1f}", f"{row[key]['median'] / ours[key]['median']:.1f}"]
+        else:
+            cells += ["-", "-"]
+    if row.get("finite_gradient") is False:
+        row["note"] += "; its gradient is zero or not finite"
+    error = "-" if row["depth_error"] is None else f"{row['depth_error']:.0e}"
+    cells += [f"{row['same_coverage']:.2%}", error, f"{row['peak_gb']:.1f}", row["note"]]
+    return f"| {' | '.join(cells)} |"
+
+
+def save_job(path: Path, mesh: Any, batch: int, runs: int) -> None:
+    from emoca_jax import render
+
+    shift = np.random.default_rng(0).uniform(-0.02, 0.02, (batch, 1, 3))
+    vertices = (np.asarray(mesh.vertices) + shift).astype(np.float32)
+    depth = np.asarray(render.rasterize(vertices, mesh.faces, (SIZE, SIZE)).depth)
+    np.savez(path, vertices=vertices, faces=np.asarray(mesh.faces), size=SIZE, runs=runs, depth=depth)
+
+
+def run(python: str, script: str, job: Path) -> dict[str, Any]:
+    """The last line of the script as a dictionary, or {"reason": why there is none}."""
+    command = [python, "-W", "ignore", str(HERE / "peers" / f"{script}.py"), str(job)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+    except subprocess.TimeoutExpired:
+        return {"reason": f"no result within {LIMIT} s"}
+    if done.returncode == 0:
+        return json.loads(done.stdout.strip().splitlines()[-1])
+    told = [line for line in done.stderr.strip().splitlines() if line.strip()]
+    return {"reason": told[-1][:160] if told else f"ended with code {done.returncode}"}
+
+
+def own_table(options: argparse.Namespace, pictures: Path | None) -> list[str]:
+    """What our drawings cost at several sizes, and on a mesh of EMOCA's detail."""
+    from rasterize import HEADER, dense, jobs, measure, row, sphere
+
+    lines = ["## Our drawings", "", "Memory is what the compiled program allocates for results and on the way.", ""]
+    for mesh, settings in (
+        (sphere(), ((224, 1), (224, 8), (512, 1), (1024, 1))),
+        (dense(), ((224, 1), (1024, 1))),
+    ):
+        lines += [f"{len(mesh.vertices):,} vertices, {len(mesh.faces):,} faces:", "", HEADER]
+        for size, batch in settings:
+            for name, (function, inputs) in jobs(mesh, batch, size).items():
+                timing = measure(function, *inputs, runs=options.runs, seconds=2.0)
+                lines.append(row(name, size, batch, timing))
+                print(lines[-1], file=sys.stderr, flush=True)
+        lines.append("")
+    return lines
+
+
+def growth(options: argparse.Namespace, pictures: Path | None) -> list[str]:
+    """Time against faces, pixels and batch."""
+    from rasterize import jobs, measure, sphere
+
+    def curves(settings):
+        found = {name: [] for name in CURVES}
+        for x, mesh, batch, size in settings:
+            for name in CURVES:
+                function, inputs = jobs(mesh, batch, size)[name]
+                found[name].append((x, 1e3 * measure(function, *inputs, runs=options.runs, seconds=1.0).median))
+            print(f"{x}: {[round(points[-1][1], 1) for points in found.values()]}", file=sys.stderr, flush=True)
+        return found
+
+    ball = sphere()
+    meshes = [sphere(*shape) for shape in FACES]
+    panels = {
+        f"faces, at {SIZE} x {SIZE}": ("faces", curves([(len(mesh.faces), mesh, 1, SIZE) for mesh in meshes])),
+        f"pixels, {len(ball.faces):,} faces": ("pixels", curves([(size**2, ball, 1, size) for size in SIZES])),
+        f"batch, at {SIZE} x {SIZE}": ("images", curves([(batch, ball, batch, SIZE) for batch in SHOWN_BATCHES])),
+    }
+    lines = ["## How it grows", ""]
+    for title, (label, found) in panels.items():
+        lines += [f"Milliseconds against {title}:", "", f"| {label} | {' | '.join(found)} |", "| --- " * 4 + "|"]
+        for column in zip(*found.values(), strict=True):
+            lines.append(f"| {column[0][0]:,} | {' | '.join(f'{value:.1f}' for _, value in column)} |")
+        lines.append("")
+    if pictures:
+        from plots import scaling
+
+        scaling(pictures / "render_speed_growth.png", panels)
+        lines += ["![Time against faces, pixels and batch](pictures/render_speed_growth.png)", ""]
+    return lines
+
+
+if __name__ == "__main__":
+    main()
