@@ -14,8 +14,10 @@ from jaxtyping import Array, Float, Int
 from emoca_jax import flame, render
 from emoca_jax.codes import Codes
 from emoca_jax.detail import Detail, DetailModel, displaced_normals, predict_displacement
+from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.nets.encoders import Encoder, split_expression, split_flame
+from emoca_jax.render.draw import EdgeStyle
 
 MISSING_ALBEDO_GREY = 0.5
 """Albedo of a head without an albedo model (DECA renders such heads in this grey)."""
@@ -45,7 +47,7 @@ class Reconstruction(struct.PyTreeNode):
     """MediaPipe's points in the image plane; which of the 478 they are is `head.mediapipe_index`."""
     face_index: Int[Array, "*batch height width"]
     alpha: Float[Array, "*batch height width"]
-    """1 where the head covers the pixel, else 0; no gradient."""
+    """1 where the head covers the pixel, else 0, and no gradient; with smooth edges the share covered."""
     uv_image: Float[Array, "*batch height width 2"]
     normal_image: Float[Array, "*batch height width 3"]
     albedo: Float[Array, "*batch rows columns 3"]
@@ -104,7 +106,7 @@ def full_pose(codes: Codes) -> Float[Array, "*batch 5 3"]:
     return jnp.concatenate([codes.pose, codes.jaw[..., None, :], codes.eyes], axis=-2)
 
 
-@functools.partial(jax.jit, static_argnames=("size", "official"))
+@functools.partial(jax.jit, static_argnames=("size", "official", "edges"))
 def decode(
     head: FaceHead,
     codes: Codes,
@@ -113,15 +115,20 @@ def decode(
     *,
     detail: DetailModel | None = None,
     official: bool = False,
+    edges: EdgeStyle = "hard",
 ) -> Reconstruction:
     """Pose the head, project it, rasterise it and shade it.
 
     size: (height, width) of the image plane [-1, 1]^2. texture: uv albedo to use in place of the albedo model's, row 0
     at v = 1. detail: the stage that turns `codes.detail` into wrinkles, if any. official: the reference's rules where
     ours differ (strict edges, normals of tiny triangles below unit length, textures fading to black at their border).
-    Differentiable to the codes and the texture everywhere but across silhouettes; the detail's maps to the detail,
-    expression and jaw codes through the displacement only. Source: DECA section 3.1, EMOCA section 3.
+    edges: how silhouettes are drawn in `rendering` and `alpha`: "hard", or "antialias" or "soft" as `render.draw` does.
+    Differentiable to the codes and the texture, across silhouettes only with edges other than "hard"; the detail's maps
+    to the detail, expression and jaw codes through the displacement only. Errors: InputError for official with edges
+    other than "hard". Source: DECA section 3.1, EMOCA section 3.
     """
+    if official and edges != "hard":
+        raise InputError(f"The reference draws hard edges only: leave out official, or edges={edges!r}.")
     posed = flame.forward(head, codes.shape, codes.expression, full_pose(codes))
     image_vertices = render.weak_perspective(posed.vertices, codes.camera)
     normals = render.vertex_normals(posed.vertices, head.faces, official=official)
@@ -130,6 +137,11 @@ def decode(
     surface = draw(head, image_vertices, normals, size, official=official)
     albedo_image = sample(albedo, surface, official=official) * surface.alpha[..., None]
     shading = render.spherical_harmonics(surface.normal_image, codes.light) * surface.alpha[..., None]
+    rendering, alpha = albedo_image * shading, surface.alpha
+    if edges != "hard":
+        shade = functools.partial(_shade, head, normals, albedo, codes.light)
+        smooth = render.draw(shade, image_vertices, head.faces, size, edges=edges)
+        rendering, alpha = smooth.image, smooth.alpha
 
     wrinkled = None
     if detail is not None and codes.detail is not None:
@@ -142,13 +154,13 @@ def decode(
         landmarks=render.weak_perspective(flame.landmarks68(head, posed), codes.camera),
         landmarks_mediapipe=render.weak_perspective(flame.landmarks_mediapipe(head, posed.vertices), codes.camera),
         face_index=surface.face_index,
-        alpha=surface.alpha,
+        alpha=alpha,
         uv_image=(surface.uv_plane * jnp.array([0.5, -0.5]) + 0.5) * surface.alpha[..., None],
         normal_image=surface.normal_image,
         albedo=albedo,
         albedo_image=albedo_image,
         shading=shading,
-        rendering=albedo_image * shading,
+        rendering=rendering,
         detail=wrinkled,
     )
 
@@ -164,7 +176,10 @@ def draw(
     """What each pixel sees of a projected head: texture place and world normal."""
     if official:
         image_vertices = image_vertices + jnp.array([0.0, 0.0, OFFICIAL_DEPTH])
-    fragments = render.rasterize(image_vertices, head.faces, size, official=official)
+    return _surface(head, normals, render.rasterize(image_vertices, head.faces, size, official=official))
+
+
+def _surface(head: FaceHead, normals: Array, fragments: render.Fragments) -> Surface:
     # The plane's coordinates are mixed, not uv: the reference's barycentrics do not quite sum to 1.
     uv_plane = head.uv * jnp.array([2.0, -2.0]) + jnp.array([-1.0, 1.0])
     return Surface(
@@ -173,6 +188,13 @@ def draw(
         uv_plane=render.interpolate(fragments, uv_plane, head.uv_faces),
         normal_image=render.interpolate(fragments, normals, head.faces),
     )
+
+
+def _shade(
+    head: FaceHead, normals: Array, albedo: Array, light: Array, fragments: render.Fragments
+) -> Float[Array, "*batch height width 3"]:
+    surface = _surface(head, normals, fragments)
+    return sample(albedo, surface) * render.spherical_harmonics(surface.normal_image, light)
 
 
 def sample(
