@@ -49,11 +49,17 @@ def take(array: Array, index: Array) -> Array:
     return array.at[index].get(mode="promise_in_bounds")
 
 
-def for_each_chunk(boxes: Boxes, chunk: int, body: Callable[[Carry, Chunk], Carry], carry: Carry) -> Carry:
-    """`body` run over all blocks, `chunk` at a time; each block comes exactly once, faces in rising order."""
+def for_each_chunk(
+    boxes: Boxes, chunk: int, body: Callable[[Carry, Chunk], Carry], carry: Carry, used: Int[Array, ""] | None = None
+) -> Carry:
+    """`body` run over all blocks, `chunk` at a time; each block comes exactly once, faces in rising order.
+
+    used: stop after so many faces, when the rest has no blocks.
+    """
     total = boxes.count.shape[0]
     if total == 0:
         return carry
+    last = total if used is None else jnp.minimum(used, total)
     count = jnp.concatenate([boxes.count, jnp.zeros(chunk, jnp.int32)])
     per_row = jnp.maximum(boxes.per_row, 1)
     slot = jnp.arange(chunk, dtype=jnp.int32)
@@ -75,4 +81,4 @@ def for_each_chunk(boxes: Boxes, chunk: int, body: Callable[[Carry, Chunk], Carr
         before = jnp.where(finished > 0, ends[jnp.maximum(finished - 1, 0)], -skip)
         return first + finished, jnp.where(finished < chunk, chunk - before, 0), carry
 
-    return lax.while_loop(lambda state: state[0] < total, turn, (jnp.int32(0), jnp.int32(0), carry))[2]
+    return lax.while_loop(lambda state: state[0] < last, turn, (jnp.int32(0), jnp.int32(0), carry))[2]

@@ -13,11 +13,8 @@ from jaxtyping import Array, Bool, Float, Int
 OFFICIAL_EPSILON = 1e-8
 """pytorch3d's kEpsilon: faces nearer than this or with less doubled area are dropped, and it is added to the area."""
 SMALLEST = float(np.finfo(np.float32).tiny)
-SPARE_TRIANGLE = ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+SPARE_TRIANGLE = ((0.0, 0.0, 1.0), (1.0, 0.0, 1.0), (0.0, 1.0, 1.0))
 """Stands in where there is no usable face and keeps divisions and their derivatives finite."""
-COLUMNS = 19
-"""Of an edge row: origin x, origin y, direction x, direction y and threshold of three edges each (opposite corner 0,
-1, 2), the first corner's depth and the rise from it to the other two, +1 or -1 for the sign of the area."""
 
 
 def signed_area(triangles: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch"]:
@@ -40,28 +37,49 @@ def pixel_centres(index: Int[Array, "*n"], size: int) -> Float[Array, "*n"]:
     return odd * coarse + odd * (1 / size - coarse)
 
 
-def edge_rows(triangles: Float[Array, "*batch 3 3"], *, strict: bool) -> Float[Array, "*batch 19"]:
-    """One row per triangle for `evaluate`, with COLUMNS columns. strict: on any edge is outside.
+def facing(triangles: Float[Array, "*batch 3 3"], *, perspective: bool) -> Float[Array, "*batch"]:
+    """Sign of the area of what is seen of a triangle; that of corners behind the camera mirrors it."""
+    sign = jnp.sign(signed_area(triangles))
+    return sign * jnp.prod(jnp.sign(triangles[..., 2]), axis=-1) if perspective else sign
+
+
+def edge_rows(
+    triangles: Float[Array, "*batch 3 3"], *, strict: bool, perspective: bool = False
+) -> Float[Array, "*batch columns"]:
+    """One row per triangle for `evaluate`: origin x, origin y, direction x, direction y and threshold of three edges
+    each (opposite corner 0, 1, 2), the first corner's depth and the rise from it to the other two, +1 or -1 for the
+    sign of the area; in perspective also the inverse depths. strict: on any edge is outside.
 
     Edges are turned so that the inside is positive. Each is measured from the same end whichever way round a face
     lists it, so that the two faces on an edge see exactly opposite numbers: no pixel falls between them or into both.
-    Differentiable.
+
+    perspective: corners are (x / depth, y / depth, depth) and may lie behind the camera, where that is the other side
+    of the image. As in homogeneous rasterisation (Olano and Greer 1997) the edge between a corner in front and one
+    behind is then turned round, and nothing needs clipping. Differentiable.
     """
     # Faces that are not drawn must not hand a NaN to the derivative either.
     finite = jnp.all(jnp.isfinite(triangles), axis=(-2, -1), keepdims=True)
     triangles = jnp.where(finite, triangles, jnp.array(SPARE_TRIANGLE, triangles.dtype))
     x, y, z = triangles[..., 0], triangles[..., 1], triangles[..., 2]
-    orientation = jnp.sign(lax.stop_gradient(signed_area(triangles)))[..., None]
+    orientation = lax.stop_gradient(facing(triangles, perspective=perspective))[..., None]
     from_x, from_y = jnp.roll(x, -1, axis=-1), jnp.roll(y, -1, axis=-1)
     to_x, to_y = jnp.roll(x, 1, axis=-1), jnp.roll(y, 1, axis=-1)
     along_x, along_y = (to_x - from_x) * orientation, (to_y - from_y) * orientation
     swap = (to_x < from_x) | ((to_x == from_x) & (to_y < from_y))
+    if perspective:
+        from_z, to_z = jnp.roll(z, -1, axis=-1), jnp.roll(z, 1, axis=-1)
+        turned = jnp.where((from_z < 0) != (to_z < 0), -1.0, 1.0)
+        along_x, along_y = along_x * turned, along_y * turned
+        # From the end farther from the camera's plane: the other's numbers may be huge.
+        swap = (jnp.abs(to_z) > jnp.abs(from_z)) | ((jnp.abs(to_z) == jnp.abs(from_z)) & swap)
     origin_x, origin_y = jnp.where(swap, to_x, from_x), jnp.where(swap, to_y, from_y)
     # Top-left rule: a top edge is horizontal with the face below it, a left edge has the face on its right.
     top_left = (along_y < 0) | ((along_y == 0) & (along_x > 0))
     threshold = jnp.where(top_left & (not strict), 0.0, SMALLEST)
     rise = jnp.stack([z[..., 0], z[..., 1] - z[..., 0], z[..., 2] - z[..., 0]], axis=-1)
-    return jnp.concatenate([origin_x, origin_y, along_x, along_y, threshold, rise, orientation], axis=-1)
+    # Of the depths without their signs, which turning the edges has taken care of.
+    inverse = [1 / jnp.maximum(jnp.abs(z), SMALLEST)] if perspective else []
+    return jnp.concatenate([origin_x, origin_y, along_x, along_y, threshold, rise, orientation, *inverse], axis=-1)
 
 
 def columns(rows: Float[Array, "*n channels"]) -> list[Float[Array, "*n"]]:
@@ -86,7 +104,9 @@ def evaluate(
 def weights_and_depth(row: list[Array], edges: list[Array], *, official: bool) -> tuple[list[Array], Array]:
     """Barycentric weights and depth from edge functions. A triangle of constant depth gives exactly that depth, so
     that ties are ties."""
-    level, rise_1, rise_2, orientation = row[15:]
+    level, rise_1, rise_2, orientation, *inverse_depths = row[15:]
+    if inverse_depths:
+        edges = [edge * inverse for edge, inverse in zip(edges, inverse_depths, strict=True)]
     area = edges[0] + edges[1] + edges[2]
     if official:
         # pytorch3d adds it to its signed area, whose sign is the opposite of ours.

@@ -1,4 +1,4 @@
-"""Shading by distant light."""
+"""Shading by lights near and far; multiply it by the albedo."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from emoca_jax.render.normals import normalize
 
 SH_BANDS = (
     1 / math.sqrt(4 * math.pi),
@@ -35,3 +37,35 @@ def spherical_harmonics(
     batch = light.shape[:-2]
     light = light.reshape(*batch, *(1,) * (normals.ndim - 1 - len(batch)), 9, 3)
     return jnp.sum(sh_basis(normals)[..., None] * light, axis=-2)
+
+
+def point_lights(
+    normals: Float[Array, "*batch points 3"], points: Float[Array, "*batch points 3"],
+    positions: Float[Array, "*batch lights 3"], intensities: Float[Array, "*batch lights 3"], *, official: bool = False,
+) -> Float[Array, "*batch points 3"]:  # fmt: skip
+    """RGB shading of unit normals at points by lights at positions (all in one frame), without falling off: the sum
+    over the lights of intensity times cosine, none from behind.
+
+    official: as in DECA, the mean over the lights, and light from behind counts as negative.
+    """
+    cosines = _cosines(normals, positions[..., None, :] - points[..., None, :, :])
+    return _lit(cosines if official else jnp.maximum(cosines, 0.0), intensities, official)
+
+
+def directional_lights(
+    normals: Float[Array, "*batch points 3"], directions: Float[Array, "*batch lights 3"],
+    intensities: Float[Array, "*batch lights 3"], *, official: bool = False,
+) -> Float[Array, "*batch points 3"]:  # fmt: skip
+    """RGB shading of unit normals by lights infinitely far in the given directions (towards the light, any length):
+    the sum over the lights of intensity times cosine, none from behind. official: the mean, as in DECA.
+    """
+    return _lit(jnp.maximum(_cosines(normals, directions[..., None, :]), 0.0), intensities, official)
+
+
+def _cosines(normals: Array, to_light: Array) -> Float[Array, "*batch lights points"]:
+    return jnp.sum(normals[..., None, :, :] * normalize(to_light), axis=-1)
+
+
+def _lit(cosines: Array, intensities: Array, mean: bool) -> Array:
+    shading = cosines[..., None] * intensities[..., None, :]
+    return jnp.mean(shading, axis=-3) if mean else jnp.sum(shading, axis=-3)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from emoca_jax.errors import InputError
 from emoca_jax.render.edges import SPARE_TRIANGLE, columns, edge_rows, evaluate, pixel_centres, weights_and_depth
-from emoca_jax.render.visible_faces import Cull, visible_faces
+from emoca_jax.render.visible_faces import Cull, Rules, visible_faces
 
 
 class Fragments(struct.PyTreeNode):
@@ -27,10 +27,10 @@ class Fragments(struct.PyTreeNode):
     depth: Float[Array, "*batch height width"]
 
 
-@functools.partial(jax.jit, static_argnames=("size", "cull", "official"))
+@functools.partial(jax.jit, static_argnames=("size", "cull", "perspective", "near", "official"))
 def rasterize(
     vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
-    cull: Cull = None, official: bool = False,
+    cull: Cull = None, perspective: bool = False, near: float = 1e-3, official: bool = False,
 ) -> Fragments:  # fmt: skip
     """The nearest face at each pixel centre of a height x width image.
 
@@ -40,7 +40,11 @@ def rasterize(
 
     The nearer face wins, equal depths go to the lower face index, and a pixel centre on an edge shared by two faces
     belongs to exactly one of them (top-left rule). Faces of any size are exact; degenerate ones and those with a
-    non-finite corner are not drawn. There is no near plane: cameras decide what is behind them.
+    non-finite corner are not drawn.
+
+    perspective: vertices come from `render.perspective`, divided by their depth: barycentrics and depth are then those
+    of the point seen, not of the picture of the face, and faces are cut exactly where they are nearer than `near`
+    (same unit as depth, static), however many of their corners are behind the camera. Otherwise no depth is too near.
 
     official: pytorch3d's rules instead (Ravi et al. 2020, as used by the reference): a pixel centre on an edge belongs
     to no face, faces with a depth below 1e-8 are dropped, and 1e-8 is added to the area in the barycentrics.
@@ -50,24 +54,58 @@ def rasterize(
     height, width = size
     if height < 1 or width < 1:
         raise InputError(f"Cannot rasterise into {height} x {width} pixels; give a height and a width of at least 1.")
-    index = visible_faces(vertices, faces, size, cull=cull, official=official)
-    barycentric, depth = _surface(vertices, jnp.asarray(faces), index, official)
+    if perspective and official:
+        raise InputError("official=True draws without perspective; leave one of the two out.")
+    if perspective and near <= 0:
+        raise InputError(f"near is {near}; give a positive depth.")
+    index = visible_faces(vertices, faces, size, Rules(cull, official, float(near) if perspective else None))
+    barycentric, depth = _surface(vertices, jnp.asarray(faces), index, official, perspective)
     return Fragments(index, barycentric, depth)
 
 
-def _surface(vertices: Array, faces: Array, index: Array, official: bool) -> tuple[Array, Array]:
+def _seen_rows(vertices: Array, faces: Array, index: Array, official: bool, perspective: bool) -> list[Array]:
+    """Columns of the edge row of the face that each pixel sees, of a spare one on the background."""
+    rows = edge_rows(vertices[..., faces, :], strict=official, perspective=perspective)
+    spare = edge_rows(jnp.array(SPARE_TRIANGLE), strict=official, perspective=perspective)
+    return columns(jnp.where((index >= 0)[..., None], at_pixels(rows, index), spare))
+
+
+def _surface(vertices: Array, faces: Array, index: Array, official: bool, perspective: bool) -> tuple[Array, Array]:
     """Barycentrics and depth at every pixel, as a differentiable function of the vertices."""
     height, width = index.shape[-2:]
     covered = index >= 0
-    rows = at_pixels(edge_rows(vertices[..., faces, :], strict=official), index)
-    rows = jnp.where(covered[..., None], rows, edge_rows(jnp.array(SPARE_TRIANGLE), strict=official))
+    row = _seen_rows(vertices, faces, index, official, perspective)
     x = pixel_centres(jnp.arange(width), width)
     y = pixel_centres(jnp.arange(height), height)[:, None]
-    row = columns(rows)
     edges, _ = evaluate(row, x, y)
     weights, depth = weights_and_depth(row, edges, official=official)
     barycentric = jnp.where(covered[..., None], jnp.stack(weights, axis=-1), 0.0)
     return barycentric, jnp.where(covered, depth, jnp.inf)
+
+
+@functools.partial(jax.jit, static_argnames="perspective")
+def barycentric_slopes(
+    fragments: Fragments, vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], *,
+    perspective: bool = False,
+) -> tuple[Fragments, Fragments]:  # fmt: skip
+    """How the barycentrics change from a pixel to the next, to the right and down, in the place of the barycentrics.
+
+    With `interpolate` they give the derivative of any attribute across the image, of uv for `mip_level` for instance.
+    """
+    height, width = fragments.face_index.shape[-2:]
+    covered = (fragments.face_index >= 0)[..., None]
+    row = _seen_rows(vertices, jnp.asarray(faces), fragments.face_index, False, perspective)
+    x = jnp.broadcast_to(pixel_centres(jnp.arange(width), width), (height, width))
+    y = jnp.broadcast_to(pixel_centres(jnp.arange(height), height)[:, None], (height, width))
+
+    def weights(x, y):
+        return jnp.stack(weights_and_depth(row, evaluate(row, x, y)[0], official=False)[0], axis=-1)
+
+    def slope(step_x: float, step_y: float) -> Fragments:
+        change = jax.jvp(weights, (x, y), (jnp.full_like(x, step_x), jnp.full_like(y, step_y)))[1]
+        return fragments.replace(barycentric=jnp.where(covered, change, 0.0))
+
+    return slope(2 / width, 0.0), slope(0.0, 2 / height)
 
 
 def at_pixels(

@@ -67,7 +67,7 @@ def soft_silhouette(
     1 - prod_k (1 - sigmoid(-d_k / sigma)) over the nearest faces (eq. 5 of the paper), where d is the squared distance
     from the pixel centre to the face, negative inside, in units in which the shorter image side is 2.
 
-    vertices: as for `rasterize`; faces with a negative depth do not count. sigma: softness; smaller is sharper.
+    vertices: as for `rasterize`, without perspective. sigma: softness; smaller is sharper.
     blur_radius: squared distance beyond which faces are ignored, None for where they fade. faces_per_pixel: only so
     many, nearest by depth; None for all, which saves the search for them. Differentiable in `vertices` (x and y; the
     choice of faces is not differentiated); memory grows with pixels and faces, not with their product.

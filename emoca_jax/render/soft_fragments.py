@@ -139,7 +139,7 @@ def touch(row: Row, x: Float[Array, "*n"], y: Float[Array, "*n"], reach: Reach) 
     depth = weights[0] * corners[0][2] + weights[1] * corners[1][2] + weights[2] * corners[2][2]
     distances = [_segment_distance(corners[(i + 1) % 3], corners[(i + 2) % 3], x, y) for i in range(3)]
     nearest = jnp.minimum(jnp.minimum(distances[0], distances[1]), distances[2])
-    valid = (inside | (nearest < reach.blur_radius)) & (depth >= 0)
+    valid = inside | (nearest < reach.blur_radius)
     return Touch(weights, depth, jnp.where(inside, -nearest, nearest), valid)
 
 

@@ -8,6 +8,9 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax import lax
 from jaxtyping import Array, Float
 
 from emoca_jax.errors import InputError
@@ -15,38 +18,119 @@ from emoca_jax.errors import InputError
 Outside = Literal["edge", "zero"]
 
 
+class Pyramid(struct.PyTreeNode):
+    """A texture and its halves, quarters, ... down to 1 x 1, for `sample_texture` with a level; from `mip_pyramid`.
+
+    texels: all levels, row by row, finest first. sizes: (height, width) of each level, static.
+    """
+
+    texels: Float[Array, "*batch texels channels"]
+    sizes: tuple[tuple[int, int], ...] = struct.field(pytree_node=False)
+
+
+def mip_pyramid(texture: Float[Array, "*batch height width channels"]) -> Pyramid:
+    """Each level is the mean of 2 x 2 texels of the one before (an odd last row or column counts twice)."""
+    levels = [texture]
+    while max(levels[-1].shape[-3:-1]) > 1:
+        level = levels[-1]
+        height, width = level.shape[-3:-1]
+        pad = [(0, 0)] * (level.ndim - 3) + [(0, height % 2), (0, width % 2), (0, 0)]
+        level = jnp.pad(level, pad, mode="edge")
+        blocks = level.reshape(*level.shape[:-3], -(-height // 2), 2, -(-width // 2), 2, level.shape[-1])
+        levels.append(blocks.mean((-4, -2)))
+    flat = [level.reshape(*level.shape[:-3], -1, level.shape[-1]) for level in levels]
+    sizes = tuple((level.shape[-3], level.shape[-2]) for level in levels)
+    return Pyramid(jnp.concatenate(flat, axis=-2), sizes)
+
+
+def mip_level(
+    uv_right: Float[Array, "*points 2"], uv_down: Float[Array, "*points 2"], texture_size: tuple[int, int]
+) -> Float[Array, "*points"]:
+    """The level of a `Pyramid` whose texels are as large as a pixel: log2 of the longer step, in texels, of uv from a
+    pixel to the next one to the right and the next one down; at least 0.
+
+    The steps come from `interpolate` on `barycentric_slopes`. texture_size: (height, width). Not differentiated.
+    """
+    height, width = texture_size
+    steps = lax.stop_gradient(jnp.stack([uv_right, uv_down])) * jnp.array([width, height])
+    square = jnp.max(jnp.sum(steps**2, axis=-1), axis=0)
+    return jnp.log2(jnp.maximum(square, 1.0)) / 2
+
+
 def sample_texture(
-    texture: Float[Array, "*batch height width channels"], uv: Float[Array, "*batch_points 2"], *,
-    outside: Outside = "edge",
+    texture: Float[Array, "*batch height width channels"] | Pyramid, uv: Float[Array, "*batch_points 2"], *,
+    level: Float[Array, "*batch_points"] | float | None = None, outside: Outside = "edge",
+    align_corners: bool = False,
 ) -> Float[Array, "*batch_points channels"]:  # fmt: skip
     """Texture colour at uv, bilinear between texel centres; texel (row i, column j) is centred at
     u = (j + .5) / width, v = 1 - (i + .5) / height.
 
     texture: batch dimensions, if any, lead both arrays (or are 1 in the texture); the rest of uv's are points.
     outside: beyond the last texel centre repeat the edge, or fade to "zero" (torch's grid_sample default).
-    Differentiable in both.
+    level: with a `Pyramid`, which level to read, 0 the finest; between two levels mix them (trilinear filtering).
+    align_corners: u = 0 and u = 1 are the centres of the first and last texel instead of their outer edges.
+    Differentiable in texture and uv.
     """
-    return sample_image(texture, uv * jnp.array([2.0, -2.0]) + jnp.array([-1.0, 1.0]), outside=outside)
+    points = uv * jnp.array([2.0, -2.0]) + jnp.array([-1.0, 1.0])
+    if not isinstance(texture, Pyramid):
+        if level is not None:
+            raise InputError("A level needs a pyramid; pass mip_pyramid(texture) instead of the texture.")
+        return sample_image(texture, points, outside=outside, align_corners=align_corners)
+    return _sample_pyramid(texture, points, 0.0 if level is None else level, outside, align_corners)
 
 
-@functools.partial(jax.jit, static_argnames="outside")
+@functools.partial(jax.jit, static_argnames=("outside", "align_corners"))
 def sample_image(
     image: Float[Array, "*batch height width channels"], points: Float[Array, "*batch_points 2"], *,
-    outside: Outside = "edge",
+    outside: Outside = "edge", align_corners: bool = False,
 ) -> Float[Array, "*batch_points channels"]:  # fmt: skip
     """Colour at image-plane points (x right, y down, [-1, 1] across the image), bilinear; see `sample_texture`."""
     height, width, channels = image.shape[-3:]
-    batch = image.shape[:-3]
+    texels = image.reshape(*image.shape[:-3], height * width, channels)
+    flat, offset, points = _lined_up(texels, points)
+    return _bilinear(flat, offset, (height, width), points, outside, align_corners)
+
+
+@functools.partial(jax.jit, static_argnames=("outside", "align_corners"))
+def _sample_pyramid(pyramid: Pyramid, points: Array, level: Array, outside: Outside, align_corners: bool) -> Array:
+    flat, offset, points = _lined_up(pyramid.texels, points)
+    last = len(pyramid.sizes) - 1
+    level = jnp.clip(jnp.broadcast_to(lax.stop_gradient(jnp.asarray(level, points.dtype)), points.shape[:-1]), 0, last)
+    finer = jnp.floor(level)
+    share = (level - finer)[..., None]
+    sizes = np.array(pyramid.sizes, np.int32)
+    starts = np.concatenate([[0], np.cumsum(sizes.prod(1))[:-1]]).astype(np.int32)
+
+    def read(number):
+        height, width = jnp.array(sizes[:, 0])[number], jnp.array(sizes[:, 1])[number]
+        return _bilinear(flat, offset + jnp.array(starts)[number], (height, width), points, outside, align_corners)
+
+    number = finer.astype(jnp.int32)
+    return read(number) * (1 - share) + read(jnp.minimum(number + 1, last)) * share
+
+
+def _lined_up(texels: Array, points: Array) -> tuple[Array, Array, Array]:
+    """The texels of all images in one list, where in it each point's image starts, and the points."""
+    batch, (count, channels) = texels.shape[:-2], texels.shape[-2:]
     if points.ndim <= len(batch):
-        raise InputError(f"Sampling an image of shape {image.shape} needs points of its {len(batch)} batch dimensions.")
+        raise InputError(f"Sampling images of batch shape {batch} needs points with those {len(batch)} dimensions.")
     lead = jnp.broadcast_shapes(batch, points.shape[: len(batch)])
     points = jnp.broadcast_to(points, lead + points.shape[len(batch) :])
-    flat = jnp.broadcast_to(image, (*lead, height, width, channels)).reshape(-1, channels)
+    flat = jnp.broadcast_to(texels, (*lead, count, channels)).reshape(-1, channels)
     offset = jnp.arange(math.prod(lead), dtype=jnp.int32).reshape(lead + (1,) * (points.ndim - 1 - len(lead)))
-    offset = offset * (height * width)
+    return flat, offset * count, points
 
-    column = (points[..., 0] + 1) * (width / 2) - 0.5
-    row = (points[..., 1] + 1) * (height / 2) - 0.5
+
+def _bilinear(
+    flat: Array, offset: Array, size: tuple[int | Array, int | Array], points: Array, outside: Outside,
+    align_corners: bool,
+) -> Array:  # fmt: skip
+    """Mix of the four texels around each point of images of this size that start at `offset`."""
+    height, width = size
+    if align_corners:
+        column, row = (points[..., 0] + 1) * ((width - 1) / 2), (points[..., 1] + 1) * ((height - 1) / 2)
+    else:
+        column, row = (points[..., 0] + 1) * (width / 2) - 0.5, (points[..., 1] + 1) * (height / 2) - 0.5
     # One texel past the border is as far as anything changes; it also keeps the integers in range.
     column, row = jnp.clip(column, -1, width), jnp.clip(row, -1, height)
     left, top = jnp.floor(column), jnp.floor(row)

@@ -9,7 +9,7 @@ a face that fills the screen is many blocks, so nothing has to be dropped and th
 from __future__ import annotations
 
 import functools
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from emoca_jax.render.edges import (
     columns,
     edge_rows,
     evaluate,
+    facing,
     pixel_centres,
     signed_area,
     weights_and_depth,
@@ -34,24 +35,52 @@ BLOCK_HEIGHT, BLOCK_WIDTH = 2, 4
 CHUNK = 8192
 """Blocks per turn of the loop: flat optimum between 4k and 16k on a CPU."""
 NO_FACE = 2**31 - 1
+CUT_SLACK = 1e-5
+"""By how much of itself the box of a face cut by the near plane is widened: a hundred roundings."""
 
 
-def _drawable(triangles: Float[Array, "faces 3 3"], cull: Cull, official: bool) -> Bool[Array, "faces"]:
-    """Faces that can show at all: finite, not degenerate, not culled."""
+class Rules(NamedTuple):
+    """What counts: faces of which side, pytorch3d's rules or ours, and in perspective from which depth on."""
+
+    cull: Cull = None
+    official: bool = False
+    near: float | None = None
+
+
+def _drawable(triangles: Float[Array, "faces 3 3"], rules: Rules) -> Bool[Array, "faces"]:
+    """Faces that can show at all: finite, not degenerate, not culled, not wholly behind the near plane."""
     area = signed_area(triangles)
     keep = jnp.all(jnp.isfinite(triangles), axis=(-2, -1)) & (area != 0)
-    if official:
+    if rules.official:
         keep &= (jnp.abs(area) > OFFICIAL_EPSILON) & (triangles[..., 2].min(-1) >= OFFICIAL_EPSILON)
-    if cull == "back":
-        keep &= area < 0
-    elif cull == "front":
-        keep &= area > 0
+    if rules.near is not None:
+        keep &= triangles[..., 2].max(-1) >= rules.near
+    if rules.cull is not None:
+        side = facing(triangles, perspective=rules.near is not None)
+        keep &= side < 0 if rules.cull == "back" else side > 0
     return keep
+
+
+def _bounds(triangles: Float[Array, "faces 3 3"], near: float | None) -> tuple[Array, Array]:
+    """Smallest and largest x and y, [faces, 2], of what lies in front of the near plane."""
+    xy, depth = triangles[..., :2], triangles[..., 2:]
+    if near is None:
+        return xy.min(-2), xy.max(-2)
+    # Corners in front, and where the edges pass through the plane.
+    next_depth, point, next_point = jnp.roll(depth, -1, -2), xy * depth, jnp.roll(xy * depth, -1, -2)
+    cut = (depth < near) != (next_depth < near)
+    share = (near - depth) / jnp.where(cut, next_depth - depth, 1.0)
+    on_plane = (point + share * (next_point - point)) / near
+    points = jnp.concatenate([xy, on_plane], axis=-2)
+    valid = jnp.concatenate([depth >= near, cut], axis=-2)
+    # What is cut is known less well: a little more than the rounding of its corners.
+    spread = jnp.where(cut.any(-2), jnp.abs(on_plane).max(-2) * CUT_SLACK, 0.0)
+    return jnp.where(valid, points, jnp.inf).min(-2) - spread, jnp.where(valid, points, -jnp.inf).max(-2) + spread
 
 
 def _search(
     vertices: Float[Array, "batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
-    cull: Cull, official: bool,
+    rules: Rules,
 ) -> Int[Array, "batch height width"]:  # fmt: skip
     height, width = size
     batch, pixels = vertices.shape[0], vertices.shape[0] * height * width
@@ -59,11 +88,12 @@ def _search(
     total = triangles.shape[0]
     if total == 0 or pixels == 0:
         return jnp.full((batch, height, width), -1, jnp.int32)
-    left, box_columns = pixel_range(triangles[..., 0].min(-1), triangles[..., 0].max(-1), width)
-    top, box_rows = pixel_range(triangles[..., 1].min(-1), triangles[..., 1].max(-1), height)
+    low, high = _bounds(triangles, rules.near)
+    left, box_columns = pixel_range(low[:, 0], high[:, 0], width)
+    top, box_rows = pixel_range(low[:, 1], high[:, 1], height)
     per_row, per_column = -(-box_columns // BLOCK_WIDTH), -(-box_rows // BLOCK_HEIGHT)
-    boxes = Boxes(per_row, jnp.where(_drawable(triangles, cull, official), per_row * per_column, 0))
-    rows = edge_rows(triangles, strict=official)
+    boxes = Boxes(per_row, jnp.where(_drawable(triangles, rules), per_row * per_column, 0))
+    rows = edge_rows(triangles, strict=rules.official, perspective=rules.near is not None)
     base = jnp.arange(total, dtype=jnp.int32) // faces.shape[0] * (height * width)
     where = jnp.stack([left, top, base], axis=-1)
 
@@ -76,7 +106,9 @@ def _search(
 
         row = [column[:, None, None] for column in columns(take(rows, chunk.face))]
         edges, inside = evaluate(row, pixel_centres(x, width)[:, None, :], pixel_centres(y, height)[:, :, None])
-        _, depth = weights_and_depth(row, edges, official=official)
+        _, depth = weights_and_depth(row, edges, official=rules.official)
+        if rules.near is not None:
+            inside &= depth >= rules.near
         pixel = image[:, None, None] + y[:, :, None] * width + x[:, None, :]
         pixel = jnp.where(inside & in_image, pixel, pixels)
         nearer = nearest.at[pixel].min(depth, mode="promise_in_bounds")
@@ -93,13 +125,13 @@ def _search(
 
 
 @functools.lru_cache(maxsize=64)
-def _search_for(height: int, width: int, cull: Cull, official: bool):
+def _search_for(size: tuple[int, int], rules: Rules):
     """The search with its static arguments bound; under `vmap` it becomes one search over a longer batch, where
     batching its loop would run every image until the slowest is done."""
 
     @jax.custom_batching.custom_vmap
     def search(vertices, faces):
-        return _search(vertices, faces, (height, width), cull=cull, official=official)
+        return _search(vertices, faces, size, rules=rules)
 
     @search.def_vmap
     def _(axis_size, in_batched, vertices, faces):
@@ -107,21 +139,19 @@ def _search_for(height: int, width: int, cull: Cull, official: bool):
             vertices = vertices if in_batched[0] else jnp.broadcast_to(vertices, (axis_size, *vertices.shape))
             return lax.map(lambda pair: search(*pair), (vertices, faces)), True
         found = search(vertices.reshape(-1, *vertices.shape[2:]), faces)
-        return found.reshape(axis_size, -1, height, width), True
+        return found.reshape(axis_size, -1, *size), True
 
     return search
 
 
 def visible_faces(
-    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
-    cull: Cull = None, official: bool = False,
+    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int],
+    rules: Rules,
 ) -> Int[Array, "*batch height width"]:  # fmt: skip
     """Index of the face nearest at each pixel centre, -1 where there is none; no gradient.
 
     See `rasterize` for frames and rules.
     """
-    height, width = size
-    batch = vertices.shape[:-2]
     flat = lax.stop_gradient(vertices).astype(jnp.float32).reshape(-1, *vertices.shape[-2:])
-    found = _search_for(height, width, cull, official)(flat, jnp.asarray(faces, jnp.int32))
-    return found.reshape(*batch, height, width)
+    found = _search_for(size, rules)(flat, jnp.asarray(faces, jnp.int32))
+    return found.reshape(*vertices.shape[:-2], *size)

@@ -3,7 +3,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.test_util import check_grads
 
-from emoca_jax.render import normalize, sh_basis, spherical_harmonics, vertex_normals, weak_perspective
+from emoca_jax.render import (
+    directional_lights,
+    normalize,
+    point_lights,
+    sh_basis,
+    spherical_harmonics,
+    vertex_normals,
+    weak_perspective,
+)  # fmt: skip
 from emoca_jax.render.lighting import SH_BANDS
 from tests.render.meshes import golden
 
@@ -22,6 +30,20 @@ def test_spherical_harmonics_equal_the_official_ones():
     np.testing.assert_allclose(np.moveaxis(got, -1, 1), arrays["add_SHlight"], rtol=1e-5, atol=1e-5)
     single = spherical_harmonics(normals[0, 3, 4], jnp.array(arrays["sh_coeff"][0]))
     np.testing.assert_allclose(single, got[0, 3, 4], rtol=1e-5, atol=1e-6)
+
+
+def test_lights_equal_the_official_ones():
+    arrays = golden("misc")
+    points, normals = jnp.array(arrays["pl_verts"]), jnp.array(arrays["pl_normals"])
+    places, intensities = jnp.split(jnp.array(arrays["pl_lights"]), 2, axis=-1)
+    near = point_lights(normals, points, places, intensities, official=True)
+    far = directional_lights(normals, places, intensities, official=True)
+    np.testing.assert_allclose(near, arrays["add_pointlight"], atol=1e-6)
+    np.testing.assert_allclose(far, arrays["add_directionlight"], atol=1e-6)
+    np.testing.assert_allclose(directional_lights(normals, places, intensities), far * places.shape[1], atol=1e-5)
+    # A point light far away is a directional one.
+    distant = point_lights(normals, points, places * 1e4, intensities)
+    np.testing.assert_allclose(distant, far * places.shape[1], atol=2e-3)
 
 
 def test_basis_is_orthogonal_on_the_sphere():

@@ -1,0 +1,70 @@
+"""One word for how edges are drawn, so that a program can leave the choice to its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float, Int
+
+from emoca_jax.errors import InputError
+from emoca_jax.render.antialias import antialias
+from emoca_jax.render.neighbours import Edges
+from emoca_jax.render.rasterize import Fragments, rasterize
+from emoca_jax.render.soft import default_blur_radius, soft_fragments, soft_silhouette
+from emoca_jax.render.visible_faces import Cull
+
+EdgeStyle = Literal["hard", "antialias", "soft"]
+
+
+class Drawing(struct.PyTreeNode):
+    """An image over its background, how much of each pixel the mesh covers, and what the pixels see."""
+
+    image: Float[Array, "*batch height width channels"]
+    alpha: Float[Array, "*batch height width"]
+    fragments: Fragments
+
+
+def draw(
+    shade: Callable[[Fragments], Float[Array, "*batch height width channels"]],
+    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
+    edges: EdgeStyle = "hard", background: Float[Array, "*batch height width channels"] | float = 0.0,
+    cull: Cull = None, perspective: bool = False, near: float = 1e-3, mesh_edges: Edges | None = None,
+    sigma: float = 1e-4, faces_per_pixel: int | None = 50,
+) -> Drawing:  # fmt: skip
+    """A mesh drawn with a shader of one's own and the edges of one's choice.
+
+    shade: colours (any channels) from fragments, with `interpolate`, `sample_texture`, lights. vertices, faces, size,
+    cull, perspective, near: as for `rasterize`. edges:
+    - "hard": a pixel shows the face at its centre or the background; no gradient across silhouettes.
+    - "antialias": silhouettes mixed by coverage (`antialias`), with gradients across them at little more cost;
+      mesh_edges: `mesh_edges(faces)` computed once saves sorting them each time.
+    - "soft": coverage by `soft_silhouette` (sigma, faces_per_pixel), colour that of the nearest face within the blur
+      (pytorch3d's sigmoid_alpha_blend): gradients from farther away, at several times the cost. It knows neither
+      culling nor perspective.
+    The result is differentiable in whatever `shade` uses, in the background and in the vertices.
+    """
+    if edges not in get_args(EdgeStyle):
+        raise InputError(f'edges is {edges!r}; choose "hard", "antialias" or "soft".')
+    if edges == "soft":
+        if cull is not None or perspective:
+            raise InputError('edges="soft" draws without culling and perspective; choose "antialias" for them.')
+        return _soft(shade, vertices, faces, size, background, sigma, faces_per_pixel)
+    fragments = rasterize(vertices, faces, size, cull=cull, perspective=perspective, near=near)
+    alpha = (fragments.face_index >= 0).astype(jnp.float32)[..., None]
+    image = jnp.where(alpha > 0, shade(fragments), background)
+    if edges == "antialias":
+        both = antialias(jnp.concatenate([image, alpha], axis=-1), fragments, vertices, faces, edges=mesh_edges)
+        image, alpha = both[..., :-1], both[..., -1:]
+    return Drawing(image, alpha[..., 0], fragments)
+
+
+def _soft(shade, vertices, faces, size, background, sigma, faces_per_pixel) -> Drawing:
+    layers = soft_fragments(vertices, faces, size, blur_radius=default_blur_radius(sigma), clip=True)
+    nearest = Fragments(layers.face_index[..., 0], layers.barycentric[..., 0, :], layers.depth[..., 0])
+    alpha = soft_silhouette(vertices, faces, size, sigma=sigma, faces_per_pixel=faces_per_pixel, clip=True)
+    share = alpha[..., None]
+    colour = jnp.where((nearest.face_index >= 0)[..., None], shade(nearest), 0.0)
+    return Drawing(colour * share + background * (1 - share), alpha, nearest)
