@@ -16,6 +16,7 @@ SAME_HEAD = 1e-6
 """Metres (and weights): a checkpoint's copy of FLAME may differ from the file by its rounding to float32."""
 MEDIAPIPE = ("landmarks_mediapipe.face_index", "landmarks_mediapipe.barycentric", "mediapipe_index")
 """Arrays that a head can do without; no point then."""
+EARLIER = "an earlier conversion"
 GIVEN_BY = {
     "template": "generic_model.pkl",
     "landmarks_static.face_index": "landmark_embedding.npy",
@@ -31,23 +32,19 @@ class Gathered:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     """Array name -> source."""
-    copies: set[str] = field(default_factory=set)
-    """Arrays that come from a checkpoint and give way to official files."""
 
     def add(self, arrays: Mapping[str, np.ndarray], origin: str) -> None:
         """Arrays of an official file."""
         self.arrays |= arrays
         self.origins |= dict.fromkeys(arrays, origin)
-        self.copies -= set(arrays)
 
     def add_copies(self, arrays: Mapping[str, np.ndarray], rows: list[Row], origin: str) -> tuple[list[Row], list[str]]:
         """Arrays of a checkpoint, where nothing better is there; the rows as they turn out, and remarks."""
         new = {name: array for name, array in arrays.items() if name not in self.arrays}
-        kept = {name: self.origins[name] for name in arrays if name not in new}
+        kept = {name: self.origins.get(name, EARLIER) for name in arrays if name not in new}
         unlike = [name for name in kept if not _alike(arrays[name], self.arrays[name])]
         self.arrays |= new
         self.origins |= dict.fromkeys(new, origin)
-        self.copies |= set(new)
         outcome = []
         for row in rows:
             names = [target.partition("/")[2] for target in (row.target or "").split(", ")]

@@ -105,7 +105,6 @@ def describe(job: Job) -> dict[str, Any]:
         "sources": list(sources.values()),
         "files": {name: hashes.get(name, "") for name in sorted(used)},
         "origins": {HEAD_FILE: job.head.origins, MAPS_FILE: job.maps.origins},
-        "copies": {HEAD_FILE: sorted(job.head.copies), MAPS_FILE: sorted(job.maps.copies)},
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from emoca_jax.convert import albedo, emoca, emotion_networks, flame, networks, uv_maps
-from emoca_jax.convert.assemble import Gathered, check_layout, complete_head, missing_for_head
+from emoca_jax.convert.assemble import EARLIER, Gathered, check_layout, complete_head, missing_for_head
 from emoca_jax.convert.kinds import Found, Kind, recognise
 from emoca_jax.convert.pieces import Pieces
 from emoca_jax.convert.report import DONE, FAILED, IGNORED, UNUSED, FileReport
@@ -20,7 +21,7 @@ from emoca_jax.convert.store import CannotWrite, Store, file_sha256
 from emoca_jax.convert.translate import Row, Translated
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head_file import save_head_arrays
-from emoca_jax.model_folder import DESCRIPTION_NAME, LICENCE_NOTE, read_description, read_tensors
+from emoca_jax.model_folder import DESCRIPTION_NAME, KIND, LICENCE_NOTE, read_description, read_tensors
 
 HEAD_FILE, MAPS_FILE = "head.safetensors", "maps.safetensors"
 MODEL_KINDS = (Kind.EMOCA, Kind.DECA)
@@ -75,16 +76,25 @@ class Job:
     """The description that was there before."""
 
     def take_up(self, output: Path | None) -> None:
-        """Go on from what an earlier conversion left in the folder."""
+        """Go on from what an earlier conversion left in the folder; what is damaged there is made anew.
+
+        Errors: InputError where the folder holds something else's model.json.
+        """
         if output is None or not (output / DESCRIPTION_NAME).exists():
             return
-        self.before = read_description(output)
+        try:
+            self.before = read_description(output)
+        except InputError:
+            if KIND.encode() in (output / DESCRIPTION_NAME).read_bytes():
+                return
+            raise InputError(
+                f"{output} holds the {DESCRIPTION_NAME} of something else: give another --output."
+            ) from None
         self.parts, self.models = dict(self.before["parts"]), dict(self.before["models"])
         for gathered, name in ((self.head, HEAD_FILE), (self.maps, MAPS_FILE)):
-            if (output / name).exists():
+            with contextlib.suppress(InputError):
                 gathered.arrays = read_tensors(output / name)
-                gathered.origins = dict(self.before["origins"].get(name, {}))
-                gathered.copies = set(self.before["copies"].get(name, ()))
+                gathered.origins = dict(self.before.get("origins", {}).get(name, {}))
 
     def read(self, path: Path, shown: str) -> list[tuple[Kind, FileReport]]:
         """Convert one file; a model is only recognised, and returned for later."""
@@ -208,7 +218,7 @@ class Job:
         part = f"albedo_{model.options['albedo']}"
         textures = [key for key in state if key.startswith("deca.flametex.")]
         if textures and part in self.parts:
-            origin = self.fresh.get(part, "an earlier conversion")
+            origin = self.fresh.get(part, EARLIER)
             return rows + [Row(key, None, np.shape(state[key]), f"{part} is taken from {origin}") for key in textures]
         if textures:
             pieces = albedo.checkpoint_albedo(state, part, shown)

@@ -161,9 +161,22 @@ def test_one_file_after_the_other(tmp_path, capsys):
     with pytest.raises(InputError, match="has no head"):
         _ = read_model_folder(output).head
     assert main(["convert", str(tmp_path / "z"), str(tmp_path / "x"), "--output", str(output)]) == 0
-    assert np.array_equal(read_model_folder(output).head.shape_dirs, made_up_head().shape_dirs)
+    for name in ("shape_dirs", "expression_dirs", "joint_regressor", "uv"):
+        assert np.array_equal(getattr(read_model_folder(output).head, name), getattr(made_up_head(), name)), name
     assert main(["info", str(output)]) == 1, "no network yet"
     assert "an EMOCA run folder or deca_model.tar" in capsys.readouterr().out
+
+
+def test_a_damaged_folder_is_made_anew_and_a_foreign_one_left_alone(tmp_path, capsys):
+    official_files.write_plain(tmp_path / "a", "one.bin")
+    output, words = tmp_path / "model", ["convert", str(tmp_path / "a"), "--output", str(tmp_path / "model")]
+    for name, damage in (("maps.safetensors", b"x"), ("model.json", b'{"kind": "emoca_jax model", "format": 0}')):
+        assert main(words) == 0
+        (output / name).write_bytes(damage)
+        assert main(words) == 0 and set(read_model_folder(output).maps) == {"face_mask"}
+    (output / "model.json").write_text('{"kind": "a car"}')
+    assert main(words) == 2 and "something else" in capsys.readouterr().err
+    assert (output / "model.json").read_text() == '{"kind": "a car"}'
 
 
 def flame_with(**changes):
