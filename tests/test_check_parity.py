@@ -36,7 +36,7 @@ def assets(goldens) -> Assets:
     return MadeUpHead(Path("nowhere"), goldens, seed=0)
 
 
-@pytest.mark.parametrize("name", ["flame", "losses_simple", "now"])
+@pytest.mark.parametrize("name", ["flame", "losses_simple", "misc", "now", "raster_soft"])
 def test_equals_the_official_code(name, assets, goldens):
     rows = check_parity.compare_file(assets, goldens / f"{name}.npz")
     assert [row for row in rows if row.result == "fail"] == []

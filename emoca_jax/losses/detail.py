@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.lax import Precision
 from jaxtyping import Array, Bool, Float
-
-from emoca_jax.losses.photometric import photometric_distance
 
 LAYOUT_PIXELS = 2048
 """Size of the texture in which the face's place below is given."""
@@ -20,10 +19,21 @@ EROSION_PIXELS = 5
 """Side of the square that `eroded` takes off, at 256 pixels."""
 
 
-def face_patch(texture: Float[Array, "*batch size size channels"]) -> Float[Array, "*batch rows columns channels"]:
-    """The face out of a square texture of FLAME's layout: [50:206] of 256 pixels."""
-    low, high = (pixel * texture.shape[-2] // LAYOUT_PIXELS for pixel in FACE_SPAN)
-    return texture[..., low:high, low:high, :]
+def face_patch(texture: Float[Array, "*batch size size channels"]) -> Float[Array, "*batch size size channels"]:
+    """The face out of a square texture of FLAME's layout ([50:206] of 256 pixels), enlarged bilinearly to its size."""
+    size = texture.shape[-2]
+    low, high = (pixel * size // LAYOUT_PIXELS for pixel in FACE_SPAN)
+    return jax.image.resize(texture[..., low:high, low:high, :], texture.shape, "bilinear", precision=Precision.HIGHEST)
+
+
+def visible_patches(
+    rendered: Float[Array, "*batch size size 3"],
+    photographed: Float[Array, "*batch size size 3"],
+    visible: Float[Array, "*batch size size"],
+) -> tuple[Float[Array, "*batch size size 3"], Float[Array, "*batch size size 3"]]:
+    """Rendered texture and the photo's, as the detail losses compare them: the face, black where it is not seen."""
+    mask = face_patch(visible[..., None])
+    return face_patch(rendered) * mask, face_patch(photographed) * mask
 
 
 def detail_photometric(
@@ -32,8 +42,8 @@ def detail_photometric(
     visible: Float[Array, "*batch size size"],
 ) -> Float[Array, ""]:
     """Mean over the face patch of visible * |rendered texture - the photo's texture|. Source: DECA equation 9."""
-    mask = face_patch(visible[..., None])[..., 0]
-    return photometric_distance(face_patch(rendered), face_patch(photographed), mask)
+    first, second = visible_patches(rendered, photographed, visible)
+    return jnp.mean(jnp.abs(first - second))
 
 
 def displacement_size(displacement: Float[Array, "*batch height width"]) -> Float[Array, ""]:

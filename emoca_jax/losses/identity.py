@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -32,7 +31,8 @@ def rendering_over_photo(
 ) -> Float[Array, "*batch height width 3"]:
     """What the network sees: the rendered face where the mask is, the photo around it.
 
-    Skin colour takes no gradient: the face must be recognised by its shape, so shading alone carries one.
+    DECA draws albedo and shading from detached albedo and light codes, so that the face must be recognised by its
+    shape; that is the caller's to do.
     """
     mask = mask[..., None]
-    return jax.lax.stop_gradient(albedo) * shading * mask + image * (1 - mask)
+    return albedo * shading * mask + image * (1 - mask)

@@ -29,7 +29,7 @@ def photometric_mask(
         return truth
     if kind == "intersection":
         return rendered * truth
-    return rendered + truth - rendered * truth
+    return jnp.maximum(rendered, truth)
 
 
 def photometric_distance(

@@ -77,8 +77,10 @@ def _lamps(golden: Golden) -> Iterator[Comparison]:
     yield from golden.inputs("pl_normals", "pl_verts", "pl_lights")
     normals, points, lights = (jnp.asarray(golden[f"pl_{name}"]) for name in ("normals", "verts", "lights"))
     place, colour = lights[..., :3], lights[..., 3:]
-    yield from golden.check("add_pointlight", lighting.point_lights(normals, points, place, colour), LIGHT)
-    yield from golden.check("add_directionlight", lighting.directional_lights(normals, place, colour), LIGHT)
+    yield from golden.check("add_pointlight", render.point_lights(normals, points, place, colour, official=True), LIGHT)
+    yield from golden.check(
+        "add_directionlight", render.directional_lights(normals, place, colour, official=True), LIGHT
+    )
 
 
 def _geometry(assets: Assets, golden: Golden) -> Iterator[Comparison]:

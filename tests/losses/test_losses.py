@@ -88,15 +88,28 @@ def test_an_empty_mask_adds_nothing_and_keeps_gradients_finite():
     assert jnp.isfinite(jax.grad(loss)(empty)).all()
 
 
-def test_identity_gradient_goes_through_shading_alone():
+def test_identity_compares_the_face_in_its_photo():
     albedo, shading, image = (normal(1, 4, 4, 3) for _ in range(3))
     mask = jnp.asarray(draw.uniform(size=(1, 4, 4)) > 0.5, jnp.float32)
-    composite = identity.rendering_over_photo
-    np.testing.assert_allclose(composite(albedo, shading, mask, image)[mask == 1], (albedo * shading)[mask == 1])
-    np.testing.assert_array_equal(composite(albedo, shading, mask, image)[mask == 0], image[mask == 0])
-    to_albedo, to_shading = jax.grad(lambda a, s: composite(a, s, mask, image).sum(), (0, 1))(albedo, shading)
-    assert (to_albedo == 0).all()
-    np.testing.assert_allclose(to_shading, albedo * mask[..., None])
+    seen = identity.rendering_over_photo(albedo, shading, mask, image)
+    np.testing.assert_allclose(seen[mask == 1], (albedo * shading)[mask == 1])
+    np.testing.assert_array_equal(seen[mask == 0], image[mask == 0])
+
+
+def test_identity_ignores_how_long_features_are():
+    features, target = normal(3, 8), normal(3, 8)
+    distance = identity.identity_distance
+    np.testing.assert_allclose(distance(7 * features, target), distance(features, target), rtol=1e-5)
+    np.testing.assert_allclose(distance(-target, target), 2.0, rtol=1e-6)
+    assert jnp.isfinite(jax.grad(distance)(jnp.zeros((3, 8)), target)).all()
+
+
+def test_the_face_patch_is_the_face_at_the_size_of_the_layout():
+    ramp = jnp.broadcast_to(jnp.arange(256.0)[:, None, None], (256, 256, 1))
+    patch = detail.face_patch(ramp)[..., 0]
+    # Rows 50 to 205, enlarged: between their centres the ramp rises by 156 / 256 a row.
+    np.testing.assert_allclose(patch[100], 50 + (100.5 * 156 / 256 - 0.5), rtol=1e-5)
+    assert patch.shape == (256, 256) and patch.min() == 50 and patch.max() == 205
 
 
 @pytest.mark.parametrize("kind", ["squared", "absolute", "cosine"])

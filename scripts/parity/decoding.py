@@ -1,0 +1,118 @@
+"""What the comparisons of the decoder share: codes out of the files, the detail stage, pictures in layers."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from emoca_jax import render
+from emoca_jax.codes import Codes
+from emoca_jax.detail import DetailModel, detail_model
+from emoca_jax.flame.head import FaceHead
+from emoca_jax.model import OFFICIAL_DEPTH, Surface, draw, sample
+from parity.assets import Assets
+from parity.golden import Golden, Tolerance
+
+SIZE = (224, 224)
+FLIPPED = 0.0005
+"""Part of the pixels that may differ: a face flips at a shared edge (reference README)."""
+METRES = Tolerance(absolute=1e-6)
+PIXEL = Tolerance(absolute=1e-4, outliers=FLIPPED)
+MASK = Tolerance(outliers=FLIPPED)
+OFFICIAL_NAMES = {
+    "shape": "shape",
+    "exp": "expression",
+    "cam": "camera",
+    "light": "light",
+    "tex": "albedo",
+    "detail": "detail",
+}
+PREFIX = "code_"
+
+
+def variant_of(golden: Golden) -> str:
+    """Files whose names end in _v2 are the jaw variant's."""
+    return "emoca_jaw" if golden.name.endswith("_v2") else "emoca"
+
+
+def official_names(golden: Golden) -> list[str]:
+    """Names of the stored codes."""
+    return [name for name in golden.stored if name.startswith(PREFIX)]
+
+
+def codes_of(arrays: dict[str, jnp.ndarray]) -> Codes:
+    """Codes from arrays under the official names, with "code" behind them or not; pose is global and jaw."""
+    named = {name.removesuffix("code"): array for name, array in arrays.items()}
+    pose = named.pop("pose")
+    rest = jnp.zeros_like(pose[..., :3])
+    return Codes(
+        pose=jnp.stack([pose[..., :3], rest], axis=-2),
+        jaw=pose[..., 3:],
+        eyes=jnp.stack([rest, rest], axis=-2),
+        **{OFFICIAL_NAMES[name]: array for name, array in named.items()},
+    )
+
+
+def stored_codes(golden: Golden) -> Codes:
+    """Codes that the file was computed from."""
+    return codes_of({name.removeprefix(PREFIX): jnp.asarray(golden[name]) for name in official_names(golden)})
+
+
+def photos(assets: Assets, golden: Golden) -> jnp.ndarray:
+    """The images that the codes belong to."""
+    return assets.images[np.asarray(golden["image_index"])]
+
+
+def official_detail(assets: Assets, variant: str) -> DetailModel:
+    """The detail stage by the reference's rules."""
+    model = assets.model(variant)
+    return detail_model(
+        model.head,
+        model.variables("detail_decoder"),
+        model.maps["face_eye_mask"],
+        model.maps["fixed_displacement"],
+        blend=variant == "deca",
+        official=True,
+    )
+
+
+class Layers(struct.PyTreeNode):
+    """The parts of a rendering as the reference keeps them: nothing is cut out where the head is not."""
+
+    surface: Surface
+    fragments: render.Fragments
+    image_vertices: jnp.ndarray
+    image_normals: jnp.ndarray
+    """Of the projected mesh where the reference has it when it takes them: OFFICIAL_DEPTH away."""
+    normals: jnp.ndarray
+    albedo: jnp.ndarray
+    shading: jnp.ndarray
+    rendering: jnp.ndarray
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def official_layers(
+    head: FaceHead, vertices: jnp.ndarray, camera: jnp.ndarray, albedo: jnp.ndarray, light: jnp.ndarray, size=SIZE
+) -> Layers:
+    """`SRenderY.forward` from our parts; what `decode` does after it has posed the head."""
+    image_vertices = render.weak_perspective(vertices, camera)
+    normals = render.vertex_normals(vertices, head.faces, official=True)
+    surface = draw(head, image_vertices, normals, size, official=True)
+    albedo_image = sample(albedo, surface, official=True)
+    shading = render.spherical_harmonics(surface.normal_image, light)
+    away = image_vertices + jnp.array([0.0, 0.0, OFFICIAL_DEPTH])
+    # The compiler sees that `draw` asked for the same fragments.
+    return Layers(
+        surface=surface,
+        fragments=render.rasterize(away, head.faces, size, official=True),
+        image_vertices=image_vertices,
+        image_normals=render.vertex_normals(away, head.faces, official=True),
+        normals=normals,
+        albedo=albedo_image,
+        shading=shading,
+        rendering=albedo_image * shading * surface.alpha[..., None],
+    )
