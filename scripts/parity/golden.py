@@ -29,6 +29,10 @@ class Tolerance(NamedTuple):
     farthest: float = np.inf
     """How far those may be, relative to the largest value."""
 
+    def reach(self, scale: float) -> float:
+        """How far outliers may be."""
+        return self.farthest * scale if np.isfinite(self.farthest) else np.inf
+
     def __str__(self) -> str:
         parts = [f"{self.absolute:.3g}"] if self.absolute or not self.relative else []
         parts += [f"{self.relative:.3g} of the {self.of}"] if self.relative else []
@@ -127,7 +131,7 @@ def compare_arrays(name: str, ours: np.ndarray, theirs: np.ndarray, tolerance: T
         note = f"{share}; {note}" if note else share
     return Comparison(
         name,
-        "pass" if beyond <= tolerance.outliers and (not beyond or largest <= tolerance.farthest * scale) else "fail",
+        "pass" if beyond <= tolerance.outliers and (not beyond or largest <= tolerance.reach(scale)) else "fail",
         largest,
         largest / scale if scale else None,
         str(tolerance),
@@ -147,7 +151,7 @@ def _compare_statistics(name: str, ours: np.ndarray, theirs: np.ndarray, toleran
     scale = float(np.abs(theirs[2:4]).max())
     limit = tolerance.absolute + tolerance.relative * (wanted[4] if tolerance.of == "rms" else scale)
     span, share = float(theirs[3] - theirs[2]), tolerance.outliers
-    reach = tolerance.farthest * scale
+    reach = tolerance.reach(scale)
     span = min(span, reach)
     extremes = reach if share else 0.0
     limits = limit + np.array([share * span, np.sqrt(share) * span, extremes, extremes, np.sqrt(share) * span])
