@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from emoca_jax.convert.report import FileReport
 
 
+MOST_REASONS = 3
+"""Files that an error names one by one."""
+
+
 def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "convert",
@@ -46,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{ignored} more {'file is' if ignored == 1 else 'files are'} none of the kinds that can be converted")
     if not outcome.count(DONE):
         if not outcome.count(FAILED):
-            raise InputError("nothing to convert: none of these is an official file; see `emoca fetch-help`")
+            reasons = "; ".join(f"{report.path} is {report.notes[0]}" for report in outcome.reports[:MOST_REASONS])
+            raise InputError(f"nothing to convert ({reasons}): `emoca fetch-help` says what the official files are")
         return 2
     description = outcome.description
     place = "would be written (dry run)" if arguments.dry_run else f"are in {arguments.output}"
@@ -54,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"models: {models or 'none'}; parts: {', '.join(description['parts']) or 'none'}; they {place}")
     if description["missing"]:
         print("still missing (see `emoca fetch-help`): " + "; ".join(description["missing"]))
+    if description["optional"]:
+        print("not needed, but albedo is grey without: " + "; ".join(description["optional"]))
     return 1 if outcome.count(FAILED) else 0
 
 

@@ -61,6 +61,9 @@ def _describe(path: Path) -> int:
 
     if path.name == DESCRIPTION_NAME:
         path = path.parent
+    if path.is_file() and (owner := _owner(path)):
+        print(f"{path.name}: part of the model folder {owner}")
+        return _describe_folder(read_model_folder(owner))
     if any((place / DESCRIPTION_NAME).is_file() for place in (path, path.parent)) and not path.is_file():
         return _describe_folder(read_model_folder(path))
     from emoca_jax.commands.convert import convert_quietly, print_summary
@@ -76,6 +79,17 @@ def _describe(path: Path) -> int:
         return 1
     print("complete: `emoca convert` takes " + ("it" if outcome.count(DONE) == 1 else "them"))
     return 0
+
+
+def _owner(path: Path) -> Path | None:
+    """The model folder that a file is a part of."""
+    from emoca_jax.model_folder import DESCRIPTION_NAME, read_description
+
+    for folder in list(path.absolute().parents)[:2]:
+        if (folder / DESCRIPTION_NAME).is_file():
+            name = path.absolute().relative_to(folder).as_posix()
+            return folder if name in read_description(folder).get("files", ()) else None
+    return None
 
 
 def _describe_folder(folder: ModelFolder) -> int:
@@ -100,6 +114,8 @@ def _describe_folder(folder: ModelFolder) -> int:
     rows["state"] = "complete" if not lacking + damaged else "incomplete"
     if lacking:
         rows["missing"] = "; ".join(lacking) + " (see `emoca fetch-help`)"
+    if description.get("optional"):
+        rows["optional"] = "albedo is grey without " + "; ".join(description["optional"])
     if damaged:
         rows["damaged"] = ", ".join(damaged) + ": convert the official files again"
     _print(rows)

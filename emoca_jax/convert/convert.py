@@ -102,6 +102,7 @@ def describe(job: Job) -> dict[str, Any]:
         "models": job.models,
         "parts": dict(sorted(job.parts.items())),
         "missing": _missing(job),
+        "optional": _optional(job),
         "sources": list(sources.values()),
         "files": {name: hashes.get(name, "") for name in sorted(used)},
         "origins": {HEAD_FILE: job.head.origins, MAPS_FILE: job.maps.origins},
@@ -112,9 +113,13 @@ def _missing(job: Job) -> list[str]:
     """Official files without which a model of the folder cannot be decoded in full."""
     maps = {name.partition("/")[0] for name in job.maps.arrays}
     missing = missing_for_head(job.head.arrays) + [MAP_NAMES[name] for name in NEEDED_MAPS if name not in maps]
-    albedos = {f"albedo_{model['options']['albedo']}" for model in job.models.values()}
-    missing += [SHARED_PARTS[part] for part in sorted(albedos - set(job.parts))]
     return missing if job.models else [*missing, "an EMOCA run folder or deca_model.tar"]
+
+
+def _optional(job: Job) -> list[str]:
+    """Official files without which albedo is grey: nobody may pass on BFM's, so most downloads lack it."""
+    albedos = {f"albedo_{model['options']['albedo']}" for model in job.models.values()}
+    return [SHARED_PARTS[part] for part in sorted(albedos - set(job.parts))]
 
 
 def _default(models: Mapping[str, Any], before: str | None) -> str | None:

@@ -70,7 +70,7 @@ class Job:
     """Shown name -> kind and sha256 of what was converted."""
     parts: dict[str, str] = field(default_factory=dict)
     fresh: dict[str, str] = field(default_factory=dict)
-    """Part -> the source that gave it in this run."""
+    """Part, or kind of a map -> the source that gave it in this run."""
     models: dict[str, Any] = field(default_factory=dict)
     before: dict[str, Any] = field(default_factory=dict)
     """The description that was there before."""
@@ -122,6 +122,11 @@ class Job:
             self.candidates.append((kind, report, HEAD_READERS[kind](found.content, shown)))
         elif kind in MAP_READERS:
             pieces = MAP_READERS[kind](found.content, shown)
+            if first := self.fresh.get(kind):
+                same = all(np.array_equal(self.maps.arrays[name], array) for name, array in pieces.arrays.items())
+                report.state, report.notes = UNUSED, [_second(first, same)]
+                return
+            self.fresh[kind] = shown
             self.maps.add(pieces.arrays, shown)
             self._done(report, pieces.rows)
         else:
@@ -153,8 +158,7 @@ class Job:
                 continue
             first = chosen[kind]
             same = all(np.array_equal(pieces.arrays[name], array) for name, array in first[1].arrays.items())
-            report.state = UNUSED
-            report.notes = [f"{first[0].path} holds the same" if same else f"{first[0].path} is used; give one of them"]
+            report.state, report.notes = UNUSED, [_second(first[0].path, same)]
         layout = chosen.pop(Kind.TEMPLATE, None)
         for report, pieces in chosen.values():
             self.head.add(pieces.arrays, report.path)
@@ -275,6 +279,11 @@ class Job:
             number += 1
             free = f"{name}-{number}"
         return free
+
+
+def _second(first: str, same: bool) -> str:
+    """Why the second file of a kind is left out."""
+    return f"{first} holds the same" if same else f"{first} is used; give only one of them"
 
 
 def _told(error: InputError, path: Path, shown: str) -> str:

@@ -3,10 +3,12 @@
 import json
 import os
 import pickle
+import shutil
 
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from emoca_jax.cli import main
 from emoca_jax.convert import albedo
@@ -78,7 +80,8 @@ def test_a_folder_of_assets_becomes_a_model(converted, state):
     np.testing.assert_array_equal(model.maps["fixed_displacement"], displacement.astype(np.float32))
     # Eyeball charts in the upper corners belong to the mask with the eyes only.
     assert model.maps["face_eye_mask"][8, 8] == 1 and model.maps["face_mask"][8, 8] == 0
-    assert outcome.description["missing"] == ["FLAME_albedo_from_BFM.npz"]
+    assert outcome.description["missing"] == [] and outcome.description["optional"] == ["FLAME_albedo_from_BFM.npz"]
+    assert main(["info", str(output)]) == 0
     assert {report.path.rpartition("/")[2]: report.state for report in outcome.reports if report.state != DONE} == {
         "notes.txt": IGNORED,
         "last.ckpt": UNUSED,
@@ -165,6 +168,20 @@ def test_one_file_after_the_other(tmp_path, capsys):
         assert np.array_equal(getattr(read_model_folder(output).head, name), getattr(made_up_head(), name)), name
     assert main(["info", str(output)]) == 1, "no network yet"
     assert "an EMOCA run folder or deca_model.tar" in capsys.readouterr().out
+
+
+def test_a_second_file_of_a_kind_is_left_out_with_a_reason(tmp_path):
+    official_files.write_plain(tmp_path / "a", "one.bin", "points.bin")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    with Image.open(tmp_path / "a/one.bin") as mask:
+        mask.rotate(2).save(tmp_path / "other.png")
+    outcome = convert([tmp_path / "a", tmp_path / "b", tmp_path / "other.png"], tmp_path / "out")
+    found = {report.path: (report.state, report.notes) for report in outcome.reports if report.state != DONE}
+    assert found == {
+        "b/one.bin": (UNUSED, ["a/one.bin holds the same"]),
+        "b/points.bin": (UNUSED, ["a/points.bin holds the same"]),
+        "other.png": (UNUSED, ["a/one.bin is used; give only one of them"]),
+    }
 
 
 def test_a_damaged_folder_is_made_anew_and_a_foreign_one_left_alone(tmp_path, capsys):
@@ -280,7 +297,8 @@ def test_nothing_to_convert(tmp_path, capsys):
     for source in (tmp_path, tmp_path / "diary.txt", tmp_path / "none"):
         assert main(["convert", str(source), "--output", str(tmp_path / "out")]) == 2
     assert not (tmp_path / "out").exists()
-    assert capsys.readouterr().err.count("emoca: ") == 3
+    err = capsys.readouterr().err
+    assert err.count("emoca: ") == 3 and "diary.txt is no official file" in err
 
 
 def test_info_tells_damage_and_what_a_file_is(tmp_path, capsys):
@@ -288,6 +306,8 @@ def test_info_tells_damage_and_what_a_file_is(tmp_path, capsys):
     main(["convert", str(tmp_path / "first"), "--output", str(tmp_path / "out")])
     assert main(["info", str(tmp_path / "first/one.bin")]) == 0
     assert "uv face mask" in capsys.readouterr().out
+    assert main(["info", str(tmp_path / "out/maps.safetensors")]) == 1
+    assert "maps.safetensors: part of the model folder" in capsys.readouterr().out
     maps = tmp_path / "out/maps.safetensors"
     maps.write_bytes(maps.read_bytes()[:-1] + b"\1")
     assert main(["info", str(tmp_path / "out")]) == 1
