@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -30,24 +34,64 @@ class BatchNorm(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, channels)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
         running_variance = self.variable("batch_stats", "var", jnp.ones, channels)
-        mean, variance = running_mean.value, running_variance.value
-        if train:
-            mean, variance = _batch_statistics(x)
-            if not self.is_initializing():
-                self._remember(running_mean, mean)
-                count = x.size // x.shape[-1]
-                self._remember(running_variance, variance * (count / max(count - 1, 1)))
-        factor = scale * lax.rsqrt(variance + self.epsilon)
-        return (x.astype(jnp.float32) * factor + (bias - mean * factor)).astype(x.dtype)
+        if not train:
+            factor = scale * lax.rsqrt(running_variance.value + self.epsilon)
+            return (x.astype(jnp.float32) * factor + (bias - running_mean.value * factor)).astype(x.dtype)
+        normalized: Any = normalize_batch(self.epsilon, x.astype(jnp.float32), scale, bias)
+        result, mean, variance = normalized
+        if not self.is_initializing():
+            count = x.size // x.shape[-1]
+            self._remember(running_mean, mean)
+            self._remember(running_variance, variance * (count / max(count - 1, 1)))
+        return result.astype(x.dtype)
 
     def _remember(self, running: nn.Variable, batch: Array) -> None:
-        """Moves a running statistic towards the batch's, which gets no gradient through it."""
-        running.value = (1 - self.momentum) * running.value + self.momentum * lax.stop_gradient(batch)
+        """Moves a running statistic towards the batch's."""
+        running.value = (1 - self.momentum) * running.value + self.momentum * batch
 
 
-def _batch_statistics(x: Float[Array, "*batch channels"]) -> tuple[Array, Array]:
-    """Mean and biased variance per channel, in two passes: a channel far from zero loses no digits."""
-    axes = tuple(range(x.ndim - 1))
-    x = x.astype(jnp.float32)
-    mean = x.mean(axes)
-    return mean, jnp.square(x - mean).mean(axes)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def normalize_batch(
+    epsilon: float, x: Float[Array, "*batch channels"], scale: Float[Array, "channels"], bias: Float[Array, "channels"]
+) -> tuple[Float[Array, "*batch channels"], Float[Array, "channels"], Float[Array, "channels"]]:
+    """The normalised batch, its mean and its biased variance per channel; the latter two carry no gradient.
+
+    The gradient is written out (arXiv:1502.03167, section 3): a third of the time of the derived one on a CPU. No
+    forward-mode derivative.
+    """
+    return _normalize_forward(epsilon, x, scale, bias)[0]
+
+
+def _normalize_forward(epsilon: float, x: Array, scale: Array, bias: Array) -> tuple:
+    count = x.size // x.shape[-1]
+    mean = _channel_sums(x) / count
+    # In two passes: a channel far from zero loses no digits.
+    variance = _channel_sums(jnp.square(x - mean)) / count
+    inverse = lax.rsqrt(variance + epsilon)
+    factor = scale * inverse
+    return (x * factor + (bias - mean * factor), mean, variance), (x, mean, inverse, scale)
+
+
+def _normalize_backward(epsilon: float, kept: tuple, gradients: tuple) -> tuple[Array, Array, Array]:
+    x, mean, inverse, scale = kept
+    by_result = gradients[0]
+    count = x.size // x.shape[-1]
+    by_bias = _channel_sums(by_result)
+    by_scale = _channel_sums(by_result * (x - mean)) * inverse
+    factor = scale * inverse
+    by_x = factor * (by_result - (x - mean) * (inverse * by_scale / count) - by_bias / count)
+    return by_x, by_scale, by_bias
+
+
+normalize_batch.defvjp(_normalize_forward, _normalize_backward)
+
+
+def _channel_sums(x: Float[Array, "*batch channels"]) -> Float[Array, "channels"]:
+    """Sums over all but the last axis.
+
+    Images row by row as products with ones, then over rows: XLA's CPU reduction of a computed array is not vectorised
+    (12,544 x 256: 12 ms against 3), and one long product would lose digits.
+    """
+    if x.ndim == 4:
+        x = jnp.einsum("w,bhwc->bhc", jnp.ones(x.shape[2], x.dtype), x, precision=lax.Precision.HIGHEST)
+    return x.sum(axis=tuple(range(x.ndim - 1)))
