@@ -373,3 +373,14 @@ def test_a_store_keeps_equal_contents_once(tmp_path):
         store.publish({"files": store.files}, {"report.txt": "r"})
     assert sorted(os.listdir(tmp_path / "out")) == ["c.safetensors", "model.json", "report.txt"], "the old one is gone"
     assert json.loads((tmp_path / "out/model.json").read_text())["files"].keys() == {"c.safetensors"}
+
+
+def test_a_checkpoints_albedo_is_the_files():
+    draw = np.random.default_rng(4)
+    mean, basis = draw.uniform(0, 1, (512, 512, 3)), draw.normal(0, 1, (512, 512, 3, 52)).astype(np.float32)
+    flat = {"texture_mean": mean.reshape(1, 1, -1), "texture_basis": basis[..., :50].reshape(1, -1, 50)}
+    state = {f"deca.flametex.{key}": value for key, value in flat.items()}
+    copy = albedo.checkpoint_albedo(state, "albedo_bfm", "x")
+    file = albedo.bfm_albedo({"MU": mean, "PC": basis}, "x")
+    assert all(np.array_equal(copy.arrays[name], file.arrays[name]) for name in ("mean", "basis"))
+    assert [row.source for row in copy.rows] == list(state)
