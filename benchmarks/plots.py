@@ -9,6 +9,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 INK, FAINT, ACCENT, SECOND = "#21252b", "#6c7480", "#f57c28", "#427ac4"
 """Of all pictures of the project (emoca_jax/export/paper.py)."""
@@ -46,7 +47,9 @@ def bars(path: Path, panels: Mapping[str, Mapping[str, float]], ours: str) -> No
         for height, (_, value) in enumerate(ordered):
             axis.text(value * 1.08, height, f"{value:,.1f}", va="center", fontsize=9, color=INK)
         axis.set_xscale("log")
-        axis.set_xlim(min(times.values()) / 2, max(times.values()) * 4)
+        axis.set_xlim(1, max(times.values()) * 4)
+        axis.xaxis.set_major_formatter(ScalarFormatter())
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel("milliseconds per image", color=FAINT)
         dress(axis, title)
         axis.grid(False, axis="y")

@@ -1,7 +1,8 @@
 """Drawing on a GPU, in one command: `python benchmarks/rasterize_gpu.py [--batch 64] [--write FILE.md]`.
 
 Images per second hard and soft at 224 x 224, the bytes per second that the hard rasteriser moves against what the
-memory can do (a copy of 1 GB, measured here), and the share of drawing in a training step with three ResNet-50 encoders.
+memory can do (a copy of 1 GB, measured here), and the share of drawing in a training step with three ResNet-50
+encoders.
 Targets on one H200: 20,000 images/s hard, 1,000 images/s soft with 50 faces per pixel, drawing below 10 % of a step.
 On a CPU it runs too, slowly; try it with a small --batch.
 """

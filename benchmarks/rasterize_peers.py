@@ -39,7 +39,7 @@ OURS = "emoca_jax"
 SIZE, BATCHES = 224, (1, 8)
 TOO_SLOW = 1.0
 """Seconds per image beyond which the batch is left out."""
-LIMIT = 150
+LIMIT = 200
 """Seconds for one renderer and batch, compilation included."""
 FACES = ((24, 10), (48, 24), (101, 50), (345, 171))
 """Columns and rows of the balls of different fineness: 460 to 117,648 faces."""

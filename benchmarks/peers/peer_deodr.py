@@ -17,7 +17,7 @@ def prepare(vertices, faces, size):
             faces=faces, faces_uv=faces, ij=place, depths=depth, colors=depth[:, None].copy(),
             textured=np.zeros(len(faces), bool), shaded=np.zeros(len(faces), bool), uv=np.zeros((count, 2)),
             shade=np.ones(count), edgeflags=np.zeros((len(faces), 3), bool), height=size, width=size, nb_colors=1,
-            texture=np.zeros((1, 1, 1)), background_color=np.full(1, 1e9), clockwise=False, backface_culling=False,
+            texture=np.zeros((1, 1, 1)), background_image=np.full((size, size, 1), 1e9), clockwise=True, backface_culling=True,
             strict_edge=False,
         )  # fmt: skip
 
