@@ -118,7 +118,8 @@ def greedy_pickles() -> dict[str, bytes]:
     wide = _text("a" * 1_000_000 + "\U0001f600")
     encode = _global("_codecs.encode", b"")
     long_text = b"X" + struct.pack("<I", 3_000_000) + b"a" * 3_000_000
-    unfinished = array + b"".join(b"r" + struct.pack("<I", n) for n in range(50_000))
+    empty_state = b"(K\1K\0\x85" + dtype + b"\x89C\0tr" + struct.pack("<I", 60_000) + b"0"
+    unfinished = empty_state + array + b"".join(b"r" + struct.pack("<I", n) for n in range(50_000))
     ten_thousand = b"(" + b"K\1" * 10_000 + b"tq\0"
     deep = io.BytesIO()
     deep.write(b"]" * 200_000 + b"a" * 199_999 + b".")
@@ -151,8 +152,7 @@ def greedy_pickles() -> dict[str, bytes]:
         "range listed": _global("builtins.list", _global("builtins.range", huge + b"\x85R\x85R.")),
         "encoded again and again": long_text + b"q\0" + (encode + b"h\0" + _text("latin1") + b"\x86R") * 2000 + b"N.",
         "listed again and again": ten_thousand + (_global("builtins.list", b"h\0\x85R")) * 10_000 + b"N.",
-        "state given again and again": unfinished + b"2Nb0" * 20_000 + b".",
-        "shape given again and again": ten_thousand + (array + b"(K\1h\0" + dtype + b"\x89C\0tb0") * 3000 + b"N.",
+        "state given again and again": unfinished + (b"2j" + struct.pack("<I", 60_000) + b"b0") * 20_000 + b".",
         "wide text": (wide + b"0") * 24 + b"N.",
         "stack empty": b"0.",
         "mark missing": b"t.",

@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -204,6 +205,22 @@ def test_archives_that_lie(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"lying\.npz"):
             dict(read_npz(path))
             pytest.fail(f"{name} was read")
+
+
+def test_bombs_do_not_unpack(tmp_path: Path) -> None:
+    """One that says how large it is is refused at once; one that does not stops at the size it gave."""
+    archives = lying_archives(tmp_path)
+    (tmp_path / "a.npz").write_bytes(archives["bomb"])
+    with pytest.raises(InputError, match="would unpack to 2147483648 bytes"):
+        read_npz(tmp_path / "a.npz")
+    large = zipped(tmp_path / "b.npz", ["a.npy"], bytes(64 << 20), zipfile.ZIP_DEFLATED)
+    (tmp_path / "b.npz").write_bytes(patched(large, b"PK\1\2", 24, struct.pack("<I", 10)))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="unpacks to more than it says"):
+        dict(read_npz(tmp_path / "b.npz"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 << 20
 
 
 def test_an_overlap_is_called_one(tmp_path: Path) -> None:

@@ -253,6 +253,62 @@ def test_nothing_is_read_before_it_is_used(tmp_path: Path) -> None:
     assert peak < 1 << 20
 
 
+def lying_checkpoint(path: Path, *, count: int = 4, offset: int = 0, sizes: str = "4", strides: str = "1") -> Path:
+    """A checkpoint of one tensor over 4 floats that says of it what we like (numbers as text, separated by spaces)."""
+
+    def numbers(text: str) -> bytes:
+        return b"(" + b"".join(b"I%s\n" % number.encode() for number in text.split()) + b"t"
+
+    storage = b"(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0" + b"0X\3\0\0\0cpuI%d\ntQ" % count
+    view = b"I%d\n" % offset + numbers(sizes) + numbers(strides)
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + view + b"\x89ccollections\nOrderedDict\n)RtR"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", b"\x80\2" + tensor + b".")
+        archive.writestr("a/version", "3\n")
+        archive.writestr("a/data/0", np.arange(4, dtype="<f4").tobytes())
+    return path
+
+
+def test_the_lying_checkpoint_can_tell_the_truth(tmp_path: Path) -> None:
+    path = lying_checkpoint(tmp_path / "a.pt", sizes="2 3", strides="1 1")
+    np.testing.assert_array_equal(read_torch(path), [[0, 1, 2], [1, 2, 3]])
+    np.testing.assert_array_equal(read_torch(path), torch.load(path, weights_only=False))
+    assert read_torch(lying_checkpoint(tmp_path / "b.pt", sizes="1000 1000", strides="0 0")).shape == (1000, 1000)
+
+
+@pytest.mark.parametrize(
+    ("lie", "reason"),
+    [
+        ({"sizes": "1000000 1000000", "strides": "0 0"}, "claims far more"),
+        ({"sizes": "1000000000000", "strides": "0"}, "claims far more"),
+        ({"sizes": "1000000000000"}, "beyond its data"),
+        ({"sizes": "1000000000000000000000 10", "strides": "1 1"}, "beyond its data"),
+        ({"sizes": "4", "strides": "2"}, "beyond its data"),
+        ({"offset": 1}, "beyond its data"),
+        ({"offset": 10**12}, "beyond its data"),
+        ({"offset": -1}, "negative"),
+        ({"strides": "-1"}, "negative"),
+        ({"sizes": "-4"}, "negative"),
+        ({"sizes": "4 1"}, "as many strides"),
+        ({"sizes": "1 " * 65, "strides": "1 " * 65}, "sizes expected"),
+        ({"count": 10**12}, "shorter than announced"),
+        ({"count": 5}, "shorter than announced"),
+        ({"count": -1}, "negative"),
+    ],
+)
+def test_tensors_that_lie_about_their_size(lie: dict, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"a\.pt.*{reason}"):
+        read_torch(lying_checkpoint(tmp_path / "a.pt", **lie))
+
+
+def test_many_views_may_not_add_up_to_a_terabyte(tmp_path: Path) -> None:
+    wide = torch.zeros(1).expand(4096, 4096)
+    saved(tmp_path / "few.pt", [wide, wide.T])
+    assert len(read_torch(tmp_path / "few.pt")) == 2
+    with pytest.raises(InputError, match="claim to be far larger"):
+        read_torch(saved(tmp_path / "many.pt", [wide[:, i:] for i in range(10)]))
+
+
 @pytest.mark.parametrize("cut", [0, 1, 20, 200, 5000, -1, -30])
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_download_that_broke_off(cut: int, legacy: bool, tmp_path: Path) -> None:
