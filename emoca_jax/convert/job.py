@@ -15,6 +15,7 @@ from emoca_jax.convert import albedo, emoca, emotion_networks, flame, networks, 
 from emoca_jax.convert.assemble import EARLIER, Gathered, check_layout, complete_head, missing_for_head
 from emoca_jax.convert.kinds import Found, Kind, recognise
 from emoca_jax.convert.pieces import Pieces
+from emoca_jax.convert.refusal import reading
 from emoca_jax.convert.report import DONE, FAILED, IGNORED, UNUSED, FileReport
 from emoca_jax.convert.run_folders import CONFIG_NAME, config_of, read_config, settings, stage_of
 from emoca_jax.convert.store import CannotWrite, Store, file_sha256
@@ -102,14 +103,15 @@ class Job:
         self.reports.append(report)
         self.paths[shown] = path
         try:
-            found = recognise(path)
-            if found.kind is None:
-                report.state, report.notes = IGNORED, [str(found.content)]
-                return []
-            report.kind = found.kind
-            if found.kind in MODEL_KINDS:
-                return [(found.kind, report)]
-            self._convert(found.kind, found, report)
+            with reading(shown):
+                found = recognise(path)
+                if found.kind is None:
+                    report.state, report.notes = IGNORED, [str(found.content)]
+                    return []
+                report.kind = found.kind
+                if found.kind in MODEL_KINDS:
+                    return [(found.kind, report)]
+                self._convert(found.kind, found, report)
         except CannotWrite:
             raise
         except InputError as error:
@@ -178,33 +180,37 @@ class Job:
         """Convert a checkpoint or DECA's weights into a model, and what it carries of head, maps and albedo."""
         path, shown = self.paths[report.path], report.path
         try:
-            found = recognise(path)
-            place = config_of(path) if report.kind == Kind.EMOCA else None
-            config = read_config(place) if place else {}
-            stage = stage_of(place.parent, path) if place else ""
-            if report.kind == Kind.DECA:
-                model, name = emoca.deca_model(found.content, shown), "DECA"
-            else:
-                model = emoca.emoca_model(found.content, settings(config, stage, "model"), shown)
-                name = place.parent.name if place else model.variant.upper()
-            name = self._free_name(name, shown)
-            parts = {}
-            rows: list[Row] = []
-            for part, translated in model.parts.items():
-                parts[part] = self.store.put(f"{name}/{part}.safetensors", emoca.tensors(translated))
-                rows += translated.rows
-            rows += self._copies(found, model, report) if report.kind == Kind.EMOCA else []
-            options = model.options | {"source": shown} | ({"stage": stage} if stage else {})
-            self.models[name] = {"variant": model.variant, "parts": parts, "options": options}
-            report.notes.insert(0, f"model {name} ({model.variant})")
-            if place is None and report.kind == Kind.EMOCA:
-                report.notes.append(f"no {CONFIG_NAME} beside it: settings read off the shapes")
-            whole: Mapping[str, Any] = found.content if report.kind == Kind.EMOCA else {}
-            self._done(report, rows + emoca.other_rows(whole, {row.source for row in rows}, found.beside))
+            with reading(shown):
+                self._convert_model(recognise(path), report)
         except CannotWrite:
             raise
         except InputError as error:
             report.notes.append(_told(error, path, shown))
+
+    def _convert_model(self, found: Found, report: FileReport) -> None:
+        shown = report.path
+        place = config_of(found.path) if report.kind == Kind.EMOCA else None
+        config = read_config(place) if place else {}
+        stage = stage_of(place.parent, found.path) if place else ""
+        if report.kind == Kind.DECA:
+            model, name = emoca.deca_model(found.content, shown), "DECA"
+        else:
+            model = emoca.emoca_model(found.content, settings(config, stage, "model"), shown)
+            name = place.parent.name if place else model.variant.upper()
+        name = self._free_name(name)
+        parts, rows = {}, []
+        for part, translated in model.parts.items():
+            parts[part] = self.store.put(f"{name}/{part}.safetensors", emoca.tensors(translated))
+            rows += translated.rows
+        if report.kind == Kind.EMOCA:
+            rows += self._copies(found, model, report)
+            rows += emoca.other_rows(found.content, {row.source for row in rows}, found.beside)
+        options = model.options | {"source": shown} | ({"stage": stage} if stage else {})
+        self.models[name] = {"variant": model.variant, "parts": parts, "options": options}
+        report.notes.insert(0, f"model {name} ({model.variant})")
+        if place is None and report.kind == Kind.EMOCA:
+            report.notes.append(f"no {CONFIG_NAME} beside it: settings read off the shapes")
+        self._done(report, rows)
 
     def _copies(self, found: Found, model: emoca.Model, report: FileReport) -> list[Row]:
         """What an EMOCA checkpoint carries beside its networks, used where no official file gives it."""
@@ -219,6 +225,8 @@ class Job:
                 new, remarks = gathered.add_copies(pieces.arrays, pieces.rows, shown)
                 rows += new
                 report.notes += remarks
+                if any((row.target or "").startswith("head/") for row in new):
+                    report.notes.append("its copy of FLAME fills in for official files that were not given")
         part = f"albedo_{model.options['albedo']}"
         textures = [key for key in state if key.startswith("deca.flametex.")]
         if textures and part in self.parts:
@@ -270,7 +278,7 @@ class Job:
         assert report.kind is not None
         self.sources[report.path] = (report.kind, self.hashing.submit(file_sha256, self.paths[report.path]))
 
-    def _free_name(self, name: str, shown: str) -> str:
+    def _free_name(self, name: str) -> str:
         """The run folder's name, fit for a folder, with a number behind it where another source of this run has it."""
         name = "".join(c if c.isalnum() or c in "._-" else "_" for c in name).lstrip(".") or "model"
         taken = {other for other, model in self.models.items() if model["options"].get("source") in self.sources}

@@ -108,6 +108,7 @@ def test_every_key_is_accounted_for(converted, state):
 def test_a_checkpoint_alone_brings_its_head_and_gives_way_to_official_files(alone, assets, tmp_path):
     output, outcome = alone
     assert [report.state for report in outcome.reports] == [DONE]
+    assert "its copy of FLAME fills in for official files that were not given" in outcome.reports[0].notes
     bare = {"landmarks_mediapipe", "mediapipe_index"}
     fields = [name for name in ("template", "pose_dirs", "uv_faces", "landmarks_contour") if name not in bare]
     head = load_head(output)
@@ -211,6 +212,7 @@ DAMAGED = {
     "no expression": (flame_with, {"shapedirs": np.zeros((5023, 3, 300))}, r"300 directions, expected at least 350"),
     "nan": (flame_with, {"v_template": np.full((5023, 3), np.nan)}, "'v_template' holds NaN"),
     "skeleton": (flame_with, {"kintree_table": np.zeros((2, 5), np.uint32)}, r"parents \(-1, 0, 0, 0, 0\)"),
+    "words": (flame_with, {"v_template": np.zeros((5023, 3)), "f": ["a", None]}, "'f' has shape|make no sense"),
     "landmarks": (mirrored_tables, {}, r"'full_lmk_faces_idx' has shape \(67,\)"),
 }
 
