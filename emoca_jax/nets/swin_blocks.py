@@ -115,5 +115,5 @@ def region_mask(size: tuple[int, int], shift: int) -> Float[np.ndarray, "windows
         return (place >= length - WINDOW).astype(int) + (place >= length - shift)
 
     regions = (3 * part(size[0])[:, None] + part(size[1])[None]).reshape(1, *size, 1)
-    inside = np.asarray(to_windows(regions))[0, :, :, 0]
+    inside = np.asarray(to_windows(regions))[0, :, :, 0]  # type: ignore[arg-type] (NumPy: no part of the program)
     return np.where(inside[:, :, None] == inside[:, None], 0, OTHER_REGION).astype(np.float32)
