@@ -30,7 +30,8 @@ class SwinBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Patches) -> Patches:
-        size, channels = x.shape[1:3], x.shape[-1]
+        _, rows, columns, channels = x.shape
+        size = (rows, columns)
         y = layer_norm("norm1")(x)
         # A picture as small as one window has nowhere to shift to.
         shift = self.shift if min(size) > WINDOW else 0
