@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -66,3 +67,8 @@ class ResNet50(nn.Module):
                 name = f"layer{stage}_{block}"
                 x = Bottleneck(width, stride, block == 0, self.layout, self.folded, self.dtype, name=name)(x, train)
         return x.astype(jnp.float32).mean(axis=(1, 2))
+
+
+def has_stride(path: str) -> bool:
+    """Whether the 3 x 3 convolution of a path ("trunk/layer2_0/conv2/conv/kernel") strides in torchvision's layout."""
+    return re.search(r"layer[2-4]_0/conv2/", path) is not None

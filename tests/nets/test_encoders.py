@@ -10,7 +10,7 @@ import pytest
 from emoca_jax.convert.networks import encoder
 from emoca_jax.errors import InputError
 from emoca_jax.nets.convolution import fold_batch_norms
-from emoca_jax.nets.encoders import Encoder, split_expression, split_flame
+from emoca_jax.nets.encoders import Encoder, inference_variables, run_encoder, split_expression, split_flame
 from tests import reference_weights
 from tests.nets.closeness import ALLOWED, assert_close, noise_floor
 
@@ -30,12 +30,20 @@ def run(variables, images, *, folded):
     return codes, state["intermediates"]["trunk"]
 
 
-@pytest.mark.parametrize("folded", [False, True], ids=["norms", "folded"])
-@pytest.mark.parametrize("name", NETWORKS)
-def test_gives_the_official_codes_and_features(name, folded):
+def test_all_are_faithful_in_their_fastest_form():
+    """Folded, with Winograd's convolutions, through one compiled trunk."""
     expected, images = reference_weights.golden("encoders"), reference_weights.images()
-    variables = encoder(NETWORKS[name]()).variables
-    codes, trunk = run(fold_batch_norms(variables) if folded else variables, images, folded=folded)
+    for name, state in NETWORKS.items():
+        codes = run_encoder(inference_variables(encoder(state()).variables), images)
+        assert_close(codes, expected[name], ALLOWED * noise_floor(name))
+    plain = run_encoder(inference_variables(encoder(state()).variables, winograd=False), images)
+    assert_close(plain, expected[name], ALLOWED * noise_floor(name))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gives_the_official_codes_and_features(name):
+    expected, images = reference_weights.golden("encoders"), reference_weights.images()
+    codes, trunk = run(encoder(NETWORKS[name]()).variables, images, folded=False)
     assert_close(codes, expected[name], ALLOWED * noise_floor(name))
     pooled = ALLOWED * noise_floor(f"{name}_pooled")
     assert_close(trunk["__call__"][0], expected[f"{name}_pooled"], pooled)
