@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from emoca_jax.convert.budget import Budget
 from emoca_jax.convert.mapped_files import MappedFile, map_file
 from emoca_jax.convert.numpy_names import array_from_raw, dtype_of
 from emoca_jax.convert.pickle_literals import integer
-from emoca_jax.convert.pickle_machine import Budget, Machine
+from emoca_jax.convert.pickle_machine import Machine
 from emoca_jax.convert.refusal import damaged, reading
 from emoca_jax.convert.unpickle import NAMES, checked_tree, load
 from emoca_jax.convert.zip_files import Member, is_zip, read_directory, read_member

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from emoca_jax.convert.refusal import quoted
+from emoca_jax.convert.refusal import Damage, quoted
 from emoca_jax.convert.stand_ins import SparseMatrix, Unfinished, as_bytes, as_size, as_sizes
 
 # Booleans, integers, floats, complex numbers, fixed-length text and bytes, objects; no records, no dates.
@@ -16,28 +16,28 @@ _DTYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|c8|c16|[SU][1-9]\d{0,5}|O8?
 
 
 def dtype_of(code: Any) -> np.dtype:
-    """The dtype of a code like "<f4". Raises `ValueError` for records, dates and anything else."""
+    """The dtype of a code like "<f4". Raises `Damage` for records, dates and anything else."""
     if isinstance(code, bytes):
         code = code.decode("ascii")
     if not isinstance(code, str) or not _DTYPE.fullmatch(code):
-        raise ValueError(f"it holds an array of an unknown kind {quoted(code)}")
+        raise Damage(f"it holds an array of an unknown kind {quoted(code)}")
     return np.dtype(code.replace("O8", "O").replace("O4", "O"))
 
 
 def array_from_raw(machine: Any, raw: Any, dtype: np.dtype, shape: Any, *, fortran: bool) -> np.ndarray:
     """An array over raw bytes, without a copy unless its byte order is foreign; read-only.
 
-    Raises `ValueError` unless the bytes are exactly those the shape needs.
+    Raises `Damage` unless the bytes are exactly those the shape needs.
     """
     shape = as_sizes(shape)
     count = math.prod(shape)
     if dtype.hasobject:
-        raise ValueError("it holds objects where numbers were announced")
+        raise Damage("it holds objects where numbers were announced")
     if isinstance(raw, str):
         machine.budget.copy(len(raw))
     raw = as_bytes(raw)
     if len(raw) != count * dtype.itemsize:
-        raise ValueError("an array's size does not fit its data")
+        raise Damage("an array's size does not fit its data")
     machine.budget.promise(len(raw))
     flat = np.frombuffer(raw, dtype, count) if len(raw) else np.zeros(count, dtype)
     if not dtype.isnative:
@@ -53,10 +53,10 @@ def _dtype(_machine: Any, arguments: tuple) -> Unfinished:
 
     def finish(_machine: Any, state: Any) -> np.dtype:
         if any(state[2:5]):
-            raise ValueError("it holds an array of records")
+            raise Damage("it holds an array of records")
         order = state[1].decode("ascii") if isinstance(state[1], bytes) else state[1]
         if order not in ("<", ">", "|", "="):
-            raise ValueError("it holds an array of an unknown byte order")
+            raise Damage("it holds an array of an unknown byte order")
         return code if order in ("|", "=") else code.newbyteorder(order)
 
     return Unfinished("a dtype", finish)
@@ -70,7 +70,7 @@ def _finish_array(machine: Any, state: Any) -> np.ndarray:
         return array_from_raw(machine, raw, dtype, shape, fortran=bool(fortran))
     shape = as_sizes(shape)
     if type(raw) is not list or len(raw) != math.prod(shape):
-        raise ValueError("an array's size does not fit its data")
+        raise Damage("an array's size does not fit its data")
     machine.budget.spend(len(raw))
     flat = np.empty(len(raw), object)
     for index, value in enumerate(raw):
@@ -100,16 +100,16 @@ def _from_buffer(machine: Any, arguments: tuple) -> np.ndarray:
 
 def _refused(what: str) -> Callable[[Any, tuple], Any]:
     def build(_machine: Any, _arguments: tuple) -> Any:
-        raise ValueError(f"it calls {what}, which data does not need")
+        raise Damage(f"it calls {what}, which data does not need")
 
     return build
 
 
 def _indices(values: Any, count: int, limit: int) -> np.ndarray:
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iu" or values.shape != (count,):
-        raise ValueError("a sparse matrix has no usable indices")
+        raise Damage("a sparse matrix has no usable indices")
     if count and (values.min() < 0 or values.max() >= limit):
-        raise ValueError("a sparse matrix has entries outside itself")
+        raise Damage("a sparse matrix has entries outside itself")
     return values
 
 
@@ -121,7 +121,7 @@ def _sparse(layout: str) -> Callable[[Any, tuple], Unfinished]:
         rows, columns = (as_size(size) for size in shape)
         values = state["data"]
         if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in "biufc":
-            raise ValueError("a sparse matrix has no usable values")
+            raise Damage("a sparse matrix has no usable values")
         count = len(values)
         # The work grows with these, however often the file refers to the same arrays.
         machine.budget.copy(8 * (count + rows + columns))
@@ -131,7 +131,7 @@ def _sparse(layout: str) -> Callable[[Any, tuple], Unfinished]:
         major, minor = (rows, columns) if layout == "csr" else (columns, rows)
         starts = _indices(state["indptr"], major + 1, count + 1).astype(np.int64)
         if starts[0] != 0 or starts[-1] != count or (np.diff(starts) < 0).any():
-            raise ValueError("a sparse matrix has no usable index pointers")
+            raise Damage("a sparse matrix has no usable index pointers")
         outer = np.repeat(np.arange(major), np.diff(starts))
         inner = _indices(state["indices"], count, minor)
         return SparseMatrix((rows, columns), *((outer, inner) if layout == "csr" else (inner, outer)), values)
@@ -145,7 +145,7 @@ def _array_in(state: Any, key: str) -> np.ndarray:
         return value
     if isinstance(value, int | float):
         return np.asarray(value)
-    raise ValueError(f"a chumpy object's {key!r} is no array")
+    raise Damage(f"a chumpy object's {key!r} is no array")
 
 
 def _new_shape(shape: Any) -> tuple[int, ...]:
@@ -186,7 +186,7 @@ def _chumpy_concatenate(machine: Any, state: Any) -> np.ndarray:
     if not isinstance(terms, list | tuple) or not all(isinstance(term, str) for term in terms[:_MOST_TERMS]):
         raise TypeError("names of terms expected")
     if len(terms) > _MOST_TERMS:
-        raise ValueError("a chumpy object joins an absurd number of arrays")
+        raise Damage("a chumpy object joins an absurd number of arrays")
     parts = [_array_in(state, term) for term in terms]
     machine.budget.copy(sum(part.nbytes for part in parts))
     return np.concatenate(parts, axis=state["axis"])

@@ -9,6 +9,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from emoca_jax.convert.refusal import Damage
+
 # Byte strings longer than this stay where they are in the file: arrays are made of them without a copy.
 _LONG = 1024
 # Random-number states go up to 128 bits; a file that needs longer numbers is not a model.
@@ -30,26 +32,22 @@ class LongText:
 
 
 def take(view: memoryview, position: int, count: int) -> memoryview:
-    """`count` bytes at `position`. Raises `EOFError` if there are not as many."""
+    """`count` bytes at `position`. Raises `Damage` if there are not as many."""
     if count < 0 or position + count > len(view):
-        raise EOFError("it ends too early")
+        raise Damage("it ends too early")
     return view[position : position + count]
 
 
-def line(view: memoryview, position: int) -> tuple[bytes, int]:
-    """The bytes up to the next newline, and the position after it."""
-    parts = []
-    chunk = _LINE_CHUNK
-    while position < len(view):
-        part = bytes(view[position : position + chunk])
-        found = part.find(b"\n")
+def line(view: memoryview, position: int) -> tuple[memoryview, int]:
+    """The bytes up to the next newline, where they are, and the position after it."""
+    chunk, at = _LINE_CHUNK, position
+    while at < len(view):
+        found = bytes(view[at : at + chunk]).find(b"\n")
         if found >= 0:
-            parts.append(part[:found])
-            return b"".join(parts), position + found + 1
-        parts.append(part)
-        position += len(part)
+            return view[position : at + found], at + found + 1
+        at += chunk
         chunk = _LINE_CHUNK_LARGE
-    raise EOFError("it ends too early")
+    raise Damage("it ends too early")
 
 
 def _fixed(layout: str) -> Callable[[memoryview, int], tuple[Any, int]]:
@@ -110,41 +108,44 @@ def _long(layout: str) -> Callable[[memoryview, int], tuple[int, int]]:
     def read(view: memoryview, position: int) -> tuple[int, int]:
         raw, after = read_sized(view, position)
         if len(raw) > _LONGEST_INTEGER:
-            raise ValueError("it holds a number of absurd length")
+            raise Damage("it holds a number of absurd length")
         return int.from_bytes(raw, "little", signed=True), after
 
     return read
 
 
-def integer(raw: bytes) -> int:
+def integer(raw: bytes | memoryview) -> int:
     """A decimal number of at most 256 digits."""
+    return int(_short(raw))
+
+
+def _short(raw: bytes | memoryview) -> bytes:
     if len(raw) > _LONGEST_INTEGER:
-        raise ValueError("it holds a number of absurd length")
-    return int(raw)
+        raise Damage("it holds a number of absurd length")
+    return bytes(raw)
 
 
 def _integer_line(view: memoryview, position: int) -> tuple[int | bool, int]:
     raw, after = line(view, position)
-    if raw in (b"00", b"01"):
-        return raw == b"01", after
-    return integer(raw.removesuffix(b"L")), after
+    digits = _short(raw)
+    if digits in (b"00", b"01"):
+        return digits == b"01", after
+    return int(digits.removesuffix(b"L")), after
 
 
 def _float_line(view: memoryview, position: int) -> tuple[float, int]:
     raw, after = line(view, position)
-    if len(raw) > _LONGEST_INTEGER:
-        raise ValueError("it holds a number of absurd length")
-    return float(raw), after
+    return float(_short(raw)), after
 
 
 def _string_line(view: memoryview, position: int) -> tuple[str, int]:
     raw, after = line(view, position)
-    raw = raw.strip()
-    if len(raw) < 2 or raw[:1] != raw[-1:] or raw[:1] not in (b"'", b'"'):
-        raise ValueError("it holds a string without quotes")
-    if not _ESCAPED.fullmatch(raw):
-        raise ValueError("it holds a string with unknown escapes")
-    return codecs.escape_decode(raw[1:-1])[0].decode("latin-1"), after
+    if len(raw) < 2 or raw[0] != raw[-1] or raw[0] not in b"'\"":
+        raise Damage("it holds a string without quotes")
+    contents = raw[1:-1]
+    if not _ESCAPED.fullmatch(contents):
+        raise Damage("it holds a string with unknown escapes")
+    return str(codecs.escape_decode(contents)[0], "latin-1"), after
 
 
 LITERALS: dict[int, Callable[[memoryview, int], tuple[Any, int]]] = {

@@ -11,46 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from emoca_jax.convert.budget import Budget
 from emoca_jax.convert.pickle_literals import LITERALS, WIDE_ESCAPE, LongText, integer, line, text
-from emoca_jax.convert.refusal import damaged, quoted
+from emoca_jax.convert.refusal import Damage, damaged, quoted
 from emoca_jax.convert.stand_ins import Attributes, Name, Opaque, Unfinished
 from emoca_jax.errors import InputError
 
-# A checkpoint with optimiser states takes some 100,000 operations, a FLAME pickle 500; this many take about a second.
-_MOST_OPERATIONS = 400_000
-# Copies (Latin-1 text to bytes, bfloat16 to float32): as many bytes as the file has, twice, and a little.
-_COPIES, _COPIES_ALWAYS = 2, 64 << 20
-# Views share memory, but whoever uses them copies them: their sizes may add up to 8 times the file's.
-_PROMISES, _PROMISES_ALWAYS = 8, 256 << 20
 _LONGEST_TEXT = 16 << 20
 # Whole numbers up to here hash to themselves, so that nobody can choose keys that collide.
 _LARGEST_KEY = 1 << 60
 
 Builder = Callable[[Any, tuple], Any]
-
-
-class Budget:
-    """What one file may still cost. Raises `ValueError` when it is used up."""
-
-    def __init__(self, file_bytes: int) -> None:
-        self.operations = _MOST_OPERATIONS
-        self.copies = max(_COPIES * file_bytes, _COPIES_ALWAYS)
-        self.promises = max(_PROMISES * file_bytes, _PROMISES_ALWAYS)
-
-    def spend(self, operations: int) -> None:
-        self.operations -= operations
-        if self.operations < 0:
-            raise ValueError("it takes more steps than any model does")
-
-    def copy(self, count: int) -> None:
-        self.copies -= count
-        if self.copies < 0:
-            raise ValueError("its contents are far larger than the file")
-
-    def promise(self, count: int) -> None:
-        self.promises -= count
-        if self.promises < 0:
-            raise ValueError("its arrays claim to be far larger than the file")
 
 
 class Machine:
@@ -119,7 +90,7 @@ class Machine:
         value = self.read(reader)
         if isinstance(value, LongText) and not self.encodes():
             if len(value.view) > _LONGEST_TEXT:
-                raise ValueError("it holds a text of absurd length")
+                raise Damage("it holds a text of absurd length")
             # One character outside the first plane makes Python keep four bytes for every character.
             self.budget.copy(4 * len(value.view))
             value = str(value.view, "utf-8", "surrogatepass")
@@ -232,12 +203,12 @@ class Machine:
         (size,) = struct.unpack_from("<Q", self.view, self.position)
         self.position += 8
         if self.position + size > len(self.view):
-            raise EOFError("it ends too early")
+            raise Damage("it ends too early")
 
     def push_global(self) -> None:
         module, self.position = line(self.view, self.position)
         name, self.position = line(self.view, self.position)
-        self.push_name(module.decode("utf-8"), name.decode("utf-8"))
+        self.push_name(str(module, "utf-8"), str(name, "utf-8"))
 
     def index(self, layout: str) -> int:
         """A memo index: laid out as `layout`, or a line of digits if that is empty."""
@@ -302,7 +273,7 @@ _ACTIONS: dict[int, Callable[[Machine], None]] = {
         b"\x81": Machine.call,
         b"\x92": Machine.call_with_keywords,
         b"b": Machine.build,
-        b"P": lambda machine: machine.persistent(machine.read(line)),
+        b"P": lambda machine: machine.persistent(str(machine.read(line), "ascii")),
         b"Q": lambda machine: machine.persistent(machine.stack.pop()),
     }.items()
 }

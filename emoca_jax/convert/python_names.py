@@ -9,6 +9,7 @@ import numpy as np
 
 from emoca_jax.convert.pickle_literals import LongText
 from emoca_jax.convert.pickle_machine import Machine, checked_key
+from emoca_jax.convert.refusal import Damage
 from emoca_jax.convert.stand_ins import Attributes, Name, Unfinished, as_bytes, opaque
 
 _FIRST_BEYOND_LATIN = 0xC4
@@ -18,14 +19,14 @@ def _encode(machine: Machine, arguments: tuple) -> bytes:
     """Bytes that protocol 2 wrote as Latin-1 text."""
     text, encoding = arguments
     if encoding not in ("latin1", "latin-1"):
-        raise ValueError("it encodes text in an unexpected way")
+        raise Damage("it encodes text in an unexpected way")
     if not isinstance(text, LongText):
         machine.budget.copy(len(text))
         return text.encode("latin-1")
     machine.budget.copy(len(text.view))
     # Checked here, because one wide character would make Python keep four bytes for each of the others.
     if (np.frombuffer(text.view, np.uint8) >= _FIRST_BEYOND_LATIN).any():
-        raise ValueError("bytes are expected where it holds text")
+        raise Damage("bytes are expected where it holds text")
     return str(text.view, "utf-8").encode("latin-1")
 
 
@@ -76,7 +77,7 @@ def _reconstructor(machine: Machine, arguments: tuple) -> Any:
     """Protocols 0 and 1: an object of a class, its base `object` and no state of the base."""
     kind, base, state = arguments
     if not isinstance(kind, Name) or state is not None or not isinstance(base, Name) or base.name != "object":
-        raise ValueError("it rebuilds an object in an unexpected way")
+        raise Damage("it rebuilds an object in an unexpected way")
     return kind.build(machine, ())
 
 
@@ -86,7 +87,7 @@ def _content(attribute: str) -> Callable[[Machine, tuple], Unfinished]:
 
 
 def _never_called(_machine: Machine, _arguments: tuple) -> Any:
-    raise ValueError("it calls a class that may only be named")
+    raise Damage("it calls a class that may only be named")
 
 
 def _dictionary(machine: Machine, arguments: tuple) -> dict:

@@ -26,6 +26,10 @@ _DAMAGE = (
 _QUOTED = 100
 
 
+class Damage(ValueError):
+    """Bytes that contradict themselves; the message is a clause about the file ("it ends too early")."""
+
+
 def quoted(text: object) -> str:
     """Text out of a file as a message may show it: printable, one line, at most 100 characters; of others the class."""
     if not isinstance(text, str):
@@ -45,5 +49,7 @@ def reading(place: str) -> Iterator[None]:
     """Turn whatever damaged bytes set off inside the block into the `InputError` that names `place`."""
     try:
         yield
+    except Damage as error:
+        raise damaged(place, str(error)) from error
     except _DAMAGE as error:
         raise damaged(place, f"its contents make no sense ({type(error).__name__}: {quoted(str(error))})") from error

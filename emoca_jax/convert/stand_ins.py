@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from emoca_jax.convert.refusal import Damage
 from emoca_jax.errors import InputError
 
 _MOST_DIMENSIONS = 64
@@ -85,18 +86,18 @@ def as_bytes(value: Any) -> bytes | memoryview | bytearray:
 
 
 def as_sizes(values: Any) -> tuple[int, ...]:
-    """Sizes, strides or axes of an array. Raises `ValueError`/`TypeError`, also above 64 dimensions (NumPy's limit)."""
+    """Sizes, strides or axes of an array. Raises `Damage`/`TypeError`, also above 64 dimensions (NumPy's limit)."""
     if not isinstance(values, tuple | list) or len(values) > _MOST_DIMENSIONS:
         raise TypeError("sizes expected")
     return tuple(as_size(value) for value in values)
 
 
 def as_size(value: Any) -> int:
-    """A count or an index: a whole number that is not negative. Raises `ValueError`/`TypeError`."""
+    """A count or an index: a whole number that is not negative. Raises `Damage`/`TypeError`."""
     if isinstance(value, np.integer):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"a size expected, got {type(value).__name__}")
     if value < 0:
-        raise ValueError("a size is negative")
+        raise Damage("a size is negative")
     return value

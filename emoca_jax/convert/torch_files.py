@@ -3,9 +3,10 @@
 import os
 from typing import Any
 
+from emoca_jax.convert.budget import Budget
 from emoca_jax.convert.mapped_files import MappedFile, map_file
-from emoca_jax.convert.pickle_machine import Budget, Machine
-from emoca_jax.convert.refusal import damaged, reading
+from emoca_jax.convert.pickle_machine import Machine
+from emoca_jax.convert.refusal import Damage, damaged, reading
 from emoca_jax.convert.torch_legacy import is_legacy, is_tar, read_legacy, read_tar
 from emoca_jax.convert.torch_tensors import Storage, storage_of
 from emoca_jax.convert.unpickle import NAMES, checked_tree
@@ -59,7 +60,7 @@ def _read_zip(file: MappedFile, *, check: bool) -> Any:
     def find(identity: Any) -> Storage:
         word, kind, key, _, count = identity
         if word != "storage" or not isinstance(key, str):
-            raise ValueError("it refers to something that is no storage")
+            raise Damage("it refers to something that is no storage")
         outline = storage_of(place, kind, count, None)
         if (key, outline.kind) not in storages:
             member = members.get(f"{root}/data/{key}")

@@ -7,7 +7,9 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
-from emoca_jax.convert.pickle_machine import Budget, Builder, Machine
+from emoca_jax.convert.budget import Budget
+from emoca_jax.convert.pickle_machine import Builder, Machine
+from emoca_jax.convert.refusal import Damage
 from emoca_jax.convert.stand_ins import as_size
 from emoca_jax.convert.torch_tensors import KINDS, Storage, storage_of, view
 
@@ -55,7 +57,7 @@ def read_legacy(data: memoryview, place: str, names: Names, budget: Budget, *, d
         return value
 
     if next_pickle() != MAGIC or next_pickle() != _PROTOCOL:
-        raise ValueError("it does not begin as a PyTorch file does")
+        raise Damage("it does not begin as a PyTorch file does")
     next_pickle()
     contents = position
     storages: dict[Any, Storage] = {}
@@ -73,7 +75,7 @@ def read_legacy(data: memoryview, place: str, names: Names, budget: Budget, *, d
         raw, position = _storage_bytes(data, position, KINDS[storages[_key(key)].kind].itemsize)
         storages[_key(key)].raw = raw
     if any(storage.raw is None for storage in storages.values()):
-        raise ValueError("a tensor's data are missing")
+        raise Damage("a tensor's data are missing")
 
     parts: dict[tuple[Any, str], Storage] = {}
 
@@ -123,7 +125,7 @@ def read_tar(data: memoryview, place: str, names: Names, budget: Budget) -> Any:
         # Four bytes of dimension count and four of padding: it once was an 8-byte number.
         (dimensions,) = struct.unpack_from("<i", content, position)
         if not 0 <= dimensions <= _MOST_DIMENSIONS:
-            raise ValueError("a tensor has an absurd number of dimensions")
+            raise Damage("a tensor has an absurd number of dimensions")
         numbers = struct.unpack_from(f"<{2 * dimensions + 1}q", content, position + 8)
         position += 8 + 8 * len(numbers)
         machine = Machine(content, place=place, names=names, budget=budget)
@@ -152,7 +154,7 @@ def _storage_bytes(data: memoryview, position: int, item: int) -> tuple[memoryvi
     (count,) = struct.unpack_from("<q", data, position)
     end = position + 8 + as_size(count) * item
     if end > len(data):
-        raise EOFError("it ends too early")
+        raise Damage("it ends too early")
     return data[position + 8 : end], end
 
 
@@ -161,7 +163,7 @@ def _part(storage: Storage, offset: int, count: int) -> Storage:
     assert storage.raw is not None
     item = KINDS[storage.kind].itemsize
     if (offset + count) * item > len(storage.raw):
-        raise ValueError("a tensor's data are shorter than announced")
+        raise Damage("a tensor's data are shorter than announced")
     return Storage(storage.raw[offset * item : (offset + count) * item], storage.kind, big_endian=storage.big_endian)
 
 
@@ -179,7 +181,7 @@ def _tar_members(data: memoryview) -> dict[str, memoryview]:
         size = as_size(_octal(header[124:136]))
         start = position + _TAR_BLOCK
         if start + size > len(data):
-            raise EOFError("it ends too early")
+            raise Damage("it ends too early")
         name = header[:100].split(b"\0", 1)[0].decode("latin-1").removeprefix("./")
         members[name] = data[start : start + size]
         position = start + -(-size // _TAR_BLOCK) * _TAR_BLOCK

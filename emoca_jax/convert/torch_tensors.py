@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from emoca_jax.convert.pickle_machine import Machine
-from emoca_jax.convert.refusal import quoted
+from emoca_jax.convert.refusal import Damage, quoted
 from emoca_jax.convert.stand_ins import Name, as_size, as_sizes
 from emoca_jax.errors import InputError
 
@@ -101,14 +101,14 @@ def storage_of(place: str, kind: Any, count: Any, raw: memoryview | None, *, big
     name = _STORAGES[kind.name]
     needed = as_size(count) * KINDS[name].itemsize
     if raw is not None and needed > len(raw):
-        raise ValueError("a tensor's data are shorter than announced")
+        raise Damage("a tensor's data are shorter than announced")
     return Storage(None if raw is None else raw[:needed], name, big_endian=big_endian)
 
 
 def view(machine: Machine, storage: Any, offset: Any, sizes: Any, strides: Any, kind: str | None = None) -> Any:
     """The tensor as a read-only array over the storage's memory; None while the file is only being surveyed.
 
-    Raises `ValueError` for a view that leaves its storage or promises far more elements than it has.
+    Raises `Damage` for a view that leaves its storage or promises far more elements than it has.
     """
     if not isinstance(storage, Storage):
         raise TypeError("a storage expected")
@@ -116,7 +116,7 @@ def view(machine: Machine, storage: Any, offset: Any, sizes: Any, strides: Any, 
     strides = as_sizes(strides)
     offset = as_size(offset)
     if len(sizes) != len(strides):
-        raise ValueError("a tensor has as many strides as dimensions")
+        raise Damage("a tensor has as many strides as dimensions")
     if storage.raw is None:
         return None
     values = storage.values(machine, kind or storage.kind)
@@ -127,9 +127,9 @@ def view(machine: Machine, storage: Any, offset: Any, sizes: Any, strides: Any, 
         return empty
     last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
     if last >= len(values):
-        raise ValueError("a tensor reaches beyond its data")
+        raise Damage("a tensor reaches beyond its data")
     if count > max(len(values), _MOST_EXPANDED):
-        raise ValueError("a tensor claims far more elements than the file holds")
+        raise Damage("a tensor claims far more elements than the file holds")
     item = values.itemsize
     machine.budget.promise(count * item)
     return np.ndarray(sizes, values.dtype, values.data, offset * item, [stride * item for stride in strides])
@@ -155,7 +155,7 @@ def _rebuild_v2(machine: Machine, arguments: tuple) -> Any:
 def _rebuild_v3(machine: Machine, arguments: tuple) -> Any:
     kind = arguments[6]
     if not isinstance(kind, Name) or kind.name not in KINDS:
-        raise ValueError("a tensor is of an unknown kind")
+        raise Damage("a tensor is of an unknown kind")
     array = view(machine, *arguments[:4], kind=kind.name)
     return _with_bits(machine, array, arguments[7] if len(arguments) > 7 else None)
 
@@ -170,14 +170,14 @@ def _rebuild_parameter(_machine: Machine, arguments: tuple) -> Any:
 def _rebuild_from_type(machine: Machine, arguments: tuple) -> Any:
     function, _, inner, _ = arguments
     if not isinstance(function, Name) or function.build not in (_rebuild, _rebuild_v2, _rebuild_v3, _rebuild_parameter):
-        raise ValueError("a tensor is rebuilt in an unexpected way")
+        raise Damage("a tensor is rebuilt in an unexpected way")
     if type(inner) is not tuple:
         raise TypeError("arguments expected")
     return function.build(machine, inner)
 
 
 def _never_called(_machine: Machine, _arguments: tuple) -> Any:
-    raise ValueError("it calls a class that may only be named")
+    raise Damage("it calls a class that may only be named")
 
 
 TORCH_NAMES: dict[tuple[str, str], Callable[[Machine, tuple], Any]] = {

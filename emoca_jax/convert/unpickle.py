@@ -8,9 +8,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from emoca_jax.convert.budget import Budget
 from emoca_jax.convert.numpy_names import NUMPY_NAMES
 from emoca_jax.convert.pickle_literals import LongText
-from emoca_jax.convert.pickle_machine import Budget, Builder, Machine
+from emoca_jax.convert.pickle_machine import Builder, Machine
 from emoca_jax.convert.python_names import PYTHON_NAMES
 from emoca_jax.convert.refusal import damaged, reading
 from emoca_jax.convert.stand_ins import Unfinished, as_bytes
