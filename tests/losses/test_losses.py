@@ -200,19 +200,22 @@ def test_id_mrf_equals_one_pair_at_a_time():
     np.testing.assert_allclose(found, each["relu3_2"] + 2 * each["relu4_2"], rtol=1e-4)
 
 
-def test_black_surroundings_stay_equal_in_float32():
-    """Thousands of equal patches, as around every face: their distances are rounding, and are divided by 1e-5."""
-    surroundings = draw.uniform(size=(24, 24)) < 0.6
-    black = draw.uniform(0, 2, 512)
+def test_black_surroundings_do_not_drown_in_rounding():
+    """A thousand all but equal patches, as around every face: their distances, near rounding, are divided by 1e-5."""
+    surroundings = draw.uniform(size=(40, 40)) < 0.6
+    black, spread = draw.uniform(0, 2, 512), 1e-3
     rendered, target = (
-        np.where(surroundings[..., None], black, draw.uniform(0, 2, (24, 24, 512))).astype(np.float32) for _ in range(2)
+        np.where(
+            surroundings[..., None], black + draw.normal(0, spread, (40, 40, 512)), draw.uniform(0, 2, (40, 40, 512))
+        ).astype(np.float32)
+        for _ in range(2)
     )
     centred = [(a - target.mean(-1, keepdims=True)).reshape(-1, 512).astype(np.float64) for a in (rendered, target)]
     of_rendered, of_target = (a / np.linalg.norm(a, axis=1, keepdims=True) for a in centred)
     distance = np.maximum((1 - of_target @ of_rendered.T) / 2, 0)
     likeness = np.exp((1 - distance / (distance.min(0) + 1e-5)) / 0.5)
     want = -np.log((likeness / likeness.sum(0)).max(1).mean())
-    np.testing.assert_allclose(mrf.patch_loss(jnp.asarray(rendered), jnp.asarray(target)), want, rtol=1e-4)
+    np.testing.assert_allclose(mrf.patch_loss(jnp.asarray(rendered), jnp.asarray(target)), want, rtol=1e-3)
 
 
 def test_identical_textures_have_the_least_id_mrf():
