@@ -17,6 +17,7 @@ from parity.decoding import (
     METRES,
     PIXEL,
     SIZE,
+    TEXEL_NORMAL,
     official_detail,
     official_layers,
     official_names,
@@ -83,7 +84,9 @@ def _maps(golden: Golden, head, stage: DetailModel, codes: Codes, images, found)
     texture = found.albedo * render.spherical_harmonics(normals, codes.light)
     photo = unwrap_image(stage, found.image_vertices, head.faces, images)
     mask = stage.mask[..., None]
-    yield from golden.check("uv_detail_normals", to_first(normals), PIXEL, "their dense mesh lacks the map's margin")
+    yield from golden.check(
+        "uv_detail_normals", to_first(normals), TEXEL_NORMAL, "their dense mesh lacks the map's margin"
+    )
     yield from golden.check("uv_texture", to_first(texture), PIXEL)
     note = "the photo where the mask is, the rendered texture elsewhere"
     yield from golden.check("uv_texture_gt", to_first(photo * mask + texture * (1 - mask)), PIXEL, note)

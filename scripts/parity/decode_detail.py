@@ -16,6 +16,7 @@ from parity.decoding import (
     MASK,
     PIXEL,
     SIZE,
+    TEXEL_NORMAL,
     official_detail,
     official_layers,
     photos,
@@ -38,7 +39,7 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     displacement = jax.jit(predict_displacement)(stage, codes)
     yield from golden.check("uv_z", displacement[:, None], within_noise("uv_z"))
     yield from golden.check("displacement_map", found.detail.displacement[:, None], within_noise("uv_z"))
-    yield from golden.check("uv_detail_normals", to_first(found.detail.normals), PIXEL)
+    yield from golden.check("uv_detail_normals", to_first(found.detail.normals), TEXEL_NORMAL)
     yield from golden.check("uv_shading", to_first(found.detail.shading), PIXEL)
     yield from golden.check("uv_texture", to_first(found.detail.texture), PIXEL)
 

@@ -23,6 +23,8 @@ FLIPPED = 0.0005
 METRES = Tolerance(absolute=1e-6)
 PIXEL = Tolerance(absolute=1e-4, outliers=FLIPPED)
 MASK = Tolerance(outliers=FLIPPED)
+TEXEL_NORMAL = Tolerance(absolute=1e-4, outliers=0.002, farthest=0.05)
+"""Cells of the uv grid can be far smaller than a millimetre: float32 positions then leave three digits of a normal."""
 OFFICIAL_NAMES = {
     "shape": "shape",
     "exp": "expression",

@@ -20,6 +20,8 @@ from parity.losses_nets import mixed
 from parity.noise import GRADIENT, NETWORK, within_noise
 
 LOSS, MEASURE = Tolerance(relative=1e-4), Tolerance(absolute=1e-6, relative=1e-6)
+SMALL = Tolerance(absolute=1e-6, relative=1e-4)
+"""For differences of numbers of the size of 1, which cancel down to its rounding."""
 KINDS = {"mse": "squared", "l1": "absolute", "cosine": "cosine"}
 SUBSET_CHANNELS, SUBSET_PIXELS = 8, 4
 SCHEMES = {"None": "sum", "norm": "mean"}
@@ -69,8 +71,7 @@ def _consistency(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     yield from golden.check("emoloss_mse_feat_2_grad", to_first(gradient), GRADIENT)
     for name, kind in KINDS.items():
         value = emotion_feature_distance(found.features, target.features, kind)
-        # 1 - cos cancels down to the rounding of 1.
-        tolerance = Tolerance(absolute=1e-6, relative=1e-4) if kind == "cosine" else LOSS
+        tolerance = SMALL if kind == "cosine" else LOSS
         yield from golden.check(f"emoloss_{name}_feat_2", value, tolerance)
         for part, measure in (
             ("valence", affect_distance(found.valence, target.valence)),
@@ -78,7 +79,7 @@ def _consistency(assets: Assets, golden: Golden) -> Iterator[Comparison]:
             ("expression", expression_distance(found.expression_logits, target.expression_logits)),
         ):
             if f"emoloss_{name}_{part}" in golden:
-                yield from golden.check(f"emoloss_{name}_{part}", measure, LOSS)
+                yield from golden.check(f"emoloss_{name}_{part}", measure, SMALL)
 
 
 def _mlp(assets: Assets, golden: Golden) -> Iterator[Comparison]:

@@ -41,8 +41,9 @@ WEIGHTS = {
 """The made-up run's configuration with what the file's note changes in it."""
 TERM = Tolerance(relative=1e-4)
 SMALL = Tolerance(absolute=1e-6, relative=1e-4)
-"""For 1 - cos, which cancels down to the rounding of 1."""
-CODE_GRADIENT = Tolerance(relative=1e-3)
+"""For differences of numbers of the size of 1, which cancel down to its rounding."""
+CODE_GRADIENT = Tolerance(relative=2e-3)
+"""Single ReLUs of the networks switch with the last bit of the rendering (see noise.GRADIENT)."""
 
 
 def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
@@ -130,7 +131,7 @@ def _emotion_metrics(golden: Golden, felt: AffectRead, read: AffectRead, feature
         "expression": emotion_consistency.expression_distance(read.expression_logits, felt.expression_logits),
     }
     for name, value in distances.items():
-        yield from golden.check(f"metric_coarse_emonet_{name}_L1", value, TERM)
+        yield from golden.check(f"metric_coarse_emonet_{name}_L1", value, SMALL)
     combined = features + sum(distances.values())
     yield from golden.check("metric_coarse_emonet_combined", combined, TERM)
     for side, one in (("input", felt), ("output", read)):

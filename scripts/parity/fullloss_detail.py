@@ -21,7 +21,8 @@ WEIGHTS = {"detail_l1_0": 5.0, "detail_mrf_0": 5.0 * 0.05, "z_reg": 0.005, "z_di
 PHOTOMETRIC_WEIGHT = 2.0
 TRAINED = ("expcode", "posecode", "detailcode")
 TERM, MRF = Tolerance(relative=1e-4), Tolerance(relative=1e-3)
-CODE_GRADIENT = Tolerance(relative=1e-3)
+CODE_GRADIENT = Tolerance(relative=2e-3)
+"""As in the coarse stage."""
 
 
 def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:

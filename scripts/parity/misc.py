@@ -20,7 +20,7 @@ from parity.layout import to_first, to_last
 SINGLE = Tolerance(absolute=1e-6)
 ANGLE = Tolerance(absolute=2e-6)
 LIGHT = Tolerance(absolute=1e-5)
-NORMAL = Tolerance(absolute=2e-5)
+NORMAL = Tolerance(absolute=5e-5)
 PLACE = Tolerance(absolute=1e-9)
 IMAGE = Tolerance(absolute=1e-5)
 UV_SIZE, CROP_PIXELS = 256, 224
