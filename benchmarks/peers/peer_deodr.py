@@ -17,8 +17,8 @@ def prepare(vertices, faces, size):
             faces=faces, faces_uv=faces, ij=place, depths=depth, colors=depth[:, None].copy(),
             textured=np.zeros(len(faces), bool), shaded=np.zeros(len(faces), bool), uv=np.zeros((count, 2)),
             shade=np.ones(count), edgeflags=np.zeros((len(faces), 3), bool), height=size, width=size, nb_colors=1,
-            texture=np.zeros((1, 1, 1)), background_image=np.full((size, size, 1), 1e9), clockwise=True, backface_culling=True,
-            strict_edge=False,
+            texture=np.zeros((1, 1, 1)), background_image=np.full((size, size, 1), 1e9), clockwise=False,
+            backface_culling=True, strict_edge=False,
         )  # fmt: skip
 
     def draw(points):
@@ -41,7 +41,7 @@ def prepare(vertices, faces, size):
             slopes.append(np.concatenate([made.ij_b * size / 2, made.colors_b], -1))
         return np.stack(slopes)
 
-    return Prepared("deodr", forward, gradient, "depth")
+    return Prepared("deodr", forward, gradient, "depth; leaves out back faces, it has to")
 
 
 run(prepare)

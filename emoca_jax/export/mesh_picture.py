@@ -140,12 +140,7 @@ def _draw_band(
     across = seen[:, :2] * jnp.array([1.0, -1.0]) * scale / (depth[:, None] if perspective else 1.0)
     middle = (2 * first + rows) / size - 1
     plane = jnp.stack([across[:, 0], (across[:, 1] - middle) * (size / rows), depth], axis=-1)
-    fragments = render.rasterize(plane, faces, (rows * samples, size * samples))
-    if perspective:
-        # Evenly spread on the screen is not evenly spread on the surface: divide by depth (Blinn 1992).
-        weights = fragments.barycentric / depth[faces[jnp.maximum(fragments.face_index, 0)]]
-        total = weights.sum(-1, keepdims=True)
-        fragments = fragments.replace(barycentric=weights / jnp.where(total > 0, total, 1.0))
+    fragments = render.rasterize(plane, faces, (rows * samples, size * samples), perspective=perspective)
 
     covered = fragments.face_index >= 0
     light = jnp.ones(covered.shape)

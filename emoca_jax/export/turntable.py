@@ -54,9 +54,10 @@ def mp4(frames: Sequence[UInt8[np.ndarray, "height width 3"]]) -> bytes:
         stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND[".mp4"], options={"crf": CRF})
         # Colour is stored at half the resolution, so both sides have to be even.
         stream.width, stream.height = width + width % 2, height + height % 2
+        rows, columns = (np.minimum(np.arange(side + side % 2), side - 1) for side in (height, width))
         stream.pix_fmt = "yuv420p"
         for frame in frames:
-            even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            even = frame[rows][:, columns]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
         container.mux(stream.encode())
     return packed.getvalue()
