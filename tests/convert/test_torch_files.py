@@ -328,6 +328,16 @@ def test_a_flipped_bit_in_a_tensor_is_noticed(tmp_path: Path) -> None:
     assert read_torch(path, check=False)["a"].shape == (1000,)
 
 
+def test_a_checkpoint_saved_without_checksums(tmp_path: Path) -> None:
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        path = saved(tmp_path / "a.pt", {"a": torch.ones(3)})
+    finally:
+        torch.serialization.set_crc32_options(before)
+    assert_same(read_torch(path)["a"], torch.ones(3))
+
+
 def test_whole_modules_and_programs_are_refused_by_name(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.pt", torch.nn.Linear(2, 2))
     with pytest.raises(InputError, match=r"torch\.nn\.modules\.linear\.Linear.*state_dict"):
