@@ -182,5 +182,5 @@ def _crc(file: MappedFile, data: memoryview) -> int:
 
 def _check_crc(crc: int, member: Member, place: str) -> None:
     # PyTorch can be told to save without checksums and writes zeros then.
-    if crc != member.crc and member.crc != 0:
+    if member.crc not in (crc, 0):
         raise damaged(place, f"the checksum of {quoted(member.name)} does not match")

@@ -10,12 +10,15 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from emoca_jax.convert.array_files import read_npy, read_npz, read_pickle
 from emoca_jax.errors import InputError
+from tests.flame.made_up_flame import reference_module
+from tests.shared_data import shared_path
 
 ARRAYS = hnp.arrays(
     st.sampled_from(["f4", ">f8", "i8", "u1", "?", "c8", "U3", "S2", "f2"]),
@@ -234,3 +237,35 @@ def test_a_plain_file_is_no_archive(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npz.npy", np.arange(3))
     with pytest.raises(InputError, match=r"not an \.npz"):
         read_npz(tmp_path / "a.npz.npy")
+
+
+def test_the_published_tables_as_numpy_and_torch_have_them() -> None:
+    path = shared_path("reference/assets/landmark_embedding.npy")
+    ours, theirs = read_npy(path)[()], np.load(path, allow_pickle=True, encoding="latin1")[()]
+    assert list(ours) == list(theirs) and isinstance(theirs["dynamic_lmk_faces_idx"], torch.Tensor)
+    for name, value in theirs.items():
+        np.testing.assert_array_equal(ours[name], np.asarray(value))
+    path = shared_path("reference/assets/mediapipe_landmark_embedding.npz")
+    ours, theirs = read_npz(path), np.load(path)
+    for name in theirs:
+        np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+@pytest.mark.parametrize("chumpy", [False, True])
+def test_a_face_model_as_the_reference_writes_it(chumpy: bool, tmp_path: Path) -> None:
+    """FLAME's pickle: arrays plain or wrapped by chumpy, a sparse regressor, text."""
+    chance = np.random.default_rng(0)
+    model = {
+        "v_template": chance.random((7, 3)),
+        "f": np.arange(12, dtype=np.uint32).reshape(4, 3),
+        "shapedirs": chance.random((7, 3, 100)),
+        "J_regressor": scipy.sparse.csc_matrix(chance.random((5, 7)) * (chance.random((5, 7)) > 0.5)),
+        "weights": chance.random((7, 5)),
+        "bs_style": "lbs",
+    }
+    reference_module().write_flame(model, tmp_path / "generic_model.pkl", chumpy)
+    ours = read_pickle(tmp_path / "generic_model.pkl")
+    assert list(ours) == list(model) and ours["bs_style"] == "lbs"
+    np.testing.assert_array_equal(ours["J_regressor"].toarray(), model["J_regressor"].toarray())
+    for name in ("v_template", "f", "shapedirs", "weights"):
+        np.testing.assert_array_equal(ours[name], model[name])
