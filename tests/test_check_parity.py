@@ -1,5 +1,6 @@
 """The comparison with the official code: what needs no big weights here, all of it in the slow run."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def assets(goldens) -> Assets:
     return MadeUpHead(Path("nowhere"), goldens, seed=0)
 
 
-@pytest.mark.parametrize("name", ["flame", "losses_simple", "misc", "now", "raster_soft"])
+@pytest.mark.parametrize("name", ["flame", "losses_simple", "misc", "now"])
 def test_equals_the_official_code(name, assets, goldens):
     rows = check_parity.compare_file(assets, goldens / f"{name}.npz")
     assert [row for row in rows if row.result == "fail"] == []
@@ -45,9 +46,11 @@ def test_equals_the_official_code(name, assets, goldens):
 
 @pytest.mark.slow
 def test_everything_equals_the_official_code(goldens, tmp_path, monkeypatch):
-    """On the made-up official files of seed 0, where they have been written."""
-    files = shared_path("reference/made_up_assets/seed0")
-    page = tmp_path / "parity.md"
+    """All files, on official files written for the purpose (3.3 GB, a quarter of an hour on two cores)."""
+    pytest.importorskip("torch")
+    files, page = tmp_path / "assets", tmp_path / "parity.md"
+    maker = shared_path("reference/make_reference.py")
+    subprocess.run([sys.executable, str(maker), "--seed", "0", "--out", str(files)], check=True)
     arguments = ["check_parity", "--assets", str(files), "--golden", str(goldens), "--output", str(page)]
     monkeypatch.setattr(sys, "argv", arguments)
     assert check_parity.main() == 0
