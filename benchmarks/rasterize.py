@@ -135,7 +135,7 @@ def jobs(mesh: Mesh, batch: int, size: int) -> dict[str, tuple[Callable[..., Any
     return {
         "surface": (jax.jit(surface), (vertices, faces)),
         "shaded, textured image": (jax.jit(image), inputs),
-        "the same with gradients": (with_gradient(image, (0, 1, 2)), inputs),
+        "shaded, textured image with gradients": (with_gradient(image, (0, 1, 2)), inputs),
         "anti-aliased outline with gradients": (
             with_gradient(antialiased),
             (vertices, faces, render.mesh_edges(mesh.faces)),

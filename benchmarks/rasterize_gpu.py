@@ -22,8 +22,14 @@ SIZE = 224
 OUTPUTS = (236, 50, 128)
 """Of EMOCA's encoders for shape and the like, expression, and detail."""
 COPY_FLOATS = 2**28
-DRAWINGS = ("surface", "shaded, textured image", "the same with gradients", "anti-aliased outline with gradients",
-            "soft outline, 50 faces", "soft outline, 50 faces, with gradients")  # fmt: skip
+DRAWINGS = (
+    "surface",
+    "shaded, textured image",
+    "shaded, textured image with gradients",
+    "anti-aliased outline with gradients",
+    "soft outline, 50 faces",
+    "soft outline, 50 faces, with gradients",
+)
 
 
 def main() -> None:
@@ -47,7 +53,7 @@ def report(batch: int, runs: int) -> list[str]:
         lines.append(f"{name}: {batch / timings[name].median:,.0f} images/s")
     lines.append(roofline(*drawings["surface"], timings["surface"], runs))
     encoding = training_step(batch, runs)
-    drawing = timings["the same with gradients"].median
+    drawing = timings["shaded, textured image with gradients"].median
     lines.append(
         f"training step: encoders {1e3 * encoding.median:.1f} ms, shaded image with gradients {1e3 * drawing:.1f} ms, "
         f"drawing is {drawing / (drawing + encoding.median):.1%} of both"

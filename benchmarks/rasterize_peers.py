@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
+OLD_JAXRENDERER = ("jaxrenderer<0.4", "jax==0.4.13", "jaxlib==0.4.13", "numpy<2", "scipy<1.12", "ml_dtypes<0.4")
+"""The last one for Python 3.11 sets an option that later jax has not."""
 PEERS: dict[str, tuple[str, ...]] = {
     "moderngl": ("moderngl", "numpy"),
     "vtk": ("vtk", "numpy"),
@@ -30,11 +32,13 @@ PEERS: dict[str, tuple[str, ...]] = {
     "open3d": ("open3d", "numpy"),
     "mitsuba": ("mitsuba", "numpy"),
     "deodr": ("deodr", "trimesh", "pyrender", "typing_extensions"),
-    "jaxrenderer": ("jaxrenderer",),
+    "jaxrenderer": ("jaxrenderer>=0.4",) if sys.version_info >= (3, 12) else OLD_JAXRENDERER,
     "pytorch3d": ("pytorch3d", "torch"),
     "nvdiffrast": ("nvdiffrast", "torch"),
 }
-"""What to install for each; after that pyrender wants a newer PyOpenGL and networkx than it says."""
+"""What to install for each; after that pyrender needs a newer PyOpenGL and networkx than it asks for. Beside them, of
+Debian's packages: libegl1 and libgl1-mesa-dri (moderngl, vtk, pyrender, and LLVM for mitsuba), libusb-1.0-0 and
+libgomp1 (open3d). nvdiffrast, and pytorch3d for most systems, are not on PyPI."""
 OURS = "emoca_jax"
 SIZE, BATCHES = 224, (1, 8)
 TOO_SLOW = 1.0
@@ -45,7 +49,7 @@ FACES = ((24, 10), (48, 24), (101, 50), (345, 171))
 """Columns and rows of the balls of different fineness: 460 to 117,648 faces."""
 SIZES = (64, 224, 512, 1024)
 SHOWN_BATCHES = (1, 4, 16)
-CURVES = ("surface", "the same with gradients", "anti-aliased outline with gradients")
+CURVES = ("surface", "shaded, textured image with gradients", "anti-aliased outline with gradients")
 
 
 def main() -> None:

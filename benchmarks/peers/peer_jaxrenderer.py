@@ -30,8 +30,8 @@ def prepare(vertices, faces, size):
 
     def forward():
         images = np.stack([np.asarray(draw(jnp.asarray(points))) for points in vertices])
-        # Columns come first, rows from below; depth runs from 0 to 1 or -1 to 1 over 2 START.
-        return np.swapaxes(images, 1, 2)[:, ::-1]
+        # Columns come first, rows from below, and depth from -START to START as 0 to 1.
+        return (np.swapaxes(images, 1, 2)[:, ::-1] - 0.5) * 2 * START
 
     def gradient():
         return np.stack([np.asarray(slope(jnp.asarray(points))) for points in vertices])
