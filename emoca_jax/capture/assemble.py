@@ -11,10 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from emoca_jax import flame
-from emoca_jax.capture.detect import DetectedFace
 from emoca_jax.capture.emotion_rule import affect_from_classes, affect_from_units
 from emoca_jax.capture.fit_landmarks import LandmarkModel, face_width, project, visible_points
-from emoca_jax.capture.images import Photo
+from emoca_jax.capture.found_faces import FoundFace
 from emoca_jax.capture.look import SeenFace
 from emoca_jax.capture.result import Emotion, FaceResult
 from emoca_jax.codes import Codes
@@ -28,16 +27,6 @@ class ReadClasses(NamedTuple):
 
     photo: dict[str, float]
     rendering: dict[str, float]
-
-
-class FoundFace(NamedTuple):
-    """One face of a photo, and when work on it began."""
-
-    photo: Photo
-    face: DetectedFace
-    index: int
-    began: float
-    """`time.perf_counter()`."""
 
 
 def assemble(

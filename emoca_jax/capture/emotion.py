@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from emoca_jax.capture.assemble import FoundFace
-from emoca_jax.capture.detect import detect_faces, load_networks
+from emoca_jax.capture.detect import load_networks
 from emoca_jax.capture.emotion_networks import (
     CODES_NETWORK,
     CODES_NETWORK_NAME,
@@ -28,10 +26,11 @@ from emoca_jax.capture.emotion_networks import (
 )
 from emoca_jax.capture.emotion_rule import action_units, affect_from_classes, emotion_intensities
 from emoca_jax.capture.fit_photo import FitWeights
+from emoca_jax.capture.found_faces import FoundFace, found_faces
 from emoca_jax.capture.images import Photo, as_photo
 from emoca_jax.capture.look import look
 from emoca_jax.capture.open_model import OpenModel, fit_to_photo, load_open_model
-from emoca_jax.capture.result import FaceResult
+from emoca_jax.capture.result import FaceResult, PhotoFace
 from emoca_jax.capture.trained_model import encode_crops
 from emoca_jax.errors import InputError
 from emoca_jax.model import EncoderVariables
@@ -65,28 +64,12 @@ class EmotionReading:
 
 
 @dataclass(frozen=True)
-class EmotionResult:
+class EmotionResult(PhotoFace):
     """Everything that was read in one face of one photo."""
 
-    photo: UInt8[np.ndarray, "height width 3"]
-    photo_scale: Float[np.ndarray, "2"]
-    """Pixels of the file per pixel of `photo`, x and y."""
-    source: Path | None
-    """File the photo came from, None for an array."""
-    face: int
-    """Index within the photo, 0 for the largest face."""
-    box: Float[np.ndarray, "4"]
-    """x0, y0, x1, y1 in pixels of `photo`."""
-    score: float
-    """Confidence of the detector in [0, 1]."""
     readings: tuple[EmotionReading, ...]
     seconds: float
     """Time this face took."""
-
-    @property
-    def source_name(self) -> str:
-        """Name of the photo's file as it can be printed, "photo" for an array."""
-        return os.fsencode(self.source.name).decode(errors="replace") if self.source else "photo"
 
 
 @dataclass(frozen=True)
@@ -138,20 +121,19 @@ def read_emotion(
     shows no face.
     """
     photo = image if isinstance(image, Photo) else as_photo(image)
-    found = detect_faces(model.detector, photo.pixels)
-    if not found:
-        raise InputError(
-            f"{photo.source or 'This image'} shows no face that can be found: use a photo in which a face is at least "
-            "5 % of the image's height and not covered."
-        )
     results = []
-    for index, face in enumerate(found[:1] if faces == "largest" else found):
-        place = FoundFace(photo, face, index, time.perf_counter())
+    for place in found_faces(model.detector, photo, faces):
         readings = _fitted(model, place) if isinstance(model, OpenModel) else _trained(model, place)
-        seconds = time.perf_counter() - place.began
         results.append(
             EmotionResult(
-                photo.pixels, photo.scale, photo.source, index, face.box, float(face.score), readings, seconds
+                photo=place.photo.pixels,
+                photo_scale=place.photo.scale,
+                source=place.photo.source,
+                face=place.index,
+                box=place.face.box,
+                score=float(place.face.score),
+                readings=readings,
+                seconds=time.perf_counter() - place.began,
             )
         )
     return results

@@ -9,10 +9,11 @@ import jax
 import numpy as np
 
 from emoca_jax import flame
-from emoca_jax.capture.assemble import FoundFace, ReadClasses, assemble
+from emoca_jax.capture.assemble import ReadClasses, assemble
 from emoca_jax.capture.detect import load_networks
 from emoca_jax.capture.fit_landmarks import LandmarkModel, fit_landmarks, landmark_model
 from emoca_jax.capture.fit_photo import FitWeights, fit_photo
+from emoca_jax.capture.found_faces import FoundFace
 from emoca_jax.capture.look import SeenFace, cut_plane, look, probabilities_by_name, read
 from emoca_jax.capture.result import FaceResult
 from emoca_jax.capture.texture import unwrap

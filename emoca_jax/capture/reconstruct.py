@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
-from emoca_jax.capture.assemble import FoundFace
-from emoca_jax.capture.detect import detect_faces
 from emoca_jax.capture.fit_photo import FitWeights
+from emoca_jax.capture.found_faces import found_faces
 from emoca_jax.capture.images import Photo, as_photo
 from emoca_jax.capture.open_model import OpenModel, fit_to_photo, load_open_model
 from emoca_jax.capture.result import FaceResult
@@ -52,17 +50,8 @@ def reconstruct(
     where the photo cannot be read or shows no face.
     """
     photo = image if isinstance(image, Photo) else as_photo(image)
-    found = detect_faces(model.detector, photo.pixels)
-    if not found:
-        raise InputError(
-            f"{photo.source or 'This image'} shows no face that can be found: use a photo in which a face is at least "
-            "5 % of the image's height and not covered."
-        )
-    results = []
-    for index, face in enumerate(found[:1] if faces == "largest" else found):
-        place = FoundFace(photo, face, index, time.perf_counter())
-        if isinstance(model, TrainedModel):
-            results.append(encode_photo(model, place))
-        else:
-            results.append(fit_to_photo(model, place, weights or FitWeights()))
-    return results
+    weights = weights or FitWeights()
+    return [
+        encode_photo(model, face) if isinstance(model, TrainedModel) else fit_to_photo(model, face, weights)
+        for face in found_faces(model.detector, photo, faces)
+    ]

@@ -43,8 +43,8 @@ class Emotion:
 
 
 @dataclass(frozen=True)
-class FaceResult:
-    """One face of one photo, as NumPy arrays.
+class PhotoFace:
+    """One face of one photo, as found.
 
     Pixel coordinates are x right, y down, with the centre of the first pixel at (0.5, 0.5); they refer to `photo`.
     A photo too large to work on is `photo_scale` times larger in its file: coordinate in the file = photo_scale *
@@ -62,6 +62,18 @@ class FaceResult:
     """x0, y0, x1, y1 in pixels of `photo`."""
     score: float
     """Confidence of the detector in [0, 1]."""
+
+    @property
+    def source_name(self) -> str:
+        """Name of the photo's file as it can be printed, "photo" for an array."""
+        # Bytes of a name that are no UTF-8 would break whoever prints or stores it.
+        return os.fsencode(self.source.name).decode(errors="replace") if self.source else "photo"
+
+
+@dataclass(frozen=True)
+class FaceResult(PhotoFace):
+    """Everything known about one face after a reconstruction, as NumPy arrays."""
+
     landmarks: Float[np.ndarray, "478 3"]
     """Detected points, pixels of `photo`; z in the same unit, negative towards the viewer; 468-477 are the irises."""
     fitted_landmarks: Float[np.ndarray, "points 2"]
@@ -88,12 +100,6 @@ class FaceResult:
     """Turns the detail code into a displaced surface, where the model has that stage."""
     official: bool = False
     """Whether it is decoded by the reference's rules."""
-
-    @property
-    def source_name(self) -> str:
-        """Name of the photo's file as it can be printed, "photo" for an array."""
-        # Bytes of a name that are no UTF-8 would break whoever prints or stores it.
-        return os.fsencode(self.source.name).decode(errors="replace") if self.source else "photo"
 
     @cached_property
     def reconstruction(self) -> Reconstruction:

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from emoca_jax.capture.assemble import FoundFace, ReadClasses, assemble
+from emoca_jax.capture.assemble import ReadClasses, assemble
 from emoca_jax.capture.detect import load_networks
 from emoca_jax.capture.emotion_networks import CODES_NETWORK, probabilities, read_codes, read_photo
 from emoca_jax.capture.fit_landmarks import LandmarkModel, landmark_model
+from emoca_jax.capture.found_faces import FoundFace
 from emoca_jax.capture.look import CROP_SIZE, SeenFace, cut_plane, look, probabilities_by_name, read
 from emoca_jax.capture.result import FaceResult
 from emoca_jax.capture.texture import unwrap

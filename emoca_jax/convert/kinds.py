@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +11,9 @@ import numpy as np
 from PIL import Image
 
 from emoca_jax.convert.array_files import read_npy, read_npz, read_pickle
+from emoca_jax.convert.mapped_files import map_file
 from emoca_jax.convert.torch_files import read_torch
+from emoca_jax.convert.zip_files import read_directory
 from emoca_jax.errors import InputError
 
 
@@ -113,11 +114,7 @@ def kind_of_state(state: Mapping[str, Any]) -> Kind | None:
 
 
 def _in_zip(path: Path) -> Found:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (OSError, ValueError, NotImplementedError, zipfile.error) as error:
-        raise InputError(f"{path} is a damaged or incomplete file ({error}): get it again from its source.") from error
+    names = read_directory(map_file(path))
     if any(name.endswith("data.pkl") for name in names):
         return _checkpoint(path, read_torch(path))
     if any(name.endswith(".npy") for name in names):
