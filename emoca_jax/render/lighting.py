@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 
+import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
+from emoca_jax.errors import InputError
 from emoca_jax.render.normals import normalize
 
 SH_BANDS = (
@@ -23,8 +26,7 @@ lacks the kernel's pi there, and so here."""
 def sh_basis(normals: Float[Array, "*n 3"]) -> Float[Array, "*n 9"]:
     """The nine bands 1, x, y, z, xy, xz, yz, x^2 - y^2, 3 z^2 - 1 at unit normals, times SH_BANDS."""
     x, y, z = normals[..., 0], normals[..., 1], normals[..., 2]
-    bands = [jnp.ones_like(x), x, y, z, x * y, x * z, y * z, x**2 - y**2, 3 * z**2 - 1]
-    return jnp.stack(bands, axis=-1) * jnp.array(SH_BANDS, normals.dtype)
+    return jnp.stack(_bands(x, y, z), axis=-1) * jnp.array(SH_BANDS, normals.dtype)
 
 
 def spherical_harmonics(
@@ -35,8 +37,41 @@ def spherical_harmonics(
     light: nine RGB coefficients; its batch dimensions lead those of the normals. Not clamped, so it may be negative.
     """
     batch = light.shape[:-2]
-    light = light.reshape(*batch, *(1,) * (normals.ndim - 1 - len(batch)), 9, 3)
-    return jnp.sum(sh_basis(normals)[..., None] * light, axis=-2)
+    count = math.prod(batch)
+    if normals.shape[: len(batch)] != batch:
+        raise InputError(f"Light of batch shape {batch} does not lead normals of shape {normals.shape}.")
+    return _shade(normals.reshape(count, -1, 3), light.reshape(count, 9, 3)).reshape(normals.shape)
+
+
+@jax.custom_vjp
+def _shade(normals: Float[Array, "batch points 3"], light: Float[Array, "batch 9 3"]) -> Array:
+    first, *others = jnp.unstack(light[:, None] * jnp.array(SH_BANDS, light.dtype)[:, None], axis=-2)
+    bands = _bands(*jnp.split(normals, 3, axis=-1))[1:]
+    return first + sum(band * coefficient for band, coefficient in zip(bands, others, strict=True))
+
+
+def _bands(x: Array, y: Array, z: Array) -> list[Array]:
+    return [jnp.ones_like(x), x, y, z, x * y, x * z, y * z, x**2 - y**2, 3 * z**2 - 1]
+
+
+def _shade_backward(kept: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
+    """By hand because what is derived sums nine images into the light instead of multiplying matrices."""
+    normals, light = kept
+    factors = jnp.array(SH_BANDS, light.dtype)[:, None]
+    x, y, z = jnp.unstack(normals, axis=-1)
+    basis = lax.optimization_barrier(jnp.stack(_bands(x, y, z), axis=1))
+    to_light = jnp.matmul(basis, cotangent, precision=lax.Precision.HIGHEST) * factors
+    scaled, (red, green, blue) = light * factors, jnp.unstack(cotangent, axis=-1)
+    _, b_x, b_y, b_z, b_xy, b_xz, b_yz, b_square, b_zz = (
+        scaled[:, i, :1] * red + scaled[:, i, 1:2] * green + scaled[:, i, 2:] * blue for i in range(9)
+    )
+    to_x = b_x + b_xy * y + b_xz * z + 2 * b_square * x
+    to_y = b_y + b_xy * x + b_yz * z - 2 * b_square * y
+    to_z = b_z + b_xz * x + b_yz * y + 6 * b_zz * z
+    return jnp.stack([to_x, to_y, to_z], axis=-1), to_light
+
+
+_shade.defvjp(lambda normals, light: (_shade(normals, light), (normals, light)), _shade_backward)
 
 
 def point_lights(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from emoca_jax.errors import InputError
 from emoca_jax.render.edges import SPARE_TRIANGLE, columns, edge_rows, evaluate, pixel_centres, weights_and_depth
+from emoca_jax.render.per_image import for_each_image
 from emoca_jax.render.visible_faces import Cull, Rules, visible_faces
 
 
@@ -59,7 +59,10 @@ def rasterize(
     if perspective and near <= 0:
         raise InputError(f"near is {near}; give a positive depth.")
     index = visible_faces(vertices, faces, size, Rules(cull, official, float(near) if perspective else None))
-    barycentric, depth = _surface(vertices, jnp.asarray(faces), index, official, perspective)
+    faces = jnp.asarray(faces)
+    barycentric, depth = for_each_image(
+        lambda own, seen: _surface(own, faces, seen, official, perspective), vertices.shape[:-2], (vertices, index)
+    )
     return Fragments(index, barycentric, depth)
 
 
@@ -94,9 +97,13 @@ def barycentric_slopes(
     """
     height, width = fragments.face_index.shape[-2:]
     covered = (fragments.face_index >= 0)[..., None]
-    row = _seen_rows(vertices, jnp.asarray(faces), fragments.face_index, False, perspective)
-    x = jnp.broadcast_to(pixel_centres(jnp.arange(width), width), (height, width))
-    y = jnp.broadcast_to(pixel_centres(jnp.arange(height), height)[:, None], (height, width))
+    x = jnp.broadcast_to(pixel_centres(jnp.arange(width), width), fragments.face_index.shape)
+    y = jnp.broadcast_to(pixel_centres(jnp.arange(height), height)[:, None], fragments.face_index.shape)
+    faces = jnp.asarray(faces)
+    row = for_each_image(
+        lambda own, seen: _seen_rows(own, faces, seen, False, perspective),
+        vertices.shape[:-2], (vertices, fragments.face_index),
+    )  # fmt: skip
 
     def weights(x, y):
         return jnp.stack(weights_and_depth(row, evaluate(row, x, y)[0], official=False)[0], axis=-1)
@@ -109,13 +116,9 @@ def barycentric_slopes(
 
 
 def at_pixels(
-    per_face: Float[Array, "*batch faces channels"], face_index: Int[Array, "*batch height width"]
-) -> Float[Array, "*batch height width channels"]:
-    """The row of the face that each pixel sees; that of face 0 on the background."""
-    batch = face_index.shape[:-2]
-    count, channels = per_face.shape[-2:]
-    if count == 0:
-        return jnp.zeros((*face_index.shape, channels), per_face.dtype)
-    flat = jnp.broadcast_to(per_face, (*batch, count, channels)).reshape(-1, channels)
-    offset = jnp.arange(math.prod(batch), dtype=jnp.int32).reshape(*batch, 1, 1) * count
-    return flat.at[jnp.maximum(face_index, 0) + offset].get(mode="promise_in_bounds")
+    per_face: Float[Array, "faces channels"], face_index: Int[Array, "height width"]
+) -> Float[Array, "height width channels"]:
+    """The row of the face that each pixel sees; that of face 0 on the background. For one image."""
+    if per_face.shape[0] == 0:
+        return jnp.zeros((*face_index.shape, per_face.shape[-1]), per_face.dtype)
+    return per_face.at[jnp.maximum(face_index, 0)].get(mode="promise_in_bounds")

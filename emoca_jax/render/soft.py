@@ -75,8 +75,8 @@ def soft_silhouette(
     without it the result is that of pytorch3d's rasterize_meshes, with it that of its MeshRasterizer.
     """
     scene = _Scene(vertices, faces, size, sigma, blur_radius, faces_per_pixel, clip)
-    total: Array = accumulate(_log_uncovered, size, 1, scene.rows, scene.pairs, scene.limit, scene.constants, ())
-    return scene.image(-jnp.expm1(total))[..., 0]
+    (total,) = accumulate(_log_uncovered, size, 1, scene.rows, scene.pairs, scene.limit, scene.constants, ())
+    return scene.image(-jnp.expm1(total))
 
 
 @functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
@@ -112,8 +112,8 @@ def soft_rasterize(
                         jnp.full(scene.limit.key.shape, jnp.inf))  # fmt: skip
     top = jnp.maximum(jnp.where(jnp.isfinite(closest), (far - closest) / (far - near), 0.0), SMALLEST)
     constants = (*scene.constants, jnp.float32(gamma), jnp.float32(near), jnp.float32(far))
-    sums: Array = accumulate(_colour_sums, size, channels + 2, rows, scene.pairs, scene.limit, constants, (top,))
-    uncovered, weight, colour = sums[..., :1], sums[..., 1:2], sums[..., 2:]
+    sums = accumulate(_colour_sums, size, channels + 2, rows, scene.pairs, scene.limit, constants, (top,))
+    uncovered, weight, colour = sums[0][..., None], sums[1][..., None], jnp.stack(sums[2:], axis=-1)
     behind = jnp.maximum(jnp.exp((SMALLEST - top) / gamma), SMALLEST)[..., None]
     colour = (colour + behind * jnp.broadcast_to(jnp.asarray(background, colour.dtype), channels)) / (weight + behind)
     return scene.image(jnp.concatenate([colour, -jnp.expm1(uncovered)], axis=-1))

@@ -174,6 +174,7 @@ def _places(pairs: Pairs, chunk: Chunk, size: tuple[int, int]) -> tuple[Array, A
     i, j = row[:, None] * TILE + within // TILE, column[:, None] * TILE + within % TILE
     aspect_x, aspect_y = squared_aspect(size)
     x, y = pixel_centres(j, width) * aspect_x, pixel_centres(i, height) * aspect_y
+    tile, x, y = lax.optimization_barrier((tile, x, y))
     return tile, x, y, (i < height) & (j < width) & chunk.live[:, None]
 
 
@@ -186,10 +187,15 @@ def each_pair(pairs: Pairs, rows: Array, size: tuple[int, int], reach: Reach, vi
 
     def body(carry, chunk):
         tile, x, y, in_image = _places(pairs, chunk, size)
-        touched = touch(_columns(take(rows, chunk.face)), x, y, reach)
+        touched = touch(_columns(_own_rows(rows, chunk)), x, y, reach)
         return visit(carry, chunk, tile, touched, touched.valid & in_image)
 
     return for_each_chunk(pairs.boxes, CHUNK, body, carry)
+
+
+def _own_rows(rows: Array, chunk: Chunk) -> Array:
+    # Compilers put the lookup into the arithmetic, to be done again at every pixel.
+    return lax.optimization_barrier(take(rows, chunk.face))
 
 
 def _columns(rows: Array) -> Row:
@@ -295,7 +301,7 @@ Contribution = Callable[[Row, Touch, tuple[Array, ...], tuple[Array, ...], Array
 def accumulate(
     contribution: Contribution, size: tuple[int, int], channels: int, rows: Float[Array, "faces columns"],
     pairs: Pairs, limit: Limit, constants: tuple[Reach | Array, ...], per_pixel: tuple[Array, ...],
-) -> Float[Array, "tiles pixels channels"]:  # fmt: skip
+) -> tuple[Float[Array, "tiles pixels"], ...]:  # fmt: skip
     """Sum over the faces of each pixel of `contribution(row, touch, constants, per_pixel, selected)`, which gives one
     array per channel and must have finite derivatives where not selected. Differentiable in `rows` (the first nine
     columns as in `face_rows`, more as the contribution needs) and nothing else. constants: the reach first.
@@ -303,10 +309,11 @@ def accumulate(
 
     def visit(total, chunk):
         tile, values = _contributions(contribution, size, rows, pairs, limit, constants, per_pixel, chunk)
-        flat = jnp.stack(values(take(rows, chunk.face)), axis=-1)
-        return total.at[tile].add(flat, mode="promise_in_bounds")
+        added = values(_own_rows(rows, chunk))
+        return tuple(sum_.at[tile].add(own, mode="promise_in_bounds") for sum_, own in zip(total, added, strict=True))
 
-    total = jnp.zeros((*limit.key.shape, channels))
+    # An array per channel: with a last dimension of one or a few the arithmetic would not be vectorised.
+    total = tuple(jnp.zeros(limit.key.shape) for _ in range(channels))
     return for_each_chunk(pairs.boxes, CHUNK, visit, total)
 
 
@@ -334,9 +341,8 @@ def _accumulate_backward(contribution, size, channels, kept, cotangent):
 
     def visit(gradient, chunk):
         tile, values = _contributions(contribution, size, rows, pairs, limit, constants, per_pixel, chunk)
-        _, pull = jax.vjp(values, take(rows, chunk.face))
-        there = take(cotangent, tile)
-        (own,) = pull([there[..., channel] for channel in range(channels)])
+        _, pull = jax.vjp(values, _own_rows(rows, chunk))
+        (own,) = pull([take(channel, tile) for channel in cotangent])
         # Slots without a block name the last face and have added nothing.
         return gradient.at[chunk.face].add(own, mode="promise_in_bounds")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import Literal
 
 import jax
@@ -14,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from emoca_jax.errors import InputError
+from emoca_jax.render.per_image import for_each_image
 
 Outside = Literal["edge", "zero"]
 
@@ -87,45 +87,49 @@ def sample_image(
     """Colour at image-plane points (x right, y down, [-1, 1] across the image), bilinear; see `sample_texture`."""
     height, width, channels = image.shape[-3:]
     texels = image.reshape(*image.shape[:-3], height * width, channels)
-    flat, offset, points = _lined_up(texels, points)
-    return _bilinear(flat, offset, (height, width), points, outside, align_corners)
+    texels, points = _lined_up(texels, points)
+    return for_each_image(
+        lambda own, at: _bilinear(own, 0, (height, width), at, outside, align_corners),
+        texels.shape[:-2], (texels, points),
+    )  # fmt: skip
 
 
 @functools.partial(jax.jit, static_argnames=("outside", "align_corners"))
 def _sample_pyramid(pyramid: Pyramid, points: Array, level: Array, outside: Outside, align_corners: bool) -> Array:
-    flat, offset, points = _lined_up(pyramid.texels, points)
+    texels, points = _lined_up(pyramid.texels, points)
     last = len(pyramid.sizes) - 1
     level = jnp.clip(jnp.broadcast_to(lax.stop_gradient(jnp.asarray(level, points.dtype)), points.shape[:-1]), 0, last)
-    finer = jnp.floor(level)
-    share = (level - finer)[..., None]
     sizes = np.array(pyramid.sizes, np.int32)
     starts = np.concatenate([[0], np.cumsum(sizes.prod(1))[:-1]]).astype(np.int32)
 
-    def read(number):
-        height, width = jnp.array(sizes[:, 0])[number], jnp.array(sizes[:, 1])[number]
-        return _bilinear(flat, offset + jnp.array(starts)[number], (height, width), points, outside, align_corners)
+    def mixed(own: Array, at: Array, level: Array) -> Array:
+        def read(number: Array) -> Array:
+            height, width, start = (jnp.array(table)[number] for table in (sizes[:, 0], sizes[:, 1], starts))
+            return _bilinear(own, start, (height, width), at, outside, align_corners)
 
-    number = finer.astype(jnp.int32)
-    return read(number) * (1 - share) + read(jnp.minimum(number + 1, last)) * share
+        finer = jnp.floor(level)
+        number, share = finer.astype(jnp.int32), (level - finer)[..., None]
+        return read(number) * (1 - share) + read(jnp.minimum(number + 1, last)) * share
+
+    return for_each_image(mixed, texels.shape[:-2], (texels, points, level))
 
 
-def _lined_up(texels: Array, points: Array) -> tuple[Array, Array, Array]:
-    """The texels of all images in one list, where in it each point's image starts, and the points."""
-    batch, (count, channels) = texels.shape[:-2], texels.shape[-2:]
+def _lined_up(texels: Array, points: Array) -> tuple[Array, Array]:
+    """Both with the same batch dimensions, those of the images (none for one image)."""
+    batch = texels.shape[:-2]
     if points.ndim <= len(batch):
         raise InputError(f"Sampling images of batch shape {batch} needs points with those {len(batch)} dimensions.")
     lead = jnp.broadcast_shapes(batch, points.shape[: len(batch)])
-    points = jnp.broadcast_to(points, lead + points.shape[len(batch) :])
-    flat = jnp.broadcast_to(texels, (*lead, count, channels)).reshape(-1, channels)
-    offset = jnp.arange(math.prod(lead), dtype=jnp.int32).reshape(lead + (1,) * (points.ndim - 1 - len(lead)))
-    return flat, offset * count, points
+    return jnp.broadcast_to(texels, lead + texels.shape[-2:]), jnp.broadcast_to(
+        points, lead + points.shape[len(batch) :]
+    )
 
 
 def _bilinear(
-    flat: Array, offset: Array, size: tuple[int | Array, int | Array], points: Array, outside: Outside,
+    flat: Array, offset: int | Array, size: tuple[int | Array, int | Array], points: Array, outside: Outside,
     align_corners: bool,
 ) -> Array:  # fmt: skip
-    """Mix of the four texels around each point of images of this size that start at `offset`."""
+    """Mix of the four texels around each point of an image of this size that starts at `offset`."""
     height, width = size
     if align_corners:
         column, row = (points[..., 0] + 1) * ((width - 1) / 2), (points[..., 1] + 1) * ((height - 1) / 2)
@@ -135,9 +139,11 @@ def _bilinear(
     column, row = jnp.clip(column, -1, width), jnp.clip(row, -1, height)
     left, top = jnp.floor(column), jnp.floor(row)
     right_share, bottom_share = column - left, row - top
+    # Computed once per point: compilers put it into the gathers, to be done again for each channel and corner.
+    left, top = lax.optimization_barrier((left.astype(jnp.int32), top.astype(jnp.int32)))
 
     def corner(down: int, across: int) -> Array:
-        i, j = top.astype(jnp.int32) + down, left.astype(jnp.int32) + across
+        i, j = top + down, left + across
         weight = (bottom_share if down else 1 - bottom_share) * (right_share if across else 1 - right_share)
         if outside == "zero":
             weight = jnp.where((i >= 0) & (i < height) & (j >= 0) & (j < width), weight, 0.0)

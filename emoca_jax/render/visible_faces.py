@@ -27,6 +27,7 @@ from emoca_jax.render.edges import (
     signed_area,
     weights_and_depth,
 )
+from emoca_jax.render.per_image import one_by_one
 
 Cull = Literal["back", "front"] | None
 
@@ -131,6 +132,8 @@ def _search_for(size: tuple[int, int], rules: Rules):
 
     @jax.custom_batching.custom_vmap
     def search(vertices, faces):
+        if one_by_one() and vertices.shape[0] > 1:
+            return lax.map(lambda own: _search(own[None], faces, size, rules=rules)[0], vertices)
         return _search(vertices, faces, size, rules=rules)
 
     @search.def_vmap
