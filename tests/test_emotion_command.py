@@ -12,6 +12,7 @@ from PIL import Image
 
 from emoca_jax import compile_cache
 from emoca_jax.capture import emotion as capture
+from emoca_jax.capture import found_faces
 from emoca_jax.capture.detect import DetectedFace
 from emoca_jax.capture.emotion import EmotionReading, EmotionResult
 from emoca_jax.capture.emotion_networks import probabilities, read_codes, read_photo
@@ -100,7 +101,7 @@ def found(monkeypatch):
     """A face in every photo, its landmarks made up: finding faces has its own tests."""
     landmarks = np.random.default_rng(0).uniform(60, 140, (478, 3)).astype(np.float32)
     face = DetectedFace(np.float32([50, 50, 150, 150]), 0.9, 1.0, landmarks, Roi((100, 100), 100, 0), 0.0)
-    monkeypatch.setattr(capture, "detect_faces", lambda networks, pixels: [face])
+    monkeypatch.setattr(found_faces, "detect_faces", lambda networks, pixels: [face])
     monkeypatch.setattr(capture, "load_networks", dict)
 
 
