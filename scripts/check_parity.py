@@ -59,9 +59,13 @@ def compare_file(assets: Assets, path: Path) -> list[Comparison]:
         # The jaw variant's files (_v2) hold the same arrays.
         module = importlib.import_module(f"parity.{golden.name.removesuffix('_v2')}")
         rows.extend(module.compare(assets, golden))
-    except Exception:  # One file's trouble must not hide the others' numbers; it is printed and fails the file.
+    except InputError as error:
+        note = f"not compared: {error}"
+    except (
+        Exception
+    ) as error:  # One file's trouble must not hide the others' numbers; it is printed and fails the file.
         traceback.print_exc()
-        note = f"not compared: {traceback.format_exc(limit=0).strip().splitlines()[-1]}"
+        note = f"not compared: {error!r}"
     done = {row.array for row in rows}
     return [*rows, *(Comparison(name, "fail", note=note) for name in golden.stored if name not in done)]
 
@@ -72,9 +76,12 @@ def _timed(assets: Assets, goldens: Path, name: str) -> list[Comparison]:
     counts = Counter(row.result for row in rows)
     summary = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     print(f"{name}: {summary} ({time.perf_counter() - start:.1f} s)", flush=True)
-    for row in rows:
-        if row.result == "fail":
-            print(f"  FAIL {row.array}: {row.absolute} (tolerance {row.tolerance}) {row.note}", flush=True)
+    failed = [row for row in rows if row.result == "fail"]
+    for row in failed:
+        if row.absolute is not None:
+            print(f"  FAIL {row.array}: {row.absolute:.3g} (tolerance {row.tolerance}) {row.note}", flush=True)
+    for note, count in Counter(row.note for row in failed if row.absolute is None).items():
+        print(f"  FAIL {count} arrays: {note}", flush=True)
     return rows
 
 
