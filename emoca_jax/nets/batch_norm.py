@@ -14,6 +14,8 @@ from jaxtyping import Array, Float
 TORCH_EPSILON = 1e-5
 TORCH_MOMENTUM = 0.1
 """Share of the new batch in the running statistics: torch.nn.BatchNorm2d's default."""
+# A ResNet's rows of 112, 56, 28, 14, 7 all part into groups of 7 or 8.
+_GROUP = 8
 
 
 class BatchNorm(nn.Module):
@@ -89,9 +91,12 @@ normalize_batch.defvjp(_normalize_forward, _normalize_backward)
 def _channel_sums(x: Float[Array, "*batch channels"]) -> Float[Array, "channels"]:
     """Sums over all but the last axis.
 
-    Images row by row as products with ones, then over rows: XLA's CPU reduction of a computed array is not vectorised
-    (12,544 x 256: 12 ms against 3), and one long product would lose digits.
+    Of images, neighbours in a row are added first: XLA's CPU reduction of a computed array is not vectorised, sums of
+    its parts are (12,544 x 256: 12 ms against 2), and a tree of sums keeps more digits.
     """
     if x.ndim == 4:
-        x = jnp.einsum("w,bhwc->bhc", jnp.ones(x.shape[2], x.dtype), x, precision=lax.Precision.HIGHEST)
+        batch, height, width, channels = x.shape
+        group = max(size for size in range(1, _GROUP + 1) if width % size == 0)
+        neighbours = x.reshape(batch, height, width // group, group, channels)
+        x = functools.reduce(jnp.add, [neighbours[:, :, :, index] for index in range(group)])
     return x.sum(axis=tuple(range(x.ndim - 1)))
