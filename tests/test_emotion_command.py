@@ -114,7 +114,7 @@ def test_a_folder_is_read_by_all_it_has(tmp_path, found, emonet, emotion_mlp):
     photo = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
     (result,) = capture.read_emotion(model, photo)
     assert [reading.network for reading in result.readings] == ["EmoNet", "EMO-MLP (3D)"]
-    crop = capture.look(model.expression, as_photo(photo), capture.detect_faces({}, photo)[0].landmarks).image
+    crop = capture.look(model.expression, as_photo(photo), found_faces.detect_faces({}, photo)[0].landmarks).image
     assert result.readings[0].valence == pytest.approx(float(read_photo("emonet", emonet, crop).valence), rel=1e-4)
     told = read_codes(emotion_mlp, jax.tree.map(lambda leaf: leaf[0], capture.encode_crops(model.encoders, crop[None])))
     assert result.readings[1].arousal == pytest.approx(float(told.arousal), rel=1e-5)
