@@ -10,6 +10,7 @@ On a CPU it runs too, slowly; try it with a small --batch.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import jax
@@ -47,8 +48,12 @@ def main() -> None:
 def report(batch: int, runs: int) -> list[str]:
     mesh = sphere()
     drawings = jobs(mesh, batch, SIZE)
-    timings = {name: measure(drawings[name][0], *drawings[name][1], runs=runs) for name in DRAWINGS}
-    lines = [machine() + ".", "", HEADER, *(row(name, SIZE, batch, timing) for name, timing in timings.items()), ""]
+    timings, lines = {}, [machine() + ".", "", HEADER]
+    for name in DRAWINGS:
+        timings[name] = measure(drawings[name][0], *drawings[name][1], runs=runs)
+        lines.append(row(name, SIZE, batch, timings[name]))
+        print(lines[-1], file=sys.stderr, flush=True)
+    lines.append("")
     for name in ("surface", "soft outline, 50 faces"):
         lines.append(f"{name}: {batch / timings[name].median:,.0f} images/s")
     lines.append(roofline(*drawings["surface"], timings["surface"], runs))
