@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 from emoca_jax.errors import InputError
 from emoca_jax.render.soft_fragments import (
     ALL,
+    TILE,
     Limit,
     Reach,
     accumulate,
@@ -75,8 +76,10 @@ def soft_silhouette(
     without it the result is that of pytorch3d's rasterize_meshes, with it that of its MeshRasterizer.
     """
     scene = _Scene(vertices, faces, size, sigma, blur_radius, faces_per_pixel, clip)
-    (total,) = accumulate(_log_uncovered, size, 1, scene.rows, scene.pairs, scene.limit, scene.constants, ())
-    return scene.image(-jnp.expm1(total))
+    total: list[Array] = accumulate(
+        _log_uncovered, size, (1, *scene.shape), scene.rows, scene.pairs, scene.limit, scene.constants, ()
+    )
+    return scene.image(-jnp.expm1(total[0]))
 
 
 @functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
@@ -109,10 +112,12 @@ def soft_rasterize(
         return carry.at[tile].min(jnp.where(valid, touched.depth, jnp.inf), mode="promise_in_bounds")
 
     closest = each_pair(scene.pairs, lax.stop_gradient(scene.rows), size, scene.reach, nearest,
-                        jnp.full(scene.limit.key.shape, jnp.inf))  # fmt: skip
+                        jnp.full(scene.shape, jnp.inf))  # fmt: skip
     top = jnp.maximum(jnp.where(jnp.isfinite(closest), (far - closest) / (far - near), 0.0), SMALLEST)
     constants = (*scene.constants, jnp.float32(gamma), jnp.float32(near), jnp.float32(far))
-    sums = accumulate(_colour_sums, size, channels + 2, rows, scene.pairs, scene.limit, constants, (top,))
+    sums: list[Array] = accumulate(
+        _colour_sums, size, (channels + 2, *scene.shape), rows, scene.pairs, scene.limit, constants, (top,)
+    )
     uncovered, weight, colour = sums[0][..., None], sums[1][..., None], jnp.stack(sums[2:], axis=-1)
     behind = jnp.maximum(jnp.exp((SMALLEST - top) / gamma), SMALLEST)[..., None]
     colour = (colour + behind * jnp.broadcast_to(jnp.asarray(background, colour.dtype), channels)) / (weight + behind)
@@ -131,7 +136,7 @@ def soft_fragments(
     """
     scene = _Scene(vertices, faces, size, 1.0, blur_radius, None, clip)
     fixed = lax.stop_gradient(scene.rows)
-    shape = scene.limit.key.shape
+    shape = scene.shape
 
     def layer(last: Limit, _):
         # The smallest depth key beyond the last layer's, then the smallest face with it.
@@ -189,15 +194,13 @@ class _Scene:
         self.constants = (self.reach, jnp.asarray(sigma, jnp.float32))
         self.rows = face_rows(flat, faces, size)
         fixed = lax.stop_gradient(flat)
-        self.pairs = drawable_pairs(fixed, faces, size, jnp.sqrt(radius))
-        self.limit, self.count = nearest_limit(
-            self.pairs,
-            lax.stop_gradient(self.rows),
-            (flat.shape[0], *tiles_of(size)),
-            size,
-            self.reach,
-            faces_per_pixel,
-        )
+        self.pairs = drawable_pairs(fixed, faces, size, radius)
+        grid = (flat.shape[0], *tiles_of(size))
+        self.shape = (math.prod(grid), TILE * TILE)
+        self.limit = None
+        if faces_per_pixel is not None:
+            own = lax.stop_gradient(self.rows)
+            self.limit = nearest_limit(self.pairs, own, grid, size, self.reach, faces_per_pixel)
 
     def image(self, tiles: Array) -> Array:
         image = to_image(tiles, math.prod(self.batch), self.size)

@@ -203,7 +203,7 @@ def _columns(rows: Array) -> Row:
 
 
 def within_limit(limit: Limit, tile: Array, key: Array, face: Array) -> Bool[Array, "*n"]:
-    bound, last = take(limit.key, tile), take(limit.face, tile)
+    bound, last, key = lax.optimization_barrier((take(limit.key, tile), take(limit.face, tile), key))
     return (key < bound) | ((key == bound) & (face[:, None] <= last))
 
 
@@ -213,10 +213,9 @@ def nearest_limit(
     grid: tuple[int, int, int],
     size: tuple[int, int],
     reach: Reach,
-    faces_per_pixel: int | None,
-) -> tuple[Limit, Int[Array, "tiles pixels"]]:
-    """The limit that leaves the `faces_per_pixel` nearest faces of each pixel (all for None), ties to the lower number,
-    and how many faces touch each pixel without it."""
+    faces_per_pixel: int,
+) -> Limit:
+    """The limit that leaves the `faces_per_pixel` nearest faces of each pixel, ties to the lower number."""
     shape = (math.prod(grid), TILE * TILE)
 
     def survey(carry, chunk, tile, touched, valid):
@@ -231,8 +230,6 @@ def nearest_limit(
     start = (jnp.zeros(shape, jnp.int32), jnp.full(shape, ALL, jnp.uint32), jnp.zeros(shape, jnp.uint32))
     count, low, high = each_pair(pairs, rows, size, reach, survey, start)
     everything = Limit(jnp.full(shape, ALL, jnp.uint32), jnp.full(shape, 2**31 - 1, jnp.int32))
-    if faces_per_pixel is None:
-        return everything, count
     crowded = count > faces_per_pixel
 
     def tally_depths(bounds):
@@ -257,8 +254,7 @@ def nearest_limit(
     tied = crowded & (found != faces_per_pixel)
     top = jnp.where(tied, jnp.uint32(max(rows.shape[0] - 1, 0)), 0)
     face, _, _ = _narrow(jnp.zeros(shape, jnp.uint32), top, wanted, count, tally_ties)
-    limit = Limit(jnp.where(crowded, key, everything.key), jnp.where(tied, face.astype(jnp.int32), everything.face))
-    return limit, count
+    return Limit(jnp.where(crowded, key, everything.key), jnp.where(tied, face.astype(jnp.int32), everything.face))
 
 
 def _narrow(low: Array, high: Array, wanted: Array, found: Array, tally: Callable[[Array], Array]):
@@ -299,12 +295,13 @@ Contribution = Callable[[Row, Touch, tuple[Array, ...], tuple[Array, ...], Array
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def accumulate(
-    contribution: Contribution, size: tuple[int, int], channels: int, rows: Float[Array, "faces columns"],
-    pairs: Pairs, limit: Limit, constants: tuple[Reach | Array, ...], per_pixel: tuple[Array, ...],
+    contribution: Contribution, size: tuple[int, int], shape: tuple[int, int, int], rows: Float[Array, "faces columns"],
+    pairs: Pairs, limit: Limit | None, constants: tuple[Reach | Array, ...], per_pixel: tuple[Array, ...],
 ) -> tuple[Float[Array, "tiles pixels"], ...]:  # fmt: skip
     """Sum over the faces of each pixel of `contribution(row, touch, constants, per_pixel, selected)`, which gives one
     array per channel and must have finite derivatives where not selected. Differentiable in `rows` (the first nine
-    columns as in `face_rows`, more as the contribution needs) and nothing else. constants: the reach first.
+    columns as in `face_rows`, more as the contribution needs) and nothing else. shape: channels, tiles, pixels of a
+    tile. limit: None for all faces. constants: the reach first.
     """
 
     def visit(total, chunk):
@@ -313,7 +310,7 @@ def accumulate(
         return tuple(sum_.at[tile].add(own, mode="promise_in_bounds") for sum_, own in zip(total, added, strict=True))
 
     # An array per channel: with a last dimension of one or a few the arithmetic would not be vectorised.
-    total = tuple(jnp.zeros(limit.key.shape) for _ in range(channels))
+    total = tuple(jnp.zeros(shape[1:]) for _ in range(shape[0]))
     return for_each_chunk(pairs.boxes, CHUNK, visit, total)
 
 
@@ -325,18 +322,19 @@ def _contributions(contribution, size, rows, pairs, limit, constants, per_pixel,
         columns = _columns(own_rows)
         touched = touch(columns, x, y, constants[0])
         selected = touched.valid & in_image
-        selected &= within_limit(limit, tile, depth_key(lax.stop_gradient(touched.depth)), chunk.face)
+        if limit is not None:
+            selected &= within_limit(limit, tile, depth_key(lax.stop_gradient(touched.depth)), chunk.face)
         return contribution(columns, touched, constants, local, selected)
 
     return tile, values
 
 
-def _accumulate_forward(contribution, size, channels, rows, pairs, limit, constants, per_pixel):
-    total = accumulate(contribution, size, channels, rows, pairs, limit, constants, per_pixel)
+def _accumulate_forward(contribution, size, shape, rows, pairs, limit, constants, per_pixel):
+    total = accumulate(contribution, size, shape, rows, pairs, limit, constants, per_pixel)
     return total, (rows, pairs, limit, constants, per_pixel)
 
 
-def _accumulate_backward(contribution, size, channels, kept, cotangent):
+def _accumulate_backward(contribution, size, shape, kept, cotangent):
     rows, pairs, limit, constants, per_pixel = kept
 
     def visit(gradient, chunk):

@@ -35,6 +35,8 @@ BLOCK_HEIGHT, BLOCK_WIDTH = 2, 4
 """Pixels per block: the fastest of 1x1 to 8x8 on a 10k-face head at 224 x 224, where the median face spans 3 pixels."""
 CHUNK = 8192
 """Blocks per turn of the loop: flat optimum between 4k and 16k on a CPU."""
+WIDE_CHUNK = 32 * CHUNK
+"""The same where turns are dear and lanes are many: a head at 224 x 224 in one turn."""
 NO_FACE = 2**31 - 1
 CUT_SLACK = 1e-5
 """By how much of itself the box of a face cut by the near plane is widened: a hundred roundings."""
@@ -95,6 +97,7 @@ def _search(
     per_row, per_column = -(-box_columns // BLOCK_WIDTH), -(-box_rows // BLOCK_HEIGHT)
     boxes = Boxes(per_row, jnp.where(_drawable(triangles, rules), per_row * per_column, 0))
     rows = edge_rows(triangles, strict=rules.official, perspective=rules.near is not None)
+    chunk_size = CHUNK if one_by_one() else WIDE_CHUNK
     base = jnp.arange(total, dtype=jnp.int32) // faces.shape[0] * (height * width)
     where = jnp.stack([left, top, base], axis=-1)
 
@@ -121,7 +124,7 @@ def _search(
 
     # One slot past the image takes what is outside of it.
     nearest, owner = jnp.full(pixels + 1, jnp.inf), jnp.full(pixels + 1, NO_FACE, jnp.int32)
-    owner = for_each_chunk(boxes, CHUNK, draw, (nearest, owner))[1][:pixels].reshape(batch, height, width)
+    owner = for_each_chunk(boxes, chunk_size, draw, (nearest, owner))[1][:pixels].reshape(batch, height, width)
     return jnp.where(owner == NO_FACE, -1, owner % faces.shape[0])
 
 

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emoca_jax.errors import InputError
-from emoca_jax.render import Fragments, rasterize
+from emoca_jax.render import Fragments, interpolate, per_image, rasterize, visible_faces
 from emoca_jax.render.visible_faces import BLOCK_HEIGHT, BLOCK_WIDTH, CHUNK
+from emoca_jax.render.visible_faces import _search_for as search_for
 from tests.render.meshes import brute_force, edge_functions, golden, head_obj
 
 FACES, SIZE = 12, (16, 32)
@@ -142,6 +143,29 @@ def test_batch_loop_and_vmap_agree():
         alone = rasterize(vertices[number], faces, SIZE)
         np.testing.assert_array_equal(mapped.face_index[number], alone.face_index)
         np.testing.assert_allclose(mapped.barycentric[number], alone.barycentric, atol=1e-6)
+
+
+def test_all_images_at_once_equal_one_by_one(monkeypatch):
+    """What other platforms than the CPU run: wide chunks over the whole batch."""
+    vertices, faces = jnp.array(np.stack([_random(seed, FACES, 0.8) for seed in range(4)])), jnp.array(SOUP)
+
+    def loss(vertices):
+        fragments = rasterize(vertices, faces, SIZE)
+        return jnp.sum(interpolate(fragments, vertices, faces) ** 2), fragments
+
+    ways = []
+    for single in (True, False):
+        for module in (per_image, visible_faces):
+            monkeypatch.setattr(module, "one_by_one", lambda single=single: single)
+        jax.clear_caches()
+        search_for.cache_clear()
+        ways.append(jax.grad(loss, has_aux=True)(vertices))
+    jax.clear_caches()
+    search_for.cache_clear()
+    (to_one, one), (to_all, every) = ways
+    np.testing.assert_array_equal(one.face_index, every.face_index)
+    np.testing.assert_allclose(one.barycentric, every.barycentric, atol=1e-5)
+    np.testing.assert_allclose(to_one, to_all, rtol=1e-3, atol=1e-4 * float(jnp.abs(to_all).max()))
 
 
 def test_culling_goes_by_the_screen():

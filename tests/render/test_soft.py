@@ -45,6 +45,67 @@ def test_the_nearest_faces_equal_pytorch3d():
     assert (np.diff(np.where(seen, got.depth, 1e9), axis=-1) >= 0).all() and np.isinf(np.array(got.depth)[~seen]).all()
 
 
+def everything_at_once(vertices, faces, colours, size, sigma, gamma, radius, background, near, far, layers):
+    """The formulas with every face at every pixel, for autodiff to derive."""
+    centre = (2 * jnp.arange(size) + 1) / size - 1
+    point = jnp.stack(jnp.meshgrid(centre, centre), axis=-1)[:, :, None]
+    corners = vertices[faces]
+    xy, depths = corners[..., :2], corners[..., 2]
+
+    def cross(a, b):
+        return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+
+    edges = jnp.stack(
+        [cross(xy[:, (i + 2) % 3] - xy[:, (i + 1) % 3], point - xy[:, (i + 1) % 3]) for i in range(3)], -1
+    )
+    weights = edges / edges.sum(-1, keepdims=True)
+    inside = (weights > 0).all(-1)
+    clipped = jnp.maximum(weights, 0)
+    clipped = clipped / clipped.sum(-1, keepdims=True)
+    depth = (clipped * depths).sum(-1)
+
+    def squared(a, b):
+        share = jnp.clip(((point - a) * (b - a)).sum(-1) / ((b - a) ** 2).sum(-1), 0, 1)[..., None]
+        return ((point - a - share * (b - a)) ** 2).sum(-1)
+
+    distance = jnp.min(jnp.stack([squared(xy[:, i], xy[:, (i + 1) % 3]) for i in range(3)]), axis=0)
+    valid = inside | (distance < radius)
+    order = jnp.argsort(jnp.where(valid, depth, jnp.inf), axis=-1, stable=True)
+    rank = jnp.argsort(order, axis=-1)
+    valid &= rank < layers
+    share = jax.nn.sigmoid(jnp.where(inside, distance, -distance) / sigma)
+    inverse = (far - depth) / (far - near)
+    top = jnp.maximum(jnp.max(jnp.where(valid, inverse, 0), axis=-1, keepdims=True), 1e-10)
+    weight = jnp.where(valid, share * jnp.exp(jnp.where(valid, inverse - top, 0) / gamma), 0)
+    behind = jnp.maximum(jnp.exp((1e-10 - top) / gamma), 1e-10)
+    mixed = jnp.einsum("hwf,hwfi,fic->hwc", weight, clipped, colours[faces]) + behind * background
+    alpha = 1 - jnp.prod(jnp.where(valid, 1 - share, 1), axis=-1, keepdims=True)
+    return jnp.concatenate([mixed / (weight.sum(-1, keepdims=True) + behind), alpha], axis=-1)
+
+
+@pytest.mark.parametrize("layers", [None, 3])
+def test_colours_equal_every_face_at_every_pixel(layers):
+    rng = np.random.default_rng(4)
+    vertices = jnp.array(rng.uniform([-0.9, -0.9, 2], [0.9, 0.9, 4], (24, 3)), jnp.float32)
+    faces, colours = jnp.arange(24).reshape(8, 3), jnp.array(rng.uniform(size=(24, 2)), jnp.float32)
+    background, options = jnp.array([0.3, 0.7]), {"sigma": 3e-3, "gamma": 2e-2, "near": 1.0, "far": 10.0}
+    cotangent = jnp.array(rng.normal(size=(16, 16, 3)), jnp.float32)
+
+    def streamed(vertices, colours, background):
+        return soft_rasterize(vertices, faces, colours, (16, 16), background=background, blur_radius=0.02,
+                              faces_per_pixel=layers, **options)  # fmt: skip
+
+    def dense(vertices, colours, background):
+        return everything_at_once(vertices, faces, colours, 16, background=background, radius=0.02,
+                                  layers=layers or 8, **options)  # fmt: skip
+
+    got, pull = jax.vjp(streamed, vertices, colours, background)
+    want, pull_dense = jax.vjp(dense, vertices, colours, background)
+    np.testing.assert_allclose(got, want, atol=2e-5)
+    for own, theirs in zip(pull(cotangent), pull_dense(cotangent), strict=True):
+        np.testing.assert_allclose(own, theirs, atol=1e-3 * float(jnp.abs(theirs).max()))
+
+
 def test_bad_requests():
     with pytest.raises(InputError, match="at least 1"):
         soft_silhouette(jnp.zeros((3, 3)), jnp.array([[0, 1, 2]]), (4, 4), faces_per_pixel=0)
