@@ -25,6 +25,7 @@ from emoca_jax.convert import emotion_networks as translators
 from emoca_jax.convert.networks import encoder
 from emoca_jax.errors import InputError
 from emoca_jax.export.emotion_picture import COLOURS, emotion_picture, photo_window
+from emoca_jax.model import encode
 from emoca_jax.model_folder import FORMAT_VERSION, KIND
 from emoca_jax.nets.affect import AFFECTNET_CLASSES
 from emoca_jax.nets.convolution import fold_batch_norms
@@ -116,7 +117,7 @@ def test_a_folder_is_read_by_all_it_has(tmp_path, found, emonet, emotion_mlp):
     assert [reading.network for reading in result.readings] == ["EmoNet", "EMO-MLP (3D)"]
     crop = capture.look(model.expression, as_photo(photo), found_faces.detect_faces({}, photo)[0].landmarks).image
     assert result.readings[0].valence == pytest.approx(float(read_photo("emonet", emonet, crop).valence), rel=1e-4)
-    told = read_codes(emotion_mlp, jax.tree.map(lambda leaf: leaf[0], capture.encode_crops(model.encoders, crop[None])))
+    told = read_codes(emotion_mlp, jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, crop[None])))
     assert result.readings[1].arousal == pytest.approx(float(told.arousal), rel=1e-5)
 
 

@@ -31,12 +31,11 @@ from emoca_jax.capture.images import Photo, as_photo
 from emoca_jax.capture.look import look
 from emoca_jax.capture.open_model import OpenModel, fit_to_photo, load_open_model
 from emoca_jax.capture.result import FaceResult, PhotoFace
-from emoca_jax.capture.trained_model import encode_crops
+from emoca_jax.capture.trained_model import load_encoders
 from emoca_jax.errors import InputError
-from emoca_jax.model import EncoderVariables
+from emoca_jax.model import EncoderVariables, encode
 from emoca_jax.model_folder import ModelFolder, read_model_folder
 from emoca_jax.nets.affect import AFFECTNET_CLASSES, AffectRead
-from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.emotion_open import Parameters, load_expression_networks
 
 OPEN_PHOTO_NAME = "open networks"
@@ -104,7 +103,7 @@ def load_emotion_model(name: str | Path = "open") -> EmotionModel | OpenModel:
         detector=load_networks(),
         expression=load_expression_networks(),
         images=images,
-        encoders=None if codes is None else _load_encoders(folder, takes_detail(codes)),
+        encoders=None if codes is None else load_encoders(folder, detail=takes_detail(codes)),
         codes=jax.device_put(codes),
     )
 
@@ -173,7 +172,7 @@ def _trained(model: EmotionModel, place: FoundFace) -> tuple[EmotionReading, ...
         _reading(IMAGE_NETWORKS[part], read_photo(part, variables, crop)) for part, variables in model.images.items()
     ]
     if model.encoders is not None and model.codes is not None:
-        codes = jax.tree.map(lambda leaf: leaf[0], encode_crops(model.encoders, jnp.asarray(crop)[None]))
+        codes = jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, jnp.asarray(crop)[None]))
         readings.append(_reading(CODES_NETWORK_NAME, read_codes(model.codes, codes)))
     return tuple(readings)
 
@@ -185,14 +184,3 @@ def _reading(network: str, read: AffectRead) -> EmotionReading:
 def _reads_codes(folder: ModelFolder) -> bool:
     """Whether the folder can bring a face's codes before EMO-MLP; without a model there are no encoders."""
     return folder.has(CODES_NETWORK) and folder.name is not None and folder.has("flame_encoder")
-
-
-def _load_encoders(folder: ModelFolder, detail: bool) -> EncoderVariables:
-    def folded(part: str) -> dict:
-        return jax.device_put(fold_batch_norms(folder.variables(part)))
-
-    return EncoderVariables(
-        flame=folded("flame_encoder"),
-        expression=None if folder.variant == "deca" else folded("expression_encoder"),
-        detail=folded("detail_encoder") if detail else None,
-    )

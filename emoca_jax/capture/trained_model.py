@@ -28,6 +28,7 @@ from emoca_jax.model_folder import ModelFolder, read_model_folder
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.detail_decoder import INNER_EPSILON
 from emoca_jax.nets.emotion_open import Parameters, load_expression_networks
+from emoca_jax.nets.encoders import inference_variables
 
 EMOTION_NETWORK = "emotion_resnet50"
 """The one of EMOCA's loss, which sees photo and rendering."""
@@ -60,11 +61,7 @@ def load_trained_model(path: str | Path, *, official: bool = False) -> TrainedMo
     head = jax.device_put(folder.head)
     return TrainedModel(
         head=head,
-        encoders=EncoderVariables(
-            flame=_folded(folder, "flame_encoder"),
-            expression=None if folder.variant == "deca" else _folded(folder, "expression_encoder"),
-            detail=_folded(folder, "detail_encoder") if folder.has("detail_encoder") else None,
-        ),
+        encoders=load_encoders(folder, detail=folder.has("detail_encoder")),
         detail=_detail(folder, head, official),
         emotion=_folded(folder, EMOTION_NETWORK) if folder.has(EMOTION_NETWORK) else None,
         emotion_from_codes=_optional(folder, CODES_NETWORK),
@@ -73,6 +70,23 @@ def load_trained_model(path: str | Path, *, official: bool = False) -> TrainedMo
         detector=load_networks(),
         expression=load_expression_networks(),
         official=official,
+    )
+
+
+def load_encoders(folder: ModelFolder, *, detail: bool) -> EncoderVariables:
+    """The encoders of a converted model in their fastest form for this machine. detail: E_detail as well.
+
+    Errors: InputError where one is missing.
+    """
+
+    def load(part: str) -> dict:
+        winograd = jax.default_backend() == "cpu"
+        return jax.device_put(inference_variables(folder.variables(part), winograd=winograd))
+
+    return EncoderVariables(
+        flame=load("flame_encoder"),
+        expression=None if folder.variant == "deca" else load("expression_encoder"),
+        detail=load("detail_encoder") if detail else None,
     )
 
 
@@ -98,7 +112,7 @@ def encode_photo(model: TrainedModel, found: FoundFace) -> FaceResult:
     """One face of a photo, encoded."""
     pixels = found.photo.pixels
     seen = look(model.expression, found.photo, found.face.landmarks)
-    codes = jax.tree.map(lambda leaf: leaf[0], encode_crops(model.encoders, jnp.asarray(seen.image)[None]))
+    codes = jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, jnp.asarray(seen.image)[None]))
     picture = _over_photo(model.head, codes, seen.image, model.official)
     classes, affect = _read_emotion(model, codes, seen, picture)
     sharp = cut_plane(pixels, seen.to_pixels, TEXTURE_SIZE)
@@ -115,9 +129,6 @@ def encode_photo(model: TrainedModel, found: FoundFace) -> FaceResult:
         detail_model=model.detail,
         official=model.official,
     )
-
-
-encode_crops = jax.jit(encode)
 
 
 @functools.partial(jax.jit, static_argnames="official")
