@@ -67,7 +67,8 @@ def for_each_chunk(
     def turn(state):
         first, skip, carry = state
         # Which face and which of its blocks each of the next ones is: face `first` has `skip` blocks behind it.
-        todo = jnp.minimum(lax.dynamic_slice(count, (first,), (chunk,)), chunk + skip).at[0].add(-skip)
+        # One more than fit still shows that a face goes on; the sum stays far from overflowing.
+        todo = jnp.minimum(lax.dynamic_slice(count, (first,), (chunk,)), chunk + skip + 1).at[0].add(-skip)
         ends = jnp.cumsum(todo)
         starts = ends - todo
         local = jnp.cumsum(jnp.zeros(chunk, jnp.int32).at[starts].add(1, mode="drop")) - 1

@@ -93,9 +93,11 @@ def test_face_order_and_off_screen_faces_do_not_matter(vertices, order, moved):
     np.testing.assert_array_equal(left.face_index, brute_force(away, SOUP, *SIZE)[0])
 
 
-@pytest.mark.parametrize(("faces", "reach"), [(7, 6.0), (300, 0.3), (800, 0.04)])
-def test_faces_of_any_size_are_complete(faces, reach):
-    size = (200, 301)
+@pytest.mark.parametrize(
+    ("faces", "reach", "size"),
+    [(7, 6.0, (200, 301)), (300, 0.3, (200, 301)), (800, 0.04, (200, 301)), (7, 1.5, (760, 701))],
+)
+def test_faces_of_any_size_are_complete(faces, reach, size):
     vertices = _random(faces, faces, reach)
     soup = np.arange(3 * faces, dtype=np.int32).reshape(-1, 3)
     if reach == 6.0:
