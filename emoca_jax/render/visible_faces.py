@@ -117,7 +117,12 @@ def _search(
         pixel = jnp.where(inside & in_image, pixel, pixels)
         nearer = nearest.at[pixel].min(depth, mode="promise_in_bounds")
         winner = jnp.where(take(nearer, pixel) == depth, pixel, pixels)
-        owner = jnp.where(nearer < nearest, NO_FACE, owner)
+        if pixels > 8 * pixel.size:
+            # In a large image only the touched pixels are looked at, or each turn would cost the whole of it.
+            beaten = take(nearer, pixel) < take(nearest, pixel)
+            owner = owner.at[jnp.where(beaten, pixel, pixels)].set(NO_FACE, mode="promise_in_bounds")
+        else:
+            owner = jnp.where(nearer < nearest, NO_FACE, owner)
         owner = owner.at[winner].min(jnp.broadcast_to(chunk.face[:, None, None], depth.shape), mode="promise_in_bounds")
 
         return nearer, owner
