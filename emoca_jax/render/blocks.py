@@ -69,16 +69,16 @@ def for_each_chunk(
         # Which face and which of its blocks each of the next ones is: face `first` has `skip` blocks behind it.
         # One more than fit still shows that a face goes on; the sum stays far from overflowing.
         todo = jnp.minimum(lax.dynamic_slice(count, (first,), (chunk,)), chunk + skip + 1).at[0].add(-skip)
-        ends = jnp.cumsum(todo)
+        ends = jnp.cumsum(todo, dtype=jnp.int32)
         starts = ends - todo
-        local = jnp.cumsum(jnp.zeros(chunk, jnp.int32).at[starts].add(1, mode="drop")) - 1
+        local = jnp.cumsum(jnp.zeros(chunk, jnp.int32).at[starts].add(1, mode="drop"), dtype=jnp.int32) - 1
         face = jnp.minimum(first + local, total - 1)
         block = slot - take(starts, local) + jnp.where(local == 0, skip, 0)
         length = take(per_row, face)
         down = block // length
         carry = body(carry, Chunk(face, block - down * length, down, slot < ends[-1]))
 
-        finished = jnp.sum((ends <= chunk).astype(jnp.int32))
+        finished = jnp.sum(ends <= chunk, dtype=jnp.int32)
         before = jnp.where(finished > 0, ends[jnp.maximum(finished - 1, 0)], -skip)
         return first + finished, jnp.where(finished < chunk, chunk - before, 0), carry
 
