@@ -53,6 +53,8 @@ def assemble(
     fit = jax.tree.map(np.asarray, measure(head, landmarks, codes, face.landmarks))
     fitted = fit.points[:points, :2] * to_pixels[0, 0] + to_pixels[:2, 2]
     visible = fit.visible[:points]
+    # A head turned away altogether is judged by all its points, badly as it will be.
+    visible = visible if visible.any() else np.ones_like(visible)
     if affect is None:
         affect = (fit.valence, fit.arousal) if head.expression_names else affect_from_classes(classes.photo)
     missed = np.linalg.norm(fitted - face.landmarks[np.asarray(head.mediapipe_index), :2], axis=1)[visible]

@@ -34,6 +34,19 @@ EMOTION_NETWORK = "emotion_resnet50"
 """The one of EMOCA's loss, which sees photo and rendering."""
 
 
+INNER_LANDMARKS = (
+    *(70, 63, 105, 66, 107),  # right brow
+    *(336, 296, 334, 293, 300),  # left brow
+    *(168, 197, 5, 4, 75, 97, 2, 326, 305),  # nose
+    *(33, 160, 158, 133, 153, 144),  # right eye
+    *(362, 385, 387, 263, 373, 380),  # left eye
+    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),  # outer lips
+    *(78, 82, 13, 312, 308, 317, 14, 87),  # inner lips
+)
+"""Of MediaPipe's 478 points those nearest to points 17-67 of the 68-point markup (Sagonas et al. 2013, 300 faces in the
+wild), for heads that know no other landmarks."""
+
+
 @dataclass(frozen=True)
 class TrainedModel:
     """Encoders, head and detail stage of one converted model, and the networks around them."""
@@ -58,7 +71,7 @@ def load_trained_model(path: str | Path, *, official: bool = False) -> TrainedMo
     official: follow the reference's bugs. Errors: InputError where the folder lacks a part that the model needs.
     """
     folder = read_model_folder(path)
-    head = jax.device_put(folder.head)
+    head = jax.device_put(_with_landmarks(folder.head))
     return TrainedModel(
         head=head,
         encoders=load_encoders(folder, detail=folder.has("detail_encoder")),
@@ -71,6 +84,13 @@ def load_trained_model(path: str | Path, *, official: bool = False) -> TrainedMo
         expression=load_expression_networks(),
         official=official,
     )
+
+
+def _with_landmarks(head: FaceHead) -> FaceHead:
+    """A head converted without MediaPipe's embedding is compared with the detected points at the 51 inner ones."""
+    if len(head.mediapipe_index):
+        return head
+    return head.replace(landmarks_mediapipe=head.landmarks_static, mediapipe_index=np.array(INNER_LANDMARKS, np.int32))
 
 
 def load_encoders(folder: ModelFolder, *, detail: bool) -> EncoderVariables:
