@@ -6,6 +6,7 @@ the screen is many blocks, so nothing has to be dropped and there is no capacity
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -67,10 +68,10 @@ def for_each_chunk(
     def turn(state):
         first, skip, carry = state
         # Which face and which of its blocks each of the next ones is: face `first` has `skip` blocks behind it.
-        # One more than fit still shows that a face goes on; the sum stays far from overflowing.
-        todo = jnp.minimum(lax.dynamic_slice(count, (first,), (chunk,)), chunk + skip + 1).at[0].add(-skip)
-        ends = jnp.cumsum(todo, dtype=jnp.int32)
-        starts = ends - todo
+        # One more than fit still shows that a face goes on.
+        todo = lax.dynamic_slice(count, (first,), (chunk,)).at[0].add(-skip)
+        ends = _sums_up_to(chunk + 1, jnp.minimum(todo, chunk + 1))
+        starts = jnp.concatenate([jnp.zeros(1, jnp.int32), ends[:-1]])
         local = jnp.cumsum(jnp.zeros(chunk, jnp.int32).at[starts].add(1, mode="drop"), dtype=jnp.int32) - 1
         face = jnp.minimum(first + local, total - 1)
         block = slot - take(starts, local) + jnp.where(local == 0, skip, 0)
@@ -83,3 +84,14 @@ def for_each_chunk(
         return first + finished, jnp.where(finished < chunk, chunk - before, 0), carry
 
     return lax.while_loop(lambda state: state[0] < last, turn, (jnp.int32(0), jnp.int32(0), carry))[2]
+
+
+def _sums_up_to(limit: int, numbers: Int[Array, "n"]) -> Int[Array, "n"]:
+    """Running sums of numbers of at most `limit`, cut off at it, so that 32 bits hold every step on the way."""
+    row = numbers.shape[0] if numbers.shape[0] * limit < 2**31 else math.gcd(numbers.shape[0], 1024)
+    sums = jnp.cumsum(numbers.reshape(-1, row), axis=1, dtype=jnp.int32)
+    if sums.shape[0] > 1:
+        sums = jnp.minimum(sums, limit)
+        before = jnp.cumsum(sums[:, -1], dtype=jnp.int32) - sums[:, -1]
+        sums += jnp.minimum(before, limit)[:, None]
+    return jnp.minimum(sums.reshape(-1), limit)
