@@ -29,7 +29,7 @@ SHARED_PARTS = {
     "head": "generic_model.pkl (FLAME), landmark_embedding.npy and head_template.obj, or an EMOCA checkpoint",
     "albedo_bfm": "FLAME_albedo_from_BFM.npz",
     "albedo_flame": "FLAME_texture.npz",
-    "maps": "uv_face_mask.png, uv_face_eye_mask.png and fixed_displacement_256.npy of EMOCA's or DECA's assets",
+    "maps": "uv_face_eye_mask.png and fixed_displacement_256.npy of EMOCA's or DECA's assets",
     "emotion_resnet50": "the run folder ResNet50 of EMOCA's EmotionRecognition/image_based_networks",
     "emotion_swin": "the run folder SWIN-B of EMOCA's EmotionRecognition/image_based_networks",
     "emonet": "emonet_8.pth of the EmoNet repository",
@@ -79,7 +79,9 @@ class ModelFolder:
         if self.name is None:
             return head
         albedo = f"albedo_{self.options.get('albedo')}"
-        return head.replace(albedo=load_albedo(self.file(albedo))) if albedo in self.description["parts"] else head
+        # Codes of one texture space mean other colours in another: grey is honest.
+        known = albedo in self.description["parts"]
+        return head.replace(albedo=load_albedo(self.file(albedo)) if known else None)
 
     @cached_property
     def maps(self) -> dict[str, Any]:
@@ -89,6 +91,15 @@ class ModelFolder:
         dense_template: dictionary of the dense mesh over the uv map.
         """
         return unflatten_dict(read_tensors(self.file("maps")), sep="/")
+
+    def map(self, name: str) -> Any:
+        """One of `maps`. Errors: InputError where it is not there, naming the official file that gives it."""
+        if not self.has("maps") or name not in self.maps:
+            raise InputError(
+                f"{self.path} has no {name}: convert {MAP_NAMES[name]} into it (`emoca fetch-help` says where that "
+                "comes from)."
+            )
+        return self.maps[name]
 
     def variables(self, part: str) -> dict[str, Any]:
         """A network's {"params": ..., "batch_stats": ...}, nested dictionaries of float32 NumPy arrays.
@@ -103,9 +114,12 @@ class ModelFolder:
         parts = self._model["parts"] if part in MODEL_PARTS else self.description["parts"]
         if part not in parts:
             source = SHARED_PARTS.get(part, "an EMOCA run folder, or deca_model.tar for plain DECA")
+            if part == "head" and self.description.get("missing"):
+                source = ", ".join(self.description["missing"])
+            place = self.path if part in SHARED_PARTS else self.path / (self.name or "")
             raise InputError(
-                f"{self.path / (self.name or '')} has no {part}: convert {source} into it (`emoca fetch-help` says "
-                "where that comes from)."
+                f"{place} has no {part}: convert {source} into {self.path} (`emoca fetch-help` says where that comes "
+                "from)."
             )
         return self.path / parts[part]
 
@@ -146,6 +160,8 @@ def read_description(folder: Path) -> dict[str, Any]:
     place = folder / DESCRIPTION_NAME
     try:
         description = json.loads(place.read_bytes())
+        if not isinstance(description, dict) or "kind" not in description:
+            raise InputError(f"{place} is no description of a converted model: give a folder made by `emoca convert`.")
         if description["kind"] != KIND or description["format"] != FORMAT_VERSION:
             raise InputError(
                 f"{place} is of kind {description['kind']!r}, format {description['format']}; this version reads "

@@ -124,7 +124,7 @@ def test_a_folder_is_read_by_all_it_has(tmp_path, found, emonet, emotion_mlp):
 def test_a_folder_without_emotion_networks_says_what_to_convert(tmp_path, emotion_mlp):
     with pytest.raises(InputError, match="no emotion network"):
         capture.load_emotion_model(write_folder(tmp_path, {}, {}))
-    with pytest.raises(InputError, match="no emotion network"):
+    with pytest.raises(InputError, match="EMO-MLP, which reads the codes of a model"):
         capture.load_emotion_model(write_folder(tmp_path, {"emotion_mlp": emotion_mlp}, {}))
 
 

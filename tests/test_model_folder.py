@@ -67,6 +67,11 @@ def test_a_missing_part_names_the_official_file(folder):
         read_model_folder(folder / "Two").variables("detail_decoder")
     with pytest.raises(InputError, match=r"no emonet: convert emonet_8\.pth"):
         read_model_folder(folder).variables("emonet")
+    with pytest.raises(InputError, match=r"no face_eye_mask: convert uv_face_eye_mask\.png"):
+        read_model_folder(folder).map("face_eye_mask")
+    np.testing.assert_array_equal(read_model_folder(folder).map("face_mask"), np.ones((2, 2)))
+    change(folder, lambda d: d["parts"].pop("albedo_bfm"))
+    assert read_model_folder(folder).head.albedo is None, "FLAME's colours are not what BFM's codes mean"
 
 
 def test_a_folder_without_models(folder):

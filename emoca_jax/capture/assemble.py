@@ -27,6 +27,16 @@ class ReadClasses(NamedTuple):
 
     photo: dict[str, float]
     rendering: dict[str, float]
+    by: str
+    """What read them."""
+
+
+class Affect(NamedTuple):
+    """Valence and arousal as a network told them."""
+
+    valence: float
+    arousal: float
+    by: str
 
 
 def assemble(
@@ -38,7 +48,8 @@ def assemble(
     classes: ReadClasses,
     texture: Float[np.ndarray, "size size 3"],
     *,
-    affect: tuple[float, float] | None = None,
+    affect: Affect | None = None,
+    model: str = "open",
     detail_model: DetailModel | None = None,
     official: bool = False,
 ) -> FaceResult:
@@ -55,8 +66,10 @@ def assemble(
     visible = fit.visible[:points]
     # A head turned away altogether is judged by all its points, badly as it will be.
     visible = visible if visible.any() else np.ones_like(visible)
-    if affect is None:
-        affect = (fit.valence, fit.arousal) if head.expression_names else affect_from_classes(classes.photo)
+    if affect is None and head.expression_names:
+        affect = Affect(fit.valence, fit.arousal, "rule on expression units")
+    elif affect is None:
+        affect = Affect(*affect_from_classes(classes.photo), "rule on classes")
     missed = np.linalg.norm(fitted - face.landmarks[np.asarray(head.mediapipe_index), :2], axis=1)[visible]
     return FaceResult(
         photo=photo.pixels,
@@ -74,10 +87,13 @@ def assemble(
         vertices=fit.posed,
         neutral_vertices=fit.neutral,
         texture=np.round(np.clip(texture, 0, 1) * 255).astype(np.uint8),
-        emotion=Emotion(classes.photo, classes.rendering, float(affect[0]), float(affect[1])),
+        emotion=Emotion(
+            classes.photo, classes.rendering, float(affect.valence), float(affect.arousal), classes.by, affect.by
+        ),
         fit_error=float(100 * np.sqrt(np.mean(missed**2)) / fit.width),
         seconds=time.perf_counter() - found.began,
         detail_model=detail_model,
+        model=model,
         official=official,
     )
 

@@ -28,7 +28,7 @@ from emoca_jax.capture.emotion_rule import action_units, affect_from_classes, em
 from emoca_jax.capture.fit_photo import FitWeights
 from emoca_jax.capture.found_faces import FoundFace, found_faces
 from emoca_jax.capture.images import Photo, as_photo
-from emoca_jax.capture.look import look
+from emoca_jax.capture.look import OPEN_NETWORKS, look
 from emoca_jax.capture.open_model import OpenModel, fit_to_photo, load_open_model
 from emoca_jax.capture.result import FaceResult, PhotoFace
 from emoca_jax.capture.trained_model import load_encoders
@@ -38,8 +38,6 @@ from emoca_jax.model_folder import ModelFolder, read_model_folder
 from emoca_jax.nets.affect import AFFECTNET_CLASSES, AffectRead
 from emoca_jax.nets.emotion_open import Parameters, load_expression_networks
 
-OPEN_PHOTO_NAME = "open networks"
-"""Classes by the two networks that ship; valence and arousal are the classes' own."""
 OPEN_HEAD_NAME = "open head (3D)"
 """All by rule from the fitted head's expression units: no network that ships reads codes."""
 
@@ -94,6 +92,11 @@ def load_emotion_model(name: str | Path = "open") -> EmotionModel | OpenModel:
     folder = read_model_folder(name)
     codes = folder.variables(CODES_NETWORK) if _reads_codes(folder) else None
     images = load_image_networks(folder)
+    if not images and codes is None and folder.has(CODES_NETWORK):
+        raise InputError(
+            f"{folder.path} holds EMO-MLP, which reads the codes of a model: convert an EMOCA run folder or "
+            "deca_model.tar into it (`emoca fetch-help` says where they come from)."
+        )
     if not images and codes is None:
         raise InputError(
             f"{folder.path} holds no emotion network: convert a run folder of EMOCA's EmotionRecognition or "
@@ -143,7 +146,7 @@ def _fitted(model: OpenModel, place: FoundFace) -> tuple[EmotionReading, ...]:
     result = fit_to_photo(model, place, FitWeights())
     emotion = result.emotion
     return (
-        EmotionReading(OPEN_PHOTO_NAME, emotion.photo, *affect_from_classes(emotion.photo)),
+        EmotionReading(OPEN_NETWORKS, emotion.photo, *affect_from_classes(emotion.photo)),
         EmotionReading(OPEN_HEAD_NAME, shares_of_units(result), emotion.valence, emotion.arousal),
     )
 

@@ -19,6 +19,10 @@ CROP_MARGIN = 1.1 * 1.25
 """Side of the square over the mean of the landmark box's sides: EMOCA's two enlargements."""
 
 
+OPEN_NETWORKS = "open networks"
+"""What the expression networks that ship are called."""
+
+
 class SeenFace(NamedTuple):
     """One face of a photo, cut out and read: what a fit starts from."""
 

@@ -14,7 +14,8 @@ from emoca_jax.capture.detect import load_networks
 from emoca_jax.capture.fit_landmarks import LandmarkModel, fit_landmarks, landmark_model
 from emoca_jax.capture.fit_photo import FitWeights, fit_photo
 from emoca_jax.capture.found_faces import FoundFace
-from emoca_jax.capture.look import SeenFace, cut_plane, look, probabilities_by_name, read
+from emoca_jax.capture.inner_landmarks import with_landmarks
+from emoca_jax.capture.look import OPEN_NETWORKS, SeenFace, cut_plane, look, probabilities_by_name, read
 from emoca_jax.capture.result import FaceResult
 from emoca_jax.capture.texture import unwrap
 from emoca_jax.capture.texture_layout import TEXTURE_SIZE, TextureLayout, texture_layout
@@ -36,7 +37,7 @@ class OpenModel:
 
 def load_open_model(head: str | Path = "open") -> OpenModel:
     """The networks that ship, with a head. Errors: InputError where the head cannot be read."""
-    loaded = flame.load_head(head)
+    loaded = with_landmarks(flame.load_head(head))
     return OpenModel(
         loaded,
         landmark_model(loaded),
@@ -53,7 +54,7 @@ def fit_to_photo(model: OpenModel, found: FoundFace, weights: FitWeights) -> Fac
     codes, rendered = fit_face(model, seen, weights)
     sharp = cut_plane(photo.pixels, seen.to_pixels, TEXTURE_SIZE)
     texture = np.asarray(unwrap(model.head, model.layout, codes, sharp).albedo)
-    classes = ReadClasses(probabilities_by_name(seen.read), probabilities_by_name(rendered))
+    classes = ReadClasses(probabilities_by_name(seen.read), probabilities_by_name(rendered), OPEN_NETWORKS)
     return assemble(model.head, model.landmarks, found, seen, codes, classes, texture)
 
 

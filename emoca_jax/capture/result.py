@@ -35,6 +35,10 @@ class Emotion:
     """-1 unpleasant .. 1 pleasant."""
     arousal: float
     """-1 calm .. 1 excited."""
+    classes_by: str = "open networks"
+    """What read the classes."""
+    affect_by: str = "rule on expression units"
+    """What told valence and arousal."""
 
     @property
     def label(self) -> str:
@@ -98,6 +102,8 @@ class FaceResult(PhotoFace):
     """Time this face took."""
     detail_model: DetailModel | None = None
     """Turns the detail code into a displaced surface, where the model has that stage."""
+    model: str = "open"
+    """What gave the codes."""
     official: bool = False
     """Whether it is decoded by the reference's rules."""
 

@@ -11,12 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from emoca_jax.capture.assemble import ReadClasses, assemble
+from emoca_jax.capture.assemble import Affect, ReadClasses, assemble
 from emoca_jax.capture.detect import load_networks
-from emoca_jax.capture.emotion_networks import CODES_NETWORK, probabilities, read_codes, read_photo
+from emoca_jax.capture.emotion_networks import (
+    CODES_NETWORK,
+    CODES_NETWORK_NAME,
+    IMAGE_NETWORKS,
+    probabilities,
+    read_codes,
+    read_photo,
+)
 from emoca_jax.capture.fit_landmarks import LandmarkModel, landmark_model
 from emoca_jax.capture.found_faces import FoundFace
-from emoca_jax.capture.look import CROP_SIZE, SeenFace, cut_plane, look, probabilities_by_name, read
+from emoca_jax.capture.inner_landmarks import with_landmarks
+from emoca_jax.capture.look import CROP_SIZE, OPEN_NETWORKS, SeenFace, cut_plane, look, probabilities_by_name, read
 from emoca_jax.capture.result import FaceResult
 from emoca_jax.capture.texture import unwrap
 from emoca_jax.capture.texture_layout import TEXTURE_SIZE, TextureLayout, texture_layout
@@ -34,23 +42,12 @@ EMOTION_NETWORK = "emotion_resnet50"
 """The one of EMOCA's loss, which sees photo and rendering."""
 
 
-INNER_LANDMARKS = (
-    *(70, 63, 105, 66, 107),  # right brow
-    *(336, 296, 334, 293, 300),  # left brow
-    *(168, 197, 5, 4, 75, 97, 2, 326, 305),  # nose
-    *(33, 160, 158, 133, 153, 144),  # right eye
-    *(362, 385, 387, 263, 373, 380),  # left eye
-    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),  # outer lips
-    *(78, 82, 13, 312, 308, 317, 14, 87),  # inner lips
-)
-"""Of MediaPipe's 478 points those nearest to points 17-67 of the 68-point markup (Sagonas et al. 2013, 300 faces in the
-wild), for heads that know no other landmarks."""
-
-
 @dataclass(frozen=True)
 class TrainedModel:
     """Encoders, head and detail stage of one converted model, and the networks around them."""
 
+    name: str
+    """Its name and variant."""
     head: FaceHead
     encoders: EncoderVariables
     detail: DetailModel | None
@@ -71,8 +68,9 @@ def load_trained_model(path: str | Path, *, official: bool = False) -> TrainedMo
     official: follow the reference's bugs. Errors: InputError where the folder lacks a part that the model needs.
     """
     folder = read_model_folder(path)
-    head = jax.device_put(_with_landmarks(folder.head))
+    head = jax.device_put(with_landmarks(folder.head))
     return TrainedModel(
+        name=f"{folder.name} ({folder.variant})",
         head=head,
         encoders=load_encoders(folder, detail=folder.has("detail_encoder")),
         detail=_detail(folder, head, official),
@@ -84,13 +82,6 @@ def load_trained_model(path: str | Path, *, official: bool = False) -> TrainedMo
         expression=load_expression_networks(),
         official=official,
     )
-
-
-def _with_landmarks(head: FaceHead) -> FaceHead:
-    """A head converted without MediaPipe's embedding is compared with the detected points at the 51 inner ones."""
-    if len(head.mediapipe_index):
-        return head
-    return head.replace(landmarks_mediapipe=head.landmarks_static, mediapipe_index=np.array(INNER_LANDMARKS, np.int32))
 
 
 def load_encoders(folder: ModelFolder, *, detail: bool) -> EncoderVariables:
@@ -122,9 +113,8 @@ def _detail(folder: ModelFolder, head: FaceHead, official: bool) -> DetailModel 
     """The detail stage; DECA shows coarse normals outside the face, EMOCA the dense ones everywhere."""
     if not (folder.has("detail_encoder") and folder.has("detail_decoder")):
         return None
-    maps = folder.maps
+    mask, fixed = folder.map("face_eye_mask"), folder.map("fixed_displacement")
     decoder = jax.device_put(fold_batch_norms(folder.variables("detail_decoder"), INNER_EPSILON))
-    mask, fixed = maps["face_eye_mask"], maps["fixed_displacement"]
     return jax.device_put(detail_model(head, decoder, mask, fixed, blend=folder.variant == "deca", official=official))
 
 
@@ -147,6 +137,7 @@ def encode_photo(model: TrainedModel, found: FoundFace) -> FaceResult:
         texture,
         affect=affect,
         detail_model=model.detail,
+        model=model.name,
         official=model.official,
     )
 
@@ -161,18 +152,19 @@ def _over_photo(head: FaceHead, codes: Codes, photo: Array, official: bool) -> F
 
 def _read_emotion(
     model: TrainedModel, codes: Codes, seen: SeenFace, picture: Array
-) -> tuple[ReadClasses, tuple[float, float] | None]:
+) -> tuple[ReadClasses, Affect | None]:
     """Classes on photo and rendering, and valence and arousal: of the 3D face where EMO-MLP is there, else of the
     photo, else None."""
     affect = None
     if model.emotion is not None:
         photo, rendering = (read_photo(EMOTION_NETWORK, model.emotion, np.asarray(x)) for x in (seen.image, picture))
-        classes = ReadClasses(dict(probabilities(photo)), dict(probabilities(rendering)))
-        affect = float(photo.valence), float(photo.arousal)
+        by = IMAGE_NETWORKS[EMOTION_NETWORK]
+        classes = ReadClasses(dict(probabilities(photo)), dict(probabilities(rendering)), by)
+        affect = Affect(float(photo.valence), float(photo.arousal), by)
     else:
         rendered = read(model.expression, picture, seen.crop)
-        classes = ReadClasses(probabilities_by_name(seen.read), probabilities_by_name(rendered))
+        classes = ReadClasses(probabilities_by_name(seen.read), probabilities_by_name(rendered), OPEN_NETWORKS)
     if model.emotion_from_codes is not None:
         told = read_codes(model.emotion_from_codes, codes)
-        affect = float(told.valence), float(told.arousal)
+        affect = Affect(float(told.valence), float(told.arousal), CODES_NETWORK_NAME)
     return classes, affect

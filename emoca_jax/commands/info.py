@@ -83,12 +83,16 @@ def _describe(path: Path) -> int:
 
 def _owner(path: Path) -> Path | None:
     """The model folder that a file is a part of."""
+    from emoca_jax.errors import InputError
     from emoca_jax.model_folder import DESCRIPTION_NAME, read_description
 
     for folder in list(path.absolute().parents)[:2]:
         if (folder / DESCRIPTION_NAME).is_file():
             name = path.absolute().relative_to(folder).as_posix()
-            return folder if name in read_description(folder).get("files", ()) else None
+            try:
+                return folder if name in read_description(folder).get("files", ()) else None
+            except InputError:
+                return None  # somebody else's model.json
     return None
 
 

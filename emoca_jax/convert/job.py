@@ -199,8 +199,10 @@ class Job:
             name = place.parent.name if place else model.variant.upper()
         name = self._free_name(name)
         parts, rows = {}, []
+        others = {file for key, other in self.models.items() if key != name for file in other["parts"].values()}
+        kept = {file: digest for file, digest in self.before.get("files", {}).items() if file in others}
         for part, translated in model.parts.items():
-            parts[part] = self.store.put(f"{name}/{part}.safetensors", emoca.tensors(translated))
+            parts[part] = self.store.put(f"{name}/{part}.safetensors", emoca.tensors(translated), kept)
             rows += translated.rows
         if report.kind == Kind.EMOCA:
             rows += self._copies(found, model, report)

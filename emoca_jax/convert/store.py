@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -56,9 +58,10 @@ class Store:
             with contextlib.suppress(OSError):
                 self._output.rmdir()  # only where it stayed empty
 
-    def put(self, name: str, arrays: Mapping[str, np.ndarray]) -> str:
+    def put(self, name: str, arrays: Mapping[str, np.ndarray], others: Mapping[str, str] | None = None) -> str:
         """Write arrays as safetensors under a relative name; returns the name to refer to, which may be an older one.
 
+        others: name -> sha256 of files that something else refers to; they are not replaced by other contents.
         Errors: CannotWrite where the disk is full or not writable.
         """
         if self._output is None or self._staging is None:
@@ -69,6 +72,9 @@ class Store:
             # Not save_file, whose files only their owner may read.
             place.write_bytes(save({key: np.ascontiguousarray(array) for key, array in arrays.items()}))
             digest = file_sha256(place)
+            if others and others.get(name, digest) != digest:
+                name = _free_name(name, {*others, *self.files})
+                place = place.rename(self._staging / name)
             known = self._by_digest.setdefault(digest, name)
             if known != name:
                 place.unlink()
@@ -120,6 +126,16 @@ def _files_of(folder: Path) -> set[str]:
         return set()
 
 
+def _free_name(name: str, taken: set[str]) -> str:
+    path = Path(name)
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}").as_posix() for number in itertools.count(2))
+    return next(free for free in numbered if free not in taken)
+
+
 def _cannot_write(output: Path, error: Exception) -> CannotWrite:
     reason = getattr(error, "strerror", None) or str(error)
-    return CannotWrite(f"{output} cannot be written to ({reason}); free some space or give another --output.")
+    if output.exists() and not output.is_dir():
+        return CannotWrite(f"{output} is a file, not a folder; give another --output.")
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    advice = "free some space or give another --output" if full else "give another --output"
+    return CannotWrite(f"{output} cannot be written to ({reason}); {advice}.")

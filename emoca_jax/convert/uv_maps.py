@@ -56,7 +56,7 @@ def fixed_displacement(array: np.ndarray, place: str) -> Pieces:
 
 
 def dense_template(content: Mapping[str, Any], place: str) -> Pieces:
-    """`texture_data_256.npy`: the dense mesh over the uv map, used to write detail meshes."""
+    """`texture_data_256.npy`: the dense mesh over the uv map, kept for other programs: ours makes its own."""
     arrays, rows = {}, []
     for key, value in content.items():
         array = np.asarray(value)

@@ -52,7 +52,7 @@ def emotion_summary(result: EmotionResult) -> dict[str, Any]:
         "versions": {"emoca_jax": package_version(), "jax": jax.__version__},
         "units": {
             "box": "x0, y0, x1, y1 in pixels of the upright original",
-            "valence": "-1 unpleasant to 1 pleasant",
-            "arousal": "-1 calm to 1 excited",
+            "valence": "-1 unpleasant to 1 pleasant; a trained network may answer beyond",
+            "arousal": "-1 calm to 1 excited; a trained network may answer beyond",
         },
     }

@@ -65,6 +65,8 @@ def summary(result: FaceResult) -> dict[str, Any]:
             "photo": {name: round(value, 4) for name, value in result.emotion.photo.items()},
             "rendering": {name: round(value, 4) for name, value in result.emotion.rendering.items()},
         },
+        "read_by": {"classes": result.emotion.classes_by, "valence_arousal": result.emotion.affect_by},
+        "model": {"name": result.model, "official": result.official},
         "fit": {
             "landmark_error_percent_of_face_width": round(result.fit_error, 4),
             "visible_landmarks": int(result.landmark_visible.sum()),
@@ -80,8 +82,8 @@ def summary(result: FaceResult) -> dict[str, Any]:
             "expression": (
                 "activation of each unit, 0 to 1" if result.head.bounded_expression else "standard deviations"
             ),
-            "valence": "-1 unpleasant to 1 pleasant",
-            "arousal": "-1 calm to 1 excited",
+            "valence": "-1 unpleasant to 1 pleasant; a trained network may answer beyond",
+            "arousal": "-1 calm to 1 excited; a trained network may answer beyond",
         },
     }
 

@@ -16,10 +16,10 @@ from emoca_jax.convert.convert import convert
 from emoca_jax.convert.report import DONE, FAILED, IGNORED, UNUSED
 from emoca_jax.convert.run_folders import find_runs, read_config, validation_loss
 from emoca_jax.convert.sources import find_files
-from emoca_jax.convert.store import Store
+from emoca_jax.convert.store import Store, file_sha256
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
-from emoca_jax.model_folder import read_model_folder
+from emoca_jax.model_folder import read_model_folder, read_tensors
 from tests.convert import official_files
 from tests.flame.made_up_flame import landmark_tables, made_up_head, official_arrays
 from tests.shared_data import shared_path
@@ -375,6 +375,29 @@ def test_a_store_keeps_equal_contents_once(tmp_path):
         store.publish({"files": store.files}, {"report.txt": "r"})
     assert sorted(os.listdir(tmp_path / "out")) == ["c.safetensors", "model.json", "report.txt"], "the old one is gone"
     assert json.loads((tmp_path / "out/model.json").read_text())["files"].keys() == {"c.safetensors"}
+
+
+def test_converting_one_model_again_leaves_those_that_share_its_weights(tmp_path):
+    """DECA refers to the run's encoder; the run's new one goes beside it."""
+    first, second = ({"k": np.full(3, value, np.float32)} for value in (1, 2))
+    for arrays, others, name in ((first, {}, "run/e.safetensors"), (second, None, "run/e-2.safetensors")):
+        with Store(tmp_path / "out") as store:
+            kept = {"run/e.safetensors": file_sha256(tmp_path / "out/run/e.safetensors")} if others is None else others
+            assert store.put("run/e.safetensors", arrays, kept) == name
+            store.publish({"files": store.files | kept}, {})
+    for arrays, name in ((first, "e"), (second, "e-2")):
+        np.testing.assert_array_equal(read_tensors(tmp_path / f"out/run/{name}.safetensors")["k"], arrays["k"])
+
+
+def test_output_among_the_sources_and_a_foreign_description_beside_them(tmp_path, capsys):
+    official_files.write_plain(tmp_path / "a", "one.bin")
+    assert main(["convert", str(tmp_path / "a"), "--output", str(tmp_path / "a")]) == 2
+    assert "is the output as well" in capsys.readouterr().err
+    (tmp_path / "a/model.json").write_text('{"a": 1}')
+    assert main(["info", str(tmp_path / "a/one.bin")]) == 0
+    assert main(["convert", str(tmp_path / "a"), "--output", str(tmp_path / "out")]) == 0
+    assert main(["convert", str(tmp_path / "a"), "--output", str(tmp_path / "a/one.bin")]) == 2
+    assert "is a file, not a folder" in capsys.readouterr().err
 
 
 def test_a_checkpoints_albedo_is_the_files():
