@@ -16,6 +16,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from emoca_jax.errors import InputError
+from emoca_jax.render.blocks import take
 from emoca_jax.render.soft_fragments import (
     ALL,
     TILE,
@@ -23,10 +24,12 @@ from emoca_jax.render.soft_fragments import (
     Reach,
     accumulate,
     depth_key,
+    drawable,
     drawable_pairs,
     each_pair,
     face_rows,
     nearest_limit,
+    spare_row,
     tiles_of,
     to_image,
     to_tiles,
@@ -79,7 +82,7 @@ def soft_silhouette(
     total: list[Array] = accumulate(
         _log_uncovered, size, (1, *scene.shape), scene.rows, scene.pairs, scene.limit, scene.constants, ()
     )
-    return scene.image(-jnp.expm1(total[0]))
+    return scene.image(jnp.abs(jnp.expm1(total[0])))
 
 
 @functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
@@ -105,7 +108,7 @@ def soft_rasterize(
     channels = attributes.shape[-1]
     corners = attributes[..., faces if attribute_faces is None else attribute_faces, :]
     corners = jnp.broadcast_to(corners, (*scene.batch, *corners.shape[-3:])).reshape(-1, 3 * channels)
-    rows = jnp.concatenate([scene.rows, corners], axis=-1)
+    rows = jnp.concatenate([scene.rows, jnp.where(scene.keep[:, None], corners, 0.0)], axis=-1)
 
     def nearest(carry, chunk, tile, touched, valid):
         # Depth, not its key: the smallest is what the weights are measured from.
@@ -121,7 +124,7 @@ def soft_rasterize(
     uncovered, weight, colour = sums[0][..., None], sums[1][..., None], jnp.stack(sums[2:], axis=-1)
     behind = jnp.maximum(jnp.exp((SMALLEST - top) / gamma), SMALLEST)[..., None]
     colour = (colour + behind * jnp.broadcast_to(jnp.asarray(background, colour.dtype), channels)) / (weight + behind)
-    return scene.image(jnp.concatenate([colour, -jnp.expm1(uncovered)], axis=-1))
+    return scene.image(jnp.concatenate([colour, jnp.abs(jnp.expm1(uncovered))], axis=-1))
 
 
 @functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
@@ -163,13 +166,14 @@ def soft_fragments(
     _, found = lax.scan(layer, start, None, length=faces_per_pixel)
     found = jnp.moveaxis(found, 0, -1)
     seen = found < 2**31 - 1
-    number = jnp.where(seen, found, 0)
-    row = jnp.unstack(scene.rows[number], axis=-1)
+    # One row past the faces where nothing is seen.
+    rows = jnp.concatenate([scene.rows, spare_row(scene.rows.dtype)[None]])
+    row = jnp.unstack(take(rows, jnp.where(seen, found, rows.shape[0] - 1)), axis=-1)
     x, y = to_tiles(size, math.prod(scene.batch))
     touched = touch(list(row), x[..., None], y[..., None], scene.reach)
     barycentric = jnp.where(seen[..., None], jnp.stack(touched.weights, axis=-1), 0.0)
     return SoftFragments(
-        scene.image(jnp.where(seen, number % max(faces.shape[0], 1), -1)),
+        scene.image(jnp.where(seen, found % max(faces.shape[0], 1), -1)),
         scene.image(barycentric),
         scene.image(jnp.where(seen, touched.depth, jnp.inf)),
         scene.image(jnp.where(seen, touched.distance, -1.0)),
@@ -192,9 +196,10 @@ class _Scene:
         radius = jnp.asarray(radius, jnp.float32)
         self.reach = Reach(radius, jnp.asarray(clip))
         self.constants = (self.reach, jnp.asarray(sigma, jnp.float32))
-        self.rows = face_rows(flat, faces, size)
         fixed = lax.stop_gradient(flat)
-        self.pairs = drawable_pairs(fixed, faces, size, radius)
+        self.keep = drawable(fixed, faces, size)
+        self.rows = face_rows(flat, faces, size, self.keep)
+        self.pairs = drawable_pairs(fixed, faces, size, self.keep, radius)
         grid = (flat.shape[0], *tiles_of(size))
         self.shape = (math.prod(grid), TILE * TILE)
         self.limit = None

@@ -96,29 +96,45 @@ def squared_aspect(size: tuple[int, int]) -> tuple[float, float]:
     return width / min(size), height / min(size)
 
 
-def face_rows(vertices: Float[Array, "batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int]) -> Array:
-    """[batch * faces, 9]: the corners, x and y in units in which pixels are square; a spare triangle where one is not
-    finite."""
+def drawable(
+    vertices: Float[Array, "batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int]
+) -> Bool[Array, "batch_faces"]:
+    """Faces that count, [batch * faces]: finite and not degenerate."""
     triangles = vertices[:, faces].reshape(-1, 3, 3)
-    finite = jnp.all(jnp.isfinite(triangles), axis=(-2, -1), keepdims=True)
-    triangles = jnp.where(finite, triangles, jnp.array(SPARE_TRIANGLE, triangles.dtype))
-    return (triangles * jnp.array([*squared_aspect(size), 1.0])).reshape(-1, 9)
+    xy = triangles[..., :2]
+    # Their area may come out as more than nothing where a compiler fuses a product with the difference.
+    repeated = jnp.any(jnp.all(xy == jnp.roll(xy, 1, axis=-2), axis=-1), axis=-1)
+    area = signed_area(triangles * jnp.array([*squared_aspect(size), 1.0]))
+    return jnp.all(jnp.isfinite(triangles), axis=(-2, -1)) & ~repeated & (jnp.abs(area) > OFFICIAL_EPSILON)
+
+
+def face_rows(
+    vertices: Float[Array, "batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int],
+    keep: Bool[Array, "batch_faces"],
+) -> Array:  # fmt: skip
+    """[batch * faces, 9]: the corners, x and y in units in which pixels are square; a spare triangle where one is not
+    to be kept."""
+    triangles = vertices[:, faces].reshape(-1, 3, 3) * jnp.array([*squared_aspect(size), 1.0])
+    return jnp.where(keep[:, None], triangles.reshape(-1, 9), spare_row(triangles.dtype))
+
+
+def spare_row(dtype: jnp.dtype) -> Float[Array, "9"]:
+    return jnp.array(SPARE_TRIANGLE, dtype).reshape(-1)
 
 
 def drawable_pairs(
-    vertices: Float[Array, "batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], blur_radius: Array
-) -> Pairs:
-    """The tiles that each face can touch."""
+    vertices: Float[Array, "batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int],
+    keep: Bool[Array, "batch_faces"], blur_radius: Array,
+) -> Pairs:  # fmt: skip
+    """The tiles that each face to be kept can touch."""
     reach = jnp.sqrt(blur_radius)
     height, width = size
     triangles = vertices[:, faces].reshape(-1, 3, 3)
-    keep = jnp.all(jnp.isfinite(triangles), axis=(-2, -1))
-    keep &= jnp.abs(signed_area(triangles * jnp.array([*squared_aspect(size), 1.0]))) > OFFICIAL_EPSILON
     aspect_x, aspect_y = squared_aspect(size)
     low, high = triangles.min(-2), triangles.max(-2)
     left, columns = pixel_range(low[:, 0] - reach / aspect_x, high[:, 0] + reach / aspect_x, width)
     top, rows = pixel_range(low[:, 1] - reach / aspect_y, high[:, 1] + reach / aspect_y, height)
-    keep &= (columns > 0) & (rows > 0)
+    keep = keep & (columns > 0) & (rows > 0)
     column, row = left // TILE, top // TILE
     per_row = (left + columns - 1) // TILE - column + 1
     per_column = (top + rows - 1) // TILE - row + 1
@@ -131,6 +147,9 @@ def touch(row: Row, x: Float[Array, "*n"], y: Float[Array, "*n"], reach: Reach) 
     corners = [row[3 * i : 3 * i + 3] for i in range(3)]
     (ax, ay, _), (bx, by, _), (cx, cy, _) = corners
     area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    # What `drawable` kept can come out smaller here, where the compiler rounds otherwise.
+    least = jnp.where(area < 0, -OFFICIAL_EPSILON, OFFICIAL_EPSILON)
+    area = jnp.where(jnp.abs(area) > OFFICIAL_EPSILON, area, least)
     edges = [_edge(corners[(i + 1) % 3], corners[(i + 2) % 3], x, y) / area for i in range(3)]
     inside = (edges[0] > 0) & (edges[1] > 0) & (edges[2] > 0)
     positive = [jnp.maximum(edge, 0.0) for edge in edges]
@@ -159,7 +178,7 @@ def _segment_distance(start: Row, end: Row, x: Array, y: Array) -> Array:
 
 def depth_key(depth: Float[Array, "*n"]) -> Array:
     """uint32 in the order of the floats."""
-    bits = lax.bitcast_convert_type(depth, jnp.uint32)
+    bits = lax.bitcast_convert_type(depth.astype(jnp.float32), jnp.uint32)
     return jnp.where(bits >> 31 == 1, ~bits, bits | jnp.uint32(1 << 31))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emoca_jax.errors import InputError
-from emoca_jax.render import soft_fragments, soft_rasterize, soft_silhouette
+from emoca_jax.render import draw, interpolate, soft_fragments, soft_rasterize, soft_silhouette
 from tests.render.meshes import golden
 
 # pytorch3d's x points left and its y up.
@@ -104,6 +104,56 @@ def test_colours_equal_every_face_at_every_pixel(layers):
     np.testing.assert_allclose(got, want, atol=2e-5)
     for own, theirs in zip(pull(cotangent), pull_dense(cotangent), strict=True):
         np.testing.assert_allclose(own, theirs, atol=1e-3 * float(jnp.abs(theirs).max()))
+
+
+def silhouette(vertices, faces):
+    return soft_silhouette(vertices, faces, SMALL, sigma=1e-2, faces_per_pixel=1)
+
+
+def colours(vertices, faces):
+    return soft_rasterize(vertices, faces, ATTRIBUTES, SMALL, sigma=1e-2, gamma=1e-1)
+
+
+def fragments(vertices, faces):
+    found = soft_fragments(vertices, faces, SMALL, blur_radius=0.02, faces_per_pixel=2)
+    return found.barycentric[..., 0] + jnp.where(jnp.isfinite(found.depth), found.depth, 0) + found.squared_distance
+
+
+def drawing(vertices, faces):
+    drawn = draw(lambda seen: interpolate(seen, ATTRIBUTES, faces), vertices, faces, SMALL, edges="soft", sigma=1e-2)
+    return drawn.image
+
+
+SMALL = (9, 12)
+# Points 4 to 6 lie on a line, whose area is not quite nothing in float32.
+POINTS = np.array([[-0.6, -0.5, 1], [0.5, -0.55, 2], [0.1, 0.52, 1.5], [-0.7, 0.6, 3], [0.1, 0.2, 2], [0.2, 0.4, 2],
+                   [0.3, 0.6, 2], [np.nan, 0, 1]], np.float32)  # fmt: skip
+ATTRIBUTES = jnp.array(np.random.default_rng(7).uniform(size=(8, 2)), jnp.float32).at[7].set(jnp.nan)
+WHOLE = [[0, 1, 2], [0, 2, 3]]
+
+
+@pytest.mark.parametrize("function", [silhouette, colours, fragments, drawing])
+def test_faces_that_cannot_be_drawn_change_nothing(function):
+    def weighed(vertices, faces):
+        image = function(vertices, faces)
+        return jnp.sum(image * jnp.cos(jnp.arange(image.size)).reshape(image.shape)), image
+
+    derive = jax.jit(jax.value_and_grad(weighed, has_aux=True))
+
+    def value_and_gradient(faces):
+        (_, image), gradient = derive(jnp.array(POINTS), jnp.array(faces, jnp.int32).reshape(-1, 3))
+        return np.array(image), np.array(gradient)
+
+    image, gradient = value_and_gradient(WHOLE)
+    assert np.isfinite(image).all() and np.isfinite(gradient).all() and np.abs(gradient[:3]).max() > 0.1
+    for bad in ([0, 0, 1], [1, 2, 2], [3, 1, 3], [2, 2, 2], [4, 5, 6], [0, 1, 7]):
+        for place in range(3):
+            other_image, other_gradient = value_and_gradient([*WHOLE[:place], bad, *WHOLE[place:]])
+            np.testing.assert_allclose(other_image, image, atol=1e-6, err_msg=f"{bad} as {place}")
+            np.testing.assert_allclose(other_gradient, gradient, atol=2e-5, err_msg=f"{bad} as {place}")
+    image, gradient = value_and_gradient([])
+    assert np.isfinite(image).all() and (gradient == 0).all()
+    assert not np.signbit(silhouette(POINTS, np.array(WHOLE))).any()
 
 
 def test_bad_requests():
