@@ -39,7 +39,10 @@ def antialias(
     image: drawn from `fragments` (any channels, coverage as well as colour). vertices, faces: what `rasterize` got.
     edges: `mesh_edges(faces)`, computed here if not given. An edge is a silhouette where only one face has it or both
     faces on it lie to the same side. Differentiable in `image` and in the vertices' x and y, which is the point of it:
-    the gradient of the covered area is exact for edges that run through a pixel from side to side.
+    the gradient of the covered area is exact for edges that run through a pixel from side to side, not at corners.
+    Reverse mode only (`jax.grad`, not `jax.jvp`).
+
+    In perspective an edge with an end behind the camera stays jagged and has no gradient: keep meshes in front of it.
     """
     if fragments.face_index.shape[-2:] != image.shape[-3:-1]:
         raise InputError(

@@ -35,7 +35,8 @@ def rasterize(
     """The nearest face at each pixel centre of a height x width image.
 
     vertices: image-plane x (right), y (down) in [-1, 1] across the image, and depth (any unit, grows away from the
-    viewer). Pixel centres lie at (2 i + 1) / size - 1. faces: shared by the batch. size: (height, width), static.
+    viewer), up to 1e19. Pixel centres lie at (2 i + 1) / size - 1. faces: shared by the batch; every number in them is
+    one of a vertex, which is not checked. size: (height, width), a tuple, static.
     cull: drop faces whose corners run clockwise ("back") or counter-clockwise ("front") on the screen.
 
     The nearer face wins, equal depths go to the lower face index, and a pixel centre on an edge shared by two faces
@@ -56,7 +57,13 @@ def rasterize(
         raise InputError(f"Cannot rasterise into {height} x {width} pixels; give a height and a width of at least 1.")
     if perspective and official:
         raise InputError("official=True draws without perspective; leave one of the two out.")
-    if perspective and near <= 0:
+    if cull not in ("back", "front", None):
+        raise InputError(f'cull is {cull!r}; choose "back", "front" or None.')
+    if vertices.shape[-2] == 0:
+        if faces.shape[0] > 0:
+            raise InputError(f"{faces.shape[0]} faces have no vertices; give the vertices that they number.")
+        vertices = jnp.zeros((*vertices.shape[:-2], 1, 3), jnp.float32)
+    if perspective and not near > 0:
         raise InputError(f"near is {near}; give a positive depth.")
     index = visible_faces(vertices, faces, size, Rules(cull, official, float(near) if perspective else None))
     faces = jnp.asarray(faces)

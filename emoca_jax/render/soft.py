@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +38,8 @@ from emoca_jax.render.soft_fragments import (
     touch,
 )
 
+P = ParamSpec("P")
+R = TypeVar("R")
 FAINTEST = 1e-4
 """Share of a face below which it is not followed further out: gives the default blur radius (pytorch3d's tutorials)."""
 SMALLEST = 1e-10
@@ -55,11 +59,26 @@ class SoftFragments(struct.PyTreeNode):
     squared_distance: Float[Array, "*batch height width layers"]
 
 
+def _softness_checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Turns down a sigma or gamma that is a plain number and not positive; those that are traced cannot be known."""
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **options: P.kwargs) -> R:
+        for name in ("sigma", "gamma"):
+            value = options.get(name)
+            if isinstance(value, int | float) and not value > 0:
+                raise InputError(f"{name} is {value}; give a positive number.")
+        return function(*args, **options)
+
+    return checked
+
+
 def default_blur_radius(sigma: float | Array) -> float | Array:
     """Squared distance at which a face's share of a pixel has fallen to FAINTEST."""
     return math.log(1 / FAINTEST - 1) * sigma
 
 
+@_softness_checked
 @functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
 def soft_silhouette(
     vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
@@ -74,7 +93,8 @@ def soft_silhouette(
     vertices: as for `rasterize`, without perspective. sigma: softness; smaller is sharper.
     blur_radius: squared distance beyond which faces are ignored, None for where they fade. faces_per_pixel: only so
     many, nearest by depth; None for all, which saves the search for them. Differentiable in `vertices` (x and y; the
-    choice of faces is not differentiated); memory grows with pixels and faces, not with their product.
+    choice of faces is not differentiated), in reverse mode only; memory grows with pixels and faces, not with their
+    product.
     clip: compare depths at the clipped barycentrics instead of on the face's plane, which runs on outside of the face;
     without it the result is that of pytorch3d's rasterize_meshes, with it that of its MeshRasterizer.
     """
@@ -85,6 +105,7 @@ def soft_silhouette(
     return scene.image(jnp.abs(jnp.expm1(total[0])))
 
 
+@_softness_checked
 @functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
 def soft_rasterize(
     vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"],
@@ -102,7 +123,7 @@ def soft_rasterize(
     attributes: one row per vertex, or what `attribute_faces` points to, with the batch dimensions of the vertices or
     none. gamma: how far nearer faces outweigh others. near, far: the depths that get 1 and 0. clip: outside of a face
     take depth and colour from its rim, not from its plane. The rest as in `soft_silhouette`. Differentiable in
-    vertices (depth too), attributes and background.
+    vertices (depth too), attributes and background, in reverse mode only.
     """
     scene = _Scene(vertices, faces, size, sigma, blur_radius, faces_per_pixel, clip)
     channels = attributes.shape[-1]
@@ -135,7 +156,7 @@ def soft_fragments(
     """The `faces_per_pixel` nearest faces within the blur radius (a squared distance) of each pixel.
 
     clip: see `soft_silhouette`. For looking at, or for shading of one's own: two passes for each layer, so for a few
-    layers. Differentiable in `vertices` through all but face_index.
+    layers. Differentiable in `vertices` through all but face_index, in reverse mode only.
     """
     scene = _Scene(vertices, faces, size, 1.0, blur_radius, None, clip)
     fixed = lax.stop_gradient(scene.rows)

@@ -225,3 +225,15 @@ def test_no_faces_and_no_pixels():
     assert isinstance(empty, Fragments) and empty.face_index.shape == (4, 5) and (empty.face_index == -1).all()
     with pytest.raises(InputError, match="at least 1"):
         rasterize(jnp.zeros((3, 3)), jnp.array([[0, 1, 2]]), (0, 5))
+
+
+def test_wrong_words_and_no_vertices():
+    vertices, faces = jnp.zeros((3, 3)), jnp.array([[0, 1, 2]])
+    with pytest.raises(InputError, match="cull"):
+        rasterize(vertices, faces, (4, 4), cull="backwards")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="near"):
+        rasterize(vertices, faces, (4, 4), perspective=True, near=float("nan"))
+    with pytest.raises(InputError, match="no vertices"):
+        rasterize(vertices[:0], faces, (4, 4))
+    for batch in ((), (2,)):
+        assert (rasterize(jnp.zeros((*batch, 0, 3)), faces[:0], (4, 5)).face_index == -1).all()

@@ -159,5 +159,8 @@ def test_faces_that_cannot_be_drawn_change_nothing(function):
 def test_bad_requests():
     with pytest.raises(InputError, match="at least 1"):
         soft_silhouette(jnp.zeros((3, 3)), jnp.array([[0, 1, 2]]), (4, 4), faces_per_pixel=0)
+    for sigma in (0.0, -1, float("nan")):
+        with pytest.raises(InputError, match="sigma"):
+            soft_silhouette(jnp.zeros((3, 3)), jnp.array([[0, 1, 2]]), (4, 4), sigma=sigma)
     assert (soft_silhouette(jnp.zeros((3, 3)), jnp.zeros((0, 3), jnp.int32), (4, 4)) == 0).all()
     assert soft_rasterize(jnp.ones((3, 3)), jnp.array([[0, 1, 2]]), jnp.ones((3, 2)), (4, 4)).shape == (4, 4, 3)
