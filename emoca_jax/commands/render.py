@@ -103,6 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _output(arguments: argparse.Namespace) -> Path:
     """Where the result goes, checked before any work."""
+    if arguments.mesh.is_dir():
+        raise InputError(f"{arguments.mesh}: is a folder; give a .glb, .obj or .ply file")
     output = arguments.output
     if output is None:
         output = Path(arguments.mesh.stem + (".gif" if arguments.turntable else ".png"))

@@ -20,6 +20,8 @@ from emoca_jax.export.surface import Surface, read_picture
 COMPONENT = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 TRIANGLES, STRIP, FAN = 4, 5, 6
+HEADER = 12
+"""Bytes before the first chunk."""
 NEEDLESS = {
     "KHR_mesh_quantization",
     "KHR_materials_unlit",
@@ -51,12 +53,14 @@ class _Document:
     """The JSON of a glb with its block of bytes."""
 
     def __init__(self, data: bytes):
+        if len(data) < HEADER:
+            raise InputError(f"is damaged: {len(data)} bytes are too few for a binary glTF 2.0; export it again")
         magic, version, length = struct.unpack_from("<4sII", data)
         if magic != b"glTF" or version != 2:
             raise InputError("is no binary glTF 2.0; export it as .glb version 2")
         if length > len(data):
             raise InputError(f"ends after {len(data)} of {length} bytes; copy it again")
-        chunks, start = {}, 12
+        chunks, start = {}, HEADER
         while start + 8 <= length:
             size, kind = struct.unpack_from("<I4s", data, start)
             chunks.setdefault(kind, data[start + 8 : start + 8 + size])
