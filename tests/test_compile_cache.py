@@ -43,8 +43,9 @@ compile_cache.mark_warm(folder)
 
 def in_new_process(cache):
     environment = os.environ | {"EMOCA_JAX_CACHE": str(cache)}
-    # What importing jax leaves behind in this process; a user's shell has no such thing.
-    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    # What importing jax leaves behind in this process, and a cache of one's own for all of jax.
+    for name in ("TF_CPP_MIN_LOG_LEVEL", "JAX_COMPILATION_CACHE_DIR"):
+        environment.pop(name, None)
     done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True)
     return done.stdout.split(), done.stderr
 
