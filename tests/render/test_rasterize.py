@@ -93,6 +93,19 @@ def test_face_order_and_off_screen_faces_do_not_matter(vertices, order, moved):
     np.testing.assert_array_equal(left.face_index, brute_force(away, SOUP, *SIZE)[0])
 
 
+@settings(max_examples=20, deadline=None)
+@given(soups)
+def test_splitting_faces_changes_nothing(vertices):
+    """Each face cut in two at the middle of its last edge, which the grid still holds exactly."""
+    a, b, c = vertices.reshape(FACES, 3, 3).transpose(1, 0, 2)
+    middle = (b + c) / 2
+    halves = np.stack([np.stack([a, b, middle], 1), np.stack([a, middle, c], 1)], 1).reshape(-1, 3)
+    split = rasterize(jnp.array(halves), jnp.arange(6 * FACES).reshape(-1, 3), SIZE)
+    whole = rasterize(jnp.array(vertices), jnp.array(SOUP), SIZE)
+    np.testing.assert_array_equal(split.depth, whole.depth)
+    np.testing.assert_array_equal(split.face_index // 2, whole.face_index)
+
+
 @pytest.mark.parametrize(
     ("faces", "reach", "size"),
     [(7, 6.0, (200, 301)), (300, 0.3, (200, 301)), (800, 0.04, (200, 301)), (7, 1.5, (760, 701))],
