@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 INK, FAINT, ACCENT, SECOND = "#21252b", "#6c7480", "#f57c28", "#427ac4"
-"""Of all pictures of the project (emoca_jax/export/paper.py)."""
+"""Of all pictures of the project (emoca_jax/export/pictures/paper.py)."""
 STYLES = ((ACCENT, "o"), (SECOND, "s"), (INK, "^"), (FAINT, "D"))
 Curve = Sequence[tuple[float, float]]
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from emoca_jax import flame, render
-    from emoca_jax.capture.reconstruct import load_model, reconstruct
-    from emoca_jax.capture.result import FaceResult
     from emoca_jax.codes import Codes
     from emoca_jax.errors import InputError
     from emoca_jax.flame import load_head
+    from emoca_jax.jobs.reconstruct import load_model, reconstruct
+    from emoca_jax.jobs.result import FaceResult
     from emoca_jax.model import Reconstruction, decode
 
 __all__ = [
@@ -27,13 +27,13 @@ __all__ = [
 
 _HOME = {
     "Codes": "codes",
-    "FaceResult": "capture.result",
+    "FaceResult": "jobs.result",
     "InputError": "errors",
     "Reconstruction": "model",
     "decode": "model",
     "load_head": "flame",
-    "load_model": "capture.reconstruct",
-    "reconstruct": "capture.reconstruct",
+    "load_model": "jobs.reconstruct",
+    "reconstruct": "jobs.reconstruct",
 }
 
 

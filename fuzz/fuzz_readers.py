@@ -25,10 +25,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from mutations import mutated
 
-from emoca_jax.convert.array_files import read_npy, read_npz, read_pickle
-from emoca_jax.convert.stand_ins import SparseMatrix
-from emoca_jax.convert.torch_files import read_torch
 from emoca_jax.errors import InputError
+from emoca_jax.safe_files.array_files import read_npy, read_npz, read_pickle
+from emoca_jax.safe_files.stand_ins import SparseMatrix
+from emoca_jax.safe_files.torch_files import read_torch
 
 HERE = Path(__file__).parent
 TIME_LIMIT = 5.0

@@ -17,8 +17,8 @@ import omegaconf
 import scipy.sparse
 import torch
 
-from tests.convert.foreign_classes import foreign, pickled, python_2_pickle, with_state
-from tests.convert.test_torch_files import PLAIN, WIDENED, big_endian_copy, tar_checkpoint
+from tests.safe_files.foreign_classes import foreign, pickled, python_2_pickle, with_state
+from tests.safe_files.test_torch_files import PLAIN, WIDENED, big_endian_copy, tar_checkpoint
 
 CORPUS = Path(__file__).parent / "corpus"
 CONFIG = {"model": {"n_exp": 50, "name": "made-up", "layers": [1, 2.5, None]}, "on": True}

@@ -24,9 +24,14 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 from tflite_reader import Layer, read_layers
 
-from emoca_jax.nets.blaze_blocks import ChannelPReLU, DepthwiseConv
-from emoca_jax.nets.face_detection import FULL_RANGE_SIZE, SHORT_RANGE_SIZE, FullRangeDetector, ShortRangeDetector
-from emoca_jax.nets.face_mesh import MESH_SIZE, FaceMesh
+from emoca_jax.nets.mediapipe.blaze_blocks import ChannelPReLU, DepthwiseConv
+from emoca_jax.nets.mediapipe.face_detection import (
+    FULL_RANGE_SIZE,
+    SHORT_RANGE_SIZE,
+    FullRangeDetector,
+    ShortRangeDetector,
+)
+from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE, FaceMesh
 from emoca_jax.nets.weights import save_weights
 
 _KINDS = {nn.Conv: "CONV_2D", nn.Dense: "CONV_2D", DepthwiseConv: "DEPTHWISE_CONV_2D", ChannelPReLU: "PRELU"}

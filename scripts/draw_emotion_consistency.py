@@ -16,12 +16,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 import emoca_jax as ej
 from emoca_jax.capture.detect import detect_faces
-from emoca_jax.capture.fit_landmarks import face_width, project, visible_points
-from emoca_jax.capture.fit_photo import FIT_SIZE, FitWeights, composite, emotion_distance
 from emoca_jax.capture.images import read_photo
 from emoca_jax.capture.look import SeenFace, look
-from emoca_jax.capture.open_model import OpenModel, fit_face
-from emoca_jax.nets.emotion_open import EXPRESSION_CLASSES
+from emoca_jax.fit.landmarks import face_width, project, visible_points
+from emoca_jax.fit.photo import FIT_SIZE, FitWeights, composite, emotion_distance
+from emoca_jax.jobs.open_model import OpenModel, fit_face
+from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "emotion-consistency.md"

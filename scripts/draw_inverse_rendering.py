@@ -19,9 +19,9 @@ from jaxtyping import Array, Float, Int
 from PIL import Image, ImageDraw
 
 from emoca_jax import flame, render
-from emoca_jax.export import paper
-from emoca_jax.export.mesh_files import CLAY, Mesh
-from emoca_jax.export.mesh_picture import Look, View, draw_views, over_background
+from emoca_jax.export.pictures import paper
+from emoca_jax.mesh_view.mesh_files import CLAY, Mesh
+from emoca_jax.mesh_view.picture import Look, View, draw_views, over_background
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "render_inverse.png"
 SEED = 0

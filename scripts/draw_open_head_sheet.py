@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import emoca_jax as ej
-from emoca_jax.capture.fit_light import ambient_light
+from emoca_jax.fit.light import ambient_light
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "pictures" / "open_head_sheet.png"
 PEOPLE, SEED, SPREAD, SIDE = 6, 7, 0.8, 200

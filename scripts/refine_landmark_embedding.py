@@ -23,12 +23,12 @@ import trimesh
 from scipy.spatial import cKDTree
 
 from emoca_jax import flame
-from emoca_jax.capture import fit_landmarks as fit
 from emoca_jax.capture.detect import detect_faces, load_networks
 from emoca_jax.capture.images import find_images, read_photo
 from emoca_jax.capture.look import look
+from emoca_jax.fit import landmarks as fit
 from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
-from emoca_jax.nets.emotion_open import load_expression_networks
+from emoca_jax.nets.emotion.open import load_expression_networks
 
 ASSET = Path(__file__).parents[1] / "emoca_jax" / "assets" / "open_head.npz"
 ROUNDS = 3

@@ -17,7 +17,6 @@ import pytest
 from PIL import Image
 
 from emoca_jax import compile_cache
-from emoca_jax.capture import reconstruct as capture
 from emoca_jax.capture.images import as_photo
 from emoca_jax.cli import main
 from emoca_jax.commands.photos import COMPILE_LINE, output_stems
@@ -25,6 +24,7 @@ from emoca_jax.commands.reconstruct import FORMATS
 from emoca_jax.errors import InputError
 from emoca_jax.export import FORMATS as WRITABLE
 from emoca_jax.flame import save_head
+from emoca_jax.jobs import reconstruct as capture
 from tests.export.made_up_face import made_up_face, made_up_head
 
 MADE_UP = made_up_face()
@@ -207,7 +207,7 @@ def test_the_compile_line_comes_once(photos, capsys, monkeypatch, tmp_path):
 INTERRUPTED = """
 import os, sys, time
 from emoca_jax import compile_cache
-from emoca_jax.capture import reconstruct as capture
+from emoca_jax.jobs import reconstruct as capture
 from tests.test_cli import made_up_reconstruct
 from emoca_jax.cli import main
 

@@ -11,24 +11,24 @@ from flax.traverse_util import flatten_dict
 from PIL import Image
 
 from emoca_jax import compile_cache
-from emoca_jax.capture import emotion as capture
 from emoca_jax.capture import found_faces
 from emoca_jax.capture.detect import DetectedFace
-from emoca_jax.capture.emotion import EmotionReading, EmotionResult
-from emoca_jax.capture.emotion_networks import probabilities, read_codes, read_photo
 from emoca_jax.capture.images import as_photo
 from emoca_jax.capture.place_landmarks import Roi
 from emoca_jax.cli import main
 from emoca_jax.codes import Codes
 from emoca_jax.commands.photos import COMPILE_LINE
-from emoca_jax.convert import emotion_networks as translators
-from emoca_jax.convert.networks import encoder
+from emoca_jax.convert.readers import emotion_networks as translators
+from emoca_jax.convert.readers.networks import encoder
+from emoca_jax.emotion.networks import probabilities, read_codes, read_photo
 from emoca_jax.errors import InputError
-from emoca_jax.export.emotion_picture import COLOURS, emotion_picture, photo_window
+from emoca_jax.export.pictures.emotion import COLOURS, emotion_picture, photo_window
+from emoca_jax.faces import EmotionReading, EmotionResult
+from emoca_jax.jobs import read_emotion as capture
 from emoca_jax.model import encode
 from emoca_jax.model_folder import FORMAT_VERSION, KIND
-from emoca_jax.nets.affect import AFFECTNET_CLASSES
 from emoca_jax.nets.convolution import fold_batch_norms
+from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
 from tests import reference_weights as reference
 
 TOLERANCE = 1e-5

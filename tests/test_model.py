@@ -12,7 +12,7 @@ from PIL import Image
 from emoca_jax import render
 from emoca_jax.clay import clay_image
 from emoca_jax.codes import Codes
-from emoca_jax.convert import networks
+from emoca_jax.convert.readers import networks
 from emoca_jax.detail import detail_model, displaced_normals, grid_normals, unwrap_image, uv_visibility
 from emoca_jax.flame import AlbedoModel
 from emoca_jax.model import EncoderVariables, decode, draw, encode, full_pose, sample

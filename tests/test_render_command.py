@@ -10,7 +10,7 @@ from PIL import Image
 from emoca_jax import compile_cache
 from emoca_jax.cli import main
 from emoca_jax.errors import InputError
-from emoca_jax.export import mesh_picture
+from emoca_jax.mesh_view import picture as mesh_picture
 
 SMALL = ("--size", "48", "--frames", "4")
 

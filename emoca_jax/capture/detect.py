@@ -28,7 +28,7 @@ from emoca_jax.capture.place_landmarks import (
     yaw_of_landmarks,
 )
 from emoca_jax.errors import InputError
-from emoca_jax.nets.face_detection import (
+from emoca_jax.nets.mediapipe.face_detection import (
     FULL_RANGE_SIZE,
     SHORT_RANGE_SIZE,
     FullRangeDetector,

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from emoca_jax.capture.detect import DetectedFace, detect_faces
 from emoca_jax.capture.images import Photo
 from emoca_jax.errors import InputError
-from emoca_jax.nets.emotion_open import Parameters
+from emoca_jax.nets.emotion.open import Parameters
 
 
 class FoundFace(NamedTuple):

@@ -10,8 +10,8 @@ from jaxtyping import Float, UInt8
 
 from emoca_jax.capture.crop import cut
 from emoca_jax.capture.images import Photo
-from emoca_jax.nets.emotion_open import EXPRESSION_CLASSES, ExpressionRead, Parameters, read_expression
-from emoca_jax.nets.expression_crop import ExpressionCrop, expression_crop
+from emoca_jax.nets.emotion.crop import ExpressionCrop, expression_crop
+from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES, ExpressionRead, Parameters, read_expression
 
 CROP_SIZE = 224
 """Side of the crop that is fitted or encoded, pixels (EMOCA's image size)."""

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from emoca_jax.capture.crop import apply_transform, cut, square_crop
-from emoca_jax.nets.face_mesh import MESH_SIZE, POINTS_WITH_IRISES, FaceMesh, presence_score
+from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE, POINTS_WITH_IRISES, FaceMesh, presence_score
 
 # The crop's side over the longer side of the face's box (MediaPipe's RectTransformationCalculator).
 _ROI_SCALE = 1.5

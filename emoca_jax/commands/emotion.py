@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from emoca_jax.commands.photos import PhotoCommand, Row, add_photo_arguments, run_on_photos
 
 if TYPE_CHECKING:
-    from emoca_jax.capture.emotion import EmotionResult
+    from emoca_jax.faces import EmotionResult
 
 COLUMNS = {"face": False, "network": True, "emotion": True, "valence": False, "arousal": False}
 
@@ -37,13 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Read every face, tell failures one sentence each, print the table; returns the exit code."""
 
     def load() -> Any:
-        from emoca_jax.capture.emotion import load_emotion_model
+        from emoca_jax.jobs.read_emotion import load_emotion_model
 
         return load_emotion_model(arguments.model)
 
     def work(model: Any, photo: Path, stem: str) -> list[list[Row]]:
-        from emoca_jax.capture.emotion import read_emotion
         from emoca_jax.export.emotion_files import save_emotion
+        from emoca_jax.jobs.read_emotion import read_emotion
 
         faces = read_emotion(model, photo, faces=arguments.faces)
         for face in faces:

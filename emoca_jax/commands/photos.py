@@ -127,7 +127,7 @@ def _find(inputs: Sequence[str], tally: _Tally, errors: Console) -> list[Path]:
 
 
 def _prepare_output(inputs: Sequence[str], output: Path) -> None:
-    from emoca_jax.export.write import open_folder
+    from emoca_jax.whole_files import open_folder
 
     if any(Path(name).is_dir() and output.resolve() == Path(name).resolve() for name in inputs):
         raise InputError(f"{output}: is also an input, and results would be taken for photos; give another --output")

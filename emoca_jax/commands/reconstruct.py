@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from emoca_jax.commands.photos import PhotoCommand, Row, add_photo_arguments, run_on_photos
 
 if TYPE_CHECKING:
-    from emoca_jax.capture.result import FaceResult
+    from emoca_jax.jobs.result import FaceResult
 
 FORMATS = ("glb", "obj", "npz", "json", "png")
 TILE_RANGE = (64, 2048)
@@ -61,12 +61,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Reconstruct every input, tell failures one sentence each, print the table; returns the exit code."""
 
     def load() -> Any:
-        from emoca_jax.capture.reconstruct import load_model
+        from emoca_jax.jobs.reconstruct import load_model
 
         return load_model(arguments.model, head=arguments.head, official=arguments.official)
 
     def work(model: Any, photo: Path, stem: str) -> list[list[Row]]:
-        from emoca_jax.capture.reconstruct import reconstruct
+        from emoca_jax.jobs.reconstruct import reconstruct
 
         faces = reconstruct(model, photo, faces=arguments.faces)
         for face in faces:

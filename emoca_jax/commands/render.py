@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from emoca_jax.export.mesh_files import Mesh
-    from emoca_jax.export.mesh_picture import Look
+    from emoca_jax.mesh_view.mesh_files import Mesh
+    from emoca_jax.mesh_view.picture import Look
 
 FORMATS = (".png", ".gif", ".mp4")
 VIEWS = {
@@ -91,8 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Read, draw, write; returns the exit code. Errors: InputError, and nothing half-written."""
     output = _output(arguments)
     compile_cache.enable()
-    from emoca_jax.export.mesh_files import read_mesh
-    from emoca_jax.export.write import open_folder, write_file
+    from emoca_jax.mesh_view.mesh_files import read_mesh
+    from emoca_jax.whole_files import open_folder, write_file
 
     mesh = read_mesh(arguments.mesh)
     open_folder(output.parent)
@@ -121,9 +121,9 @@ def _output(arguments: argparse.Namespace) -> Path:
 
 
 def _file(mesh: Mesh, arguments: argparse.Namespace, suffix: str) -> bytes:
-    from emoca_jax.export.mesh_picture import View, draw_views, over_background
     from emoca_jax.export.save import png_bytes
-    from emoca_jax.export.turntable import gif, mp4, turntable_views
+    from emoca_jax.mesh_view.picture import View, draw_views, over_background
+    from emoca_jax.mesh_view.turntable import gif, mp4, turntable_views
 
     start, colour = View(*arguments.view), _rgb(arguments.background)
     views = [start] if suffix == ".png" else turntable_views(start, arguments.frames)
@@ -137,7 +137,7 @@ def _file(mesh: Mesh, arguments: argparse.Namespace, suffix: str) -> bytes:
 
 
 def _look(arguments: argparse.Namespace) -> Look:
-    from emoca_jax.export.mesh_picture import SINGLE_LIGHT, STUDIO, Look
+    from emoca_jax.mesh_view.picture import SINGLE_LIGHT, STUDIO, Look
 
     light = arguments.light
     lights = {"studio": STUDIO, "flat": None}[light] if isinstance(light, str) else ((light, SINGLE_LIGHT),)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emoca_jax.convert.assemble import missing_for_head
+from emoca_jax.convert.gathered import missing_for_head
 from emoca_jax.convert.job import HEAD_FILE, MAPS_FILE, MODEL_KINDS, Job
 from emoca_jax.convert.report import DONE, UNUSED, FileReport, listing
 from emoca_jax.convert.run_folders import CONFIG_NAME, find_runs

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from emoca_jax.convert import albedo, emoca, emotion_networks, flame, networks, uv_maps
-from emoca_jax.convert.assemble import EARLIER, Gathered, check_layout, complete_head, missing_for_head
+from emoca_jax.convert.gathered import EARLIER, Gathered, check_layout, complete_head, missing_for_head
 from emoca_jax.convert.kinds import Found, Kind, recognise
-from emoca_jax.convert.pieces import Pieces
-from emoca_jax.convert.refusal import reading
+from emoca_jax.convert.readers import albedo, emoca, emotion_networks, flame, networks, uv_maps
+from emoca_jax.convert.readers.pieces import Pieces
+from emoca_jax.convert.readers.translate import Row, Translated
 from emoca_jax.convert.report import DONE, FAILED, IGNORED, UNUSED, FileReport
 from emoca_jax.convert.run_folders import CONFIG_NAME, config_of, read_config, settings, stage_of
 from emoca_jax.convert.store import CannotWrite, Store, file_sha256
-from emoca_jax.convert.translate import Row, Translated
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head_file import save_head_arrays
 from emoca_jax.model_folder import DESCRIPTION_NAME, KIND, LICENCE_NOTE, read_description, read_tensors
+from emoca_jax.safe_files.refusal import reading
 
 HEAD_FILE, MAPS_FILE = "head.safetensors", "maps.safetensors"
 MODEL_KINDS = (Kind.EMOCA, Kind.DECA)

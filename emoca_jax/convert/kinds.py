@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from emoca_jax.convert.array_files import read_npy, read_npz, read_pickle
-from emoca_jax.convert.mapped_files import map_file
-from emoca_jax.convert.torch_files import read_torch
-from emoca_jax.convert.zip_files import read_directory
 from emoca_jax.errors import InputError
+from emoca_jax.safe_files.array_files import read_npy, read_npz, read_pickle
+from emoca_jax.safe_files.mapped_files import map_file
+from emoca_jax.safe_files.torch_files import read_torch
+from emoca_jax.safe_files.zip_files import read_directory
 
 
 class Kind(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from emoca_jax.convert.kinds import Kind
-from emoca_jax.convert.translate import UNKNOWN, Row
+from emoca_jax.convert.readers.translate import UNKNOWN, Row
 
 DONE, FAILED, UNUSED, IGNORED = "converted", "failed", "not used", "ignored"
 """What becomes of a file: its arrays are in the folder; it is damaged or incomplete; another file has its place; it is

@@ -14,9 +14,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from emoca_jax import render
-from emoca_jax.capture.result import FaceResult
 from emoca_jax.detail import DetailModel, displaced_points, to_uv
 from emoca_jax.export.tangents import uv_tangents
+from emoca_jax.faces import ReconstructedFace
 from emoca_jax.flame.head import FaceHead
 
 LARGEST_DISPLACEMENT = 0.02
@@ -24,7 +24,7 @@ LARGEST_DISPLACEMENT = 0.02
 a few millimetres."""
 
 
-def normal_map(result: FaceResult) -> UInt8[np.ndarray, "rows columns 3"]:
+def normal_map(result: ReconstructedFace) -> UInt8[np.ndarray, "rows columns 3"]:
     """The detail normals in the coarse surface's tangent space, red along u, green along v (upwards), blue outwards.
 
     The convention of glTF 2.0 (section 3.9.3) and OpenGL: 128, 128, 255 is no wrinkle.
@@ -49,7 +49,7 @@ def _tangent_space(
     return jnp.where(beside, jnp.array([0.0, 0.0, 1.0]), render.normalize(local))
 
 
-def displacement_map(result: FaceResult) -> UInt16[np.ndarray, "rows columns"]:
+def displacement_map(result: ReconstructedFace) -> UInt16[np.ndarray, "rows columns"]:
     """Displacement along the normal: 0 stands for -LARGEST_DISPLACEMENT, 65535 for +LARGEST_DISPLACEMENT."""
     detail, _ = _detail(result)
     share = np.clip(detail.displacement / LARGEST_DISPLACEMENT * 0.5 + 0.5, 0, 1)
@@ -63,7 +63,7 @@ def grey_png(values: UInt16[np.ndarray, "rows columns"]) -> bytes:
     return buffer.getvalue()
 
 
-def detail_obj(result: FaceResult, *, material_file: str) -> str:
+def detail_obj(result: ReconstructedFace, *, material_file: str) -> str:
     """OBJ text of the displaced surface: one vertex per texel of the uv layout, posed as in the photo, metres.
 
     Its uv are those of the coarse mesh, so texture and maps serve both.
@@ -110,7 +110,7 @@ def dense_faces(model: DetailModel, head: FaceHead) -> tuple[Int[np.ndarray, "po
     return texel, corners.reshape(-1, 3)
 
 
-def _detail(result: FaceResult) -> tuple:
+def _detail(result: ReconstructedFace) -> tuple:
     detail, model = result.reconstruction.detail, result.detail_model
     if detail is None or model is None:
         raise ValueError("this face was reconstructed without a detail stage")

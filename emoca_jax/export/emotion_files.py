@@ -9,11 +9,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from emoca_jax.capture.emotion import EmotionResult
-from emoca_jax.export.emotion_picture import emotion_picture
+from emoca_jax.export.pictures.emotion import emotion_picture
 from emoca_jax.export.save import png_bytes
-from emoca_jax.export.write import open_folder, write_file
+from emoca_jax.faces import EmotionResult
 from emoca_jax.version import package_version
+from emoca_jax.whole_files import open_folder, write_file
 
 FORMAT_VERSION = 1
 """Of the .json; counts up when a name or a meaning changes."""

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from emoca_jax.capture.result import FaceResult
 from emoca_jax.errors import InputError
 from emoca_jax.export.detail_maps import LARGEST_DISPLACEMENT, detail_obj, displacement_map, grey_png, normal_map
-from emoca_jax.export.figures import comparison
 from emoca_jax.export.gltf import head_glb
 from emoca_jax.export.obj import head_mtl, head_obj
+from emoca_jax.export.pictures.comparison import comparison
 from emoca_jax.export.tables import codes_npz, summary_json
-from emoca_jax.export.write import open_folder, write_file
+from emoca_jax.faces import ReconstructedFace
 from emoca_jax.version import package_version
+from emoca_jax.whole_files import open_folder, write_file
 
 FORMATS = ("glb", "obj", "npz", "json", "png")
 DETAIL_MTL = """# {name}_normals.png (tangent space) and {name}_displacement.png belong on the coarse {name}.obj,
@@ -32,7 +32,9 @@ map_Kd {name}_texture.png
 """
 
 
-def save_face(result: FaceResult, path: str | Path, formats: Iterable[str] = FORMATS, *, size: int = 384) -> list[Path]:
+def save_face(
+    result: ReconstructedFace, path: str | Path, formats: Iterable[str] = FORMATS, *, size: int = 384
+) -> list[Path]:
     """Write the chosen formats; `out/anna_0` gives out/anna_0.glb, .obj (+ .mtl, _texture.png), .npz, .json, .png.
 
     A model with a detail stage adds _detail.obj (+ .mtl), _normals.png and _displacement.png to the .obj, the normal
@@ -74,7 +76,7 @@ def save_face(result: FaceResult, path: str | Path, formats: Iterable[str] = FOR
     return [write_file(path.with_name(path.name + ending), data) for ending, data in files.items()]
 
 
-def _detail_files(result: FaceResult, name: str, normals: bytes) -> dict[str, bytes]:
+def _detail_files(result: ReconstructedFace, name: str, normals: bytes) -> dict[str, bytes]:
     """The displaced surface as a mesh, and the maps that put it on the coarse one."""
     material = DETAIL_MTL.format(name=name, strength=2 * LARGEST_DISPLACEMENT, middle=-LARGEST_DISPLACEMENT)
     return {

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from emoca_jax import flame
-from emoca_jax.capture.result import FaceResult
 from emoca_jax.export.names import unit_names
+from emoca_jax.faces import ReconstructedFace
 from emoca_jax.version import package_version
 
 FORMAT_VERSION = 1
@@ -21,7 +21,7 @@ FORMAT_VERSION = 1
 _rotation_matrix = jax.jit(flame.rotation_matrix)
 
 
-def codes_npz(result: FaceResult) -> bytes:
+def codes_npz(result: ReconstructedFace) -> bytes:
     """The codes under their own names (shape, expression, ..., detail where there is one), and `crop`.
 
     crop [3, 3] maps (x, y, 1) of the crop's plane, [-1, 1]^2 with x right and y down, to pixels of the upright original
@@ -45,7 +45,7 @@ def codes_npz(result: FaceResult) -> bytes:
     return packed.getvalue()
 
 
-def summary(result: FaceResult) -> dict[str, Any]:
+def summary(result: ReconstructedFace) -> dict[str, Any]:
     """What the .json holds: plain Python numbers, texts and lists."""
     whole, neck = np.asarray(_rotation_matrix(result.codes.pose))
     names = unit_names(result.head)
@@ -88,7 +88,7 @@ def summary(result: FaceResult) -> dict[str, Any]:
     }
 
 
-def summary_json(result: FaceResult) -> bytes:
+def summary_json(result: ReconstructedFace) -> bytes:
     """`summary` as indented JSON; a NaN anywhere is an error here rather than in the reader."""
     return (json.dumps(summary(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 

@@ -18,7 +18,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from emoca_jax.errors import InputError
-from emoca_jax.render.blocks import Boxes, Chunk, for_each_chunk, take
+from emoca_jax.render.backends.blocks import Boxes, Chunk, for_each_chunk, take
 from emoca_jax.render.neighbours import OUTER, REPEATED, Edges, mesh_edges
 from emoca_jax.render.rasterize import Fragments
 

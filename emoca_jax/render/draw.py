@@ -11,10 +11,10 @@ from jaxtyping import Array, Float, Int
 
 from emoca_jax.errors import InputError
 from emoca_jax.render.antialias import antialias
+from emoca_jax.render.backends.visible_faces import Cull
 from emoca_jax.render.neighbours import Edges
 from emoca_jax.render.rasterize import Fragments, rasterize
 from emoca_jax.render.soft import default_blur_radius, soft_fragments, soft_silhouette
-from emoca_jax.render.visible_faces import Cull
 
 EdgeStyle = Literal["hard", "antialias", "soft"]
 

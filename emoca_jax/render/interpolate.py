@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from emoca_jax.render.per_image import for_each_image
+from emoca_jax.render.backends.per_image import for_each_image
 from emoca_jax.render.rasterize import Fragments, at_pixels
 
 

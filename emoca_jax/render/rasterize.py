@@ -10,9 +10,16 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from emoca_jax.errors import InputError
-from emoca_jax.render.edges import SPARE_TRIANGLE, columns, edge_rows, evaluate, pixel_centres, weights_and_depth
-from emoca_jax.render.per_image import for_each_image
-from emoca_jax.render.visible_faces import Cull, Rules, visible_faces
+from emoca_jax.render.backends.edges import (
+    SPARE_TRIANGLE,
+    columns,
+    edge_rows,
+    evaluate,
+    pixel_centres,
+    weights_and_depth,
+)
+from emoca_jax.render.backends.per_image import for_each_image
+from emoca_jax.render.backends.visible_faces import Cull, Rules, visible_faces
 
 
 class Fragments(struct.PyTreeNode):

@@ -18,8 +18,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from emoca_jax.errors import InputError
-from emoca_jax.render.blocks import take
-from emoca_jax.render.soft_fragments import (
+from emoca_jax.render.backends.blocks import take
+from emoca_jax.render.backends.soft_fragments import (
     ALL,
     TILE,
     Limit,

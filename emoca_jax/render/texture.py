@@ -13,7 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from emoca_jax.errors import InputError
-from emoca_jax.render.per_image import for_each_image
+from emoca_jax.render.backends.per_image import for_each_image
 
 Outside = Literal["edge", "zero"]
 

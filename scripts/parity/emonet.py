@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import jax
 
-from emoca_jax.nets.emonet import EmoNet, emonet_images
+from emoca_jax.nets.emotion.emonet import EmoNet, emonet_images
 from parity.assets import Assets
 from parity.golden import Comparison, Golden
 from parity.layout import to_first

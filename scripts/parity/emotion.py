@@ -11,8 +11,8 @@ import numpy as np
 from emoca_jax.losses import affect
 from emoca_jax.losses.emotion_consistency import affect_distance, emotion_feature_distance, expression_distance
 from emoca_jax.nets.convolution import max_pool
-from emoca_jax.nets.emotion_mlp import EmotionMLP, emotion_inputs
-from emoca_jax.nets.emotion_resnet import EmotionResNet50
+from emoca_jax.nets.emotion.mlp import EmotionMLP, emotion_inputs
+from emoca_jax.nets.emotion.resnet import EmotionResNet50
 from parity.assets import Assets
 from parity.golden import EXACT, Comparison, Golden, Tolerance
 from parity.layout import to_first

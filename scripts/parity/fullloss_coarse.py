@@ -11,8 +11,8 @@ from jax import lax
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.losses import emotion_consistency, identity, landmarks, mediapipe, photometric, regularizers
 from emoca_jax.model import decode
-from emoca_jax.nets.affect import AffectRead
-from emoca_jax.nets.emotion_resnet import EmotionResNet50
+from emoca_jax.nets.emotion.affect import AffectRead
+from emoca_jax.nets.emotion.resnet import EmotionResNet50
 from emoca_jax.nets.identity import identity_features
 from parity.assets import Assets
 from parity.decode_render import face_eye_image

@@ -12,7 +12,7 @@ from emoca_jax.capture.official_crop import official_square, official_transform,
 from emoca_jax.detail import to_uv
 from emoca_jax.flame import rotations
 from emoca_jax.render import lighting
-from emoca_jax.render.grid import grid_faces
+from emoca_jax.render.backends.grid import grid_faces
 from parity.assets import Assets
 from parity.golden import EXACT, Comparison, Golden, Tolerance
 from parity.layout import to_first, to_last

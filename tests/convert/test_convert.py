@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from emoca_jax.cli import main
-from emoca_jax.convert import albedo
 from emoca_jax.convert.convert import convert
+from emoca_jax.convert.readers import albedo
 from emoca_jax.convert.report import DONE, FAILED, IGNORED, UNUSED
 from emoca_jax.convert.run_folders import find_runs, read_config, validation_loss
 from emoca_jax.convert.sources import find_files

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from emoca_jax.convert.translate import UNKNOWN, translate
+from emoca_jax.convert.readers.translate import UNKNOWN, translate
 from emoca_jax.errors import InputError
 
 TABLE = {"0": "conv", "1": "norm", "2": "pointwise", "head.4": "head"}

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from emoca_jax import flame
-from emoca_jax.capture.result import Emotion, FaceResult
 from emoca_jax.codes import Codes
+from emoca_jax.faces import Emotion
 from emoca_jax.flame import AlbedoModel, FaceHead, LandmarkEmbedding
+from emoca_jax.jobs.result import FaceResult
 
 UNITS = ("jawOpen", "mouthSmileLeft", "mouthSmileRight", "eyeBlinkLeft")
 

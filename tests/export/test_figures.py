@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emoca_jax.export import figures, paper
-from emoca_jax.export.panel import emotion_panel, strongest_units
+from emoca_jax.export.pictures import comparison as figures
+from emoca_jax.export.pictures import paper
+from emoca_jax.export.pictures.panel import emotion_panel, strongest_units
 from tests.export.made_up_face import made_up_face
 
 SIZE = 128

@@ -11,7 +11,7 @@ import trimesh
 from emoca_jax.errors import InputError
 from emoca_jax.export import save_face
 from emoca_jax.export.tables import codes_npz, head_angles, summary_json
-from emoca_jax.export.write import open_folder, write_file
+from emoca_jax.whole_files import open_folder, write_file
 from tests.export.made_up_face import UNITS, made_up_face
 
 

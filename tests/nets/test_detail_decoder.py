@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from emoca_jax.convert.networks import detail_decoder
+from emoca_jax.convert.readers.networks import detail_decoder
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.detail_decoder import INNER_EPSILON, LARGEST, DetailDecoder, double
 from tests import reference_weights

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from emoca_jax.convert.emotion_networks import emonet
+from emoca_jax.convert.readers.emotion_networks import emonet
 from emoca_jax.errors import InputError
-from emoca_jax.nets.emonet import EmoNet, emonet_images
+from emoca_jax.nets.emotion.emonet import EmoNet, emonet_images
 from tests import reference_weights as reference
 
 TOLERANCE = 1e-5

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from emoca_jax.convert.emotion_networks import emotion_mlp
+from emoca_jax.convert.readers.emotion_networks import emotion_mlp
 from emoca_jax.errors import InputError
-from emoca_jax.nets.emotion_mlp import EmotionMLP, emotion_inputs
+from emoca_jax.nets.emotion.mlp import EmotionMLP, emotion_inputs
 from tests import reference_weights as reference
 
 TOLERANCE = 1e-5

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emoca_jax.nets.emotion_open import (
+from emoca_jax.nets.emotion.crop import ExpressionCrop, crop_image
+from emoca_jax.nets.emotion.open import (
     DENSE_CLASSES,
     EXPRESSION_CLASSES,
     XCEPTION_CLASSES,
@@ -18,7 +19,6 @@ from emoca_jax.nets.emotion_open import (
     load_expression_networks,
     read_expression,
 )
-from emoca_jax.nets.expression_crop import ExpressionCrop, crop_image
 
 HALF_FLOAT_TOLERANCE = 0.03
 """Logits: fp16 weights move them by up to 0.023; with fp32 weights both networks agree to 1e-5 with their oracles."""

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from emoca_jax.convert.emotion_networks import emotion_resnet50
+from emoca_jax.convert.readers.emotion_networks import emotion_resnet50
 from emoca_jax.errors import InputError
 from emoca_jax.nets.convolution import fold_batch_norms
-from emoca_jax.nets.emotion_resnet import EmotionResNet50
+from emoca_jax.nets.emotion.resnet import EmotionResNet50
 from tests import reference_weights as reference
 
 TOLERANCE = 1e-5

@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from emoca_jax.convert.emotion_networks import emotion_swin, swin
+from emoca_jax.convert.readers.emotion_networks import emotion_swin, swin
 from emoca_jax.errors import InputError
-from emoca_jax.nets.emotion_swin import EmotionSwin
-from emoca_jax.nets.swin_blocks import region_mask, relative_position_index
+from emoca_jax.nets.emotion.swin import EmotionSwin
+from emoca_jax.nets.emotion.swin_blocks import region_mask, relative_position_index
 
 TOLERANCE = 1e-5
 """Largest difference over the RMS of the other implementation's values."""

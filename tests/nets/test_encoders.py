@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from emoca_jax.convert.networks import encoder
+from emoca_jax.convert.readers.networks import encoder
 from emoca_jax.errors import InputError
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.encoders import Encoder, inference_variables, run_encoder, split_expression, split_flame

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from emoca_jax.nets.expression_crop import (
+from emoca_jax.nets.emotion.crop import (
     CHIN,
     CROP_MARGIN,
     FOREHEAD,
@@ -15,7 +15,7 @@ from emoca_jax.nets.expression_crop import (
     ExpressionCrop,
     expression_crop,
 )
-from emoca_jax.nets.expression_crop import crop_image as eager_crop_image
+from emoca_jax.nets.emotion.crop import crop_image as eager_crop_image
 
 crop_image = jax.jit(eager_crop_image, static_argnums=2)
 

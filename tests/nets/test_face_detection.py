@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emoca_jax.nets.blaze_blocks import depthwise_convolution
-from emoca_jax.nets.face_detection import (
+from emoca_jax.nets.mediapipe.blaze_blocks import depthwise_convolution
+from emoca_jax.nets.mediapipe.face_detection import (
     FULL_RANGE_SIZE,
     SHORT_RANGE_SIZE,
     FullRangeDetector,

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emoca_jax.nets.face_mesh import (
+from emoca_jax.nets.mediapipe.face_mesh import (
     LEFT_EYE,
     LEFT_IRIS,
     LIPS,

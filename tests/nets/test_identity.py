@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from emoca_jax.convert.networks import identity_resnet50
+from emoca_jax.convert.readers.networks import identity_resnet50
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.identity import MEAN_BGR, identity_features
 from emoca_jax.nets.resnet import ResNet50

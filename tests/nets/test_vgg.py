@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from emoca_jax.convert.networks import vgg19
+from emoca_jax.convert.readers.networks import vgg19
 from emoca_jax.nets.vgg import VGG19
 from tests import reference_weights
 from tests.nets.closeness import assert_close

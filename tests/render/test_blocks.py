@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from emoca_jax.render.blocks import Boxes, for_each_chunk
-from emoca_jax.render.visible_faces import CHUNK, WIDE_CHUNK
+from emoca_jax.render.backends.blocks import Boxes, for_each_chunk
+from emoca_jax.render.backends.visible_faces import CHUNK, WIDE_CHUNK
 
 
 @functools.partial(jax.jit, static_argnames="chunk")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emoca_jax.errors import InputError
-from emoca_jax.render import (
+from emoca_jax.render import (  # fmt: skip
     barycentric_slopes,
     interpolate,
     look_at,
@@ -16,7 +16,7 @@ from emoca_jax.render import (
     perspective,
     rasterize,
     sample_texture,
-)  # fmt: skip
+)
 
 SIZE, NEAR, FIELD = (24, 32), 0.2, 1.2
 ASPECT = SIZE[1] / SIZE[0]

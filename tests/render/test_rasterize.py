@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emoca_jax.errors import InputError
-from emoca_jax.render import Fragments, interpolate, per_image, rasterize, visible_faces
-from emoca_jax.render.visible_faces import BLOCK_HEIGHT, BLOCK_WIDTH, CHUNK
-from emoca_jax.render.visible_faces import _search_for as search_for
+from emoca_jax.render import Fragments, interpolate, rasterize
+from emoca_jax.render.backends import per_image, visible_faces
+from emoca_jax.render.backends.visible_faces import BLOCK_HEIGHT, BLOCK_WIDTH, CHUNK
+from emoca_jax.render.backends.visible_faces import _search_for as search_for
 from tests.render.meshes import brute_force, edge_functions, golden, head_obj
 
 FACES, SIZE = 12, (16, 32)

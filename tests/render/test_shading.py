@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.test_util import check_grads
 
-from emoca_jax.render import (
+from emoca_jax.render import (  # fmt: skip
     directional_lights,
     normalize,
     point_lights,
@@ -11,7 +11,7 @@ from emoca_jax.render import (
     spherical_harmonics,
     vertex_normals,
     weak_perspective,
-)  # fmt: skip
+)
 from emoca_jax.render.lighting import SH_BANDS
 from tests.render.meshes import golden
 

@@ -1,0 +1,81 @@
+"""Emotion networks on one face: those that see its photo, and the one that sees its 3D codes."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from emoca_jax.codes import Codes
+from emoca_jax.model_folder import ModelFolder
+from emoca_jax.nets.convolution import fold_batch_norms
+from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES, AffectRead
+from emoca_jax.nets.emotion.emonet import EmoNet, emonet_images
+from emoca_jax.nets.emotion.mlp import CODE_INPUTS, EmotionMLP, emotion_inputs
+from emoca_jax.nets.emotion.open import Parameters
+from emoca_jax.nets.emotion.resnet import EmotionResNet50
+from emoca_jax.nets.emotion.swin import EmotionSwin
+
+IMAGE_NETWORKS = {"emotion_resnet50": "ResNet-50", "emotion_swin": "Swin-B", "emonet": "EmoNet"}
+"""Parts of a converted folder that read emotion off a photo -> what they are called."""
+CODES_NETWORK = "emotion_mlp"
+CODES_NETWORK_NAME = "EMO-MLP (3D)"
+
+
+def load_image_networks(folder: ModelFolder) -> dict[str, Parameters]:
+    """Variables of the image networks that a converted folder has, by part, ready for `read_photo`."""
+    networks = {part: folder.variables(part) for part in IMAGE_NETWORKS if folder.has(part)}
+    if "emotion_resnet50" in networks:
+        networks["emotion_resnet50"] = fold_batch_norms(networks["emotion_resnet50"])
+    # One by one: as a whole, their order would become that of the alphabet.
+    return {part: jax.device_put(variables) for part, variables in networks.items()}
+
+
+def read_photo(part: str, variables: Parameters, crop: Float[np.ndarray, "224 224 3"]) -> AffectRead:
+    """What one of `IMAGE_NETWORKS` reads in a face cut out as EMOCA cuts it, RGB in [0, 1]; NumPy leaves, no batch."""
+    return _alone(_read_image(part, variables, jnp.asarray(crop)[None]))
+
+
+def read_codes(variables: Parameters, codes: Codes) -> AffectRead:
+    """What EMO-MLP reads in the codes of one face; NumPy leaves, no batch."""
+    detail = codes.detail if takes_detail(variables) else None
+    batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], (codes.shape, codes.expression, codes.jaw, detail))
+    return _alone(_read_codes(variables, *batch))
+
+
+def takes_detail(variables: Parameters) -> bool:
+    """Whether an EMO-MLP reads the detail code too, by the width of its first layer."""
+    return variables["params"]["hidden0"]["kernel"].shape[0] > CODE_INPUTS
+
+
+def probabilities(read: AffectRead) -> dict[str, float]:
+    """Of each expression class by name, for one face; they sum to 1."""
+    logits = np.asarray(read.expression_logits, np.float64)
+    shares = np.exp(logits - logits.max())
+    return dict(zip(AFFECTNET_CLASSES, (shares / shares.sum()).tolist(), strict=True))
+
+
+@functools.partial(jax.jit, static_argnames="part")
+def _read_image(part: str, variables: Parameters, crops: Float[Array, "batch 224 224 3"]) -> AffectRead:
+    if part == "emonet":
+        return _apply(EmoNet(), variables, emonet_images(crops)).affect
+    module = EmotionResNet50(folded=True) if part == "emotion_resnet50" else EmotionSwin()
+    return _apply(module, variables, crops)
+
+
+@jax.jit
+def _read_codes(variables: Parameters, shape: Array, expression: Array, jaw: Array, detail: Array | None) -> AffectRead:
+    return _apply(EmotionMLP(), variables, emotion_inputs(shape, expression, jaw, detail))
+
+
+def _apply(module: nn.Module, variables: Parameters, inputs: Array) -> Any:
+    return module.apply(variables, inputs)
+
+
+def _alone(read: AffectRead) -> AffectRead:
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[0], read)

@@ -1,0 +1,148 @@
+"""What is known about one face of a photo, as plain data: where it is, what it feels, how it is reconstructed."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from emoca_jax.codes import Codes
+from emoca_jax.detail import DetailModel
+from emoca_jax.flame.head import FaceHead
+from emoca_jax.model import Reconstruction, decode
+
+IMAGE_SIZE = 224
+"""Side in pixels of `FaceResult.reconstruction`, EMOCA's image size."""
+
+
+@dataclass(frozen=True)
+class Emotion:
+    """What the expression network reads, and valence and arousal derived from the expression weights."""
+
+    photo: dict[str, float]
+    """Probability of each expression class on the photo; sums to 1."""
+    rendering: dict[str, float]
+    """The same classes on the rendered reconstruction: close to `photo` where the emotion came across."""
+    valence: float
+    """-1 unpleasant .. 1 pleasant."""
+    arousal: float
+    """-1 calm .. 1 excited."""
+    classes_by: str = "open networks"
+    """What read the classes."""
+    affect_by: str = "rule on expression units"
+    """What told valence and arousal."""
+
+    @property
+    def label(self) -> str:
+        """The most probable class on the photo."""
+        return max(self.photo, key=lambda name: self.photo[name])
+
+
+@dataclass(frozen=True)
+class EmotionReading:
+    """What one network reads in one face."""
+
+    network: str
+    probabilities: dict[str, float]
+    """Of each expression class; they sum to 1."""
+    valence: float
+    """-1 unpleasant .. 1 pleasant; a trained network may answer beyond."""
+    arousal: float
+    """-1 calm .. 1 excited; a trained network may answer beyond."""
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return max(self.probabilities, key=lambda name: self.probabilities[name])
+
+
+@dataclass(frozen=True)
+class PhotoFace:
+    """One face of one photo, as found.
+
+    Pixel coordinates are x right, y down, with the centre of the first pixel at (0.5, 0.5); they refer to `photo`.
+    A photo too large to work on is `photo_scale` times larger in its file: coordinate in the file = photo_scale *
+    coordinate here. Tables (.npz, .json) hold coordinates in the file.
+    """
+
+    photo: UInt8[np.ndarray, "height width 3"]
+    photo_scale: Float[np.ndarray, "2"]
+    """Pixels of the file per pixel of `photo`, x and y."""
+    source: Path | None
+    """File the photo came from, None for an array."""
+    face: int
+    """Index within the photo, 0 for the largest face."""
+    box: Float[np.ndarray, "4"]
+    """x0, y0, x1, y1 in pixels of `photo`."""
+    score: float
+    """Confidence of the detector in [0, 1]."""
+
+    @property
+    def source_name(self) -> str:
+        """Name of the photo's file as it can be printed, "photo" for an array."""
+        # Bytes of a name that are no UTF-8 would break whoever prints or stores it.
+        return os.fsencode(self.source.name).decode(errors="replace") if self.source else "photo"
+
+
+@dataclass(frozen=True)
+class EmotionResult(PhotoFace):
+    """Everything that was read in one face of one photo."""
+
+    readings: tuple[EmotionReading, ...]
+    seconds: float
+    """Time this face took."""
+
+
+@dataclass(frozen=True)
+class ReconstructedFace(PhotoFace):
+    """Everything known about one face after a reconstruction, as NumPy arrays."""
+
+    landmarks: Float[np.ndarray, "478 3"]
+    """Detected points, pixels of `photo`; z in the same unit, negative towards the viewer; 468-477 are the irises."""
+    fitted_landmarks: Float[np.ndarray, "points 2"]
+    """Where the reconstruction puts `head.mediapipe_index` points, pixels of `photo`."""
+    landmark_visible: Bool[np.ndarray, "points"]
+    """Which of them the camera sees (and the fit error counts)."""
+    crop: Float[np.ndarray, "3 3"]
+    """Maps (x, y, 1) of the fitted crop's plane, [-1, 1]^2 with x right and y down, to pixels of `photo`."""
+    head: FaceHead
+    codes: Codes
+    """NumPy leaves, no batch dimensions."""
+    vertices: Float[np.ndarray, "vertices 3"]
+    """Posed as in the photo, metres, world frame."""
+    neutral_vertices: Float[np.ndarray, "vertices 3"]
+    """Identity only: zero expression, zero pose."""
+    texture: UInt8[np.ndarray, "size size 3"]
+    """Albedo in uv space, row 0 at v = 1."""
+    emotion: Emotion
+    fit_error: float
+    """RMS distance of visible fitted landmarks to detected ones, in percent of the face's width."""
+    seconds: float
+    """Time this face took."""
+    detail_model: DetailModel | None = None
+    """Turns the detail code into a displaced surface, where the model has that stage."""
+    model: str = "open"
+    """What gave the codes."""
+    official: bool = False
+    """Whether it is decoded by the reference's rules."""
+
+    @cached_property
+    def reconstruction(self) -> Reconstruction:
+        """The codes decoded with the photo's texture, in the crop's plane at 224 x 224 pixels; NumPy leaves."""
+        texture = jnp.asarray(self.texture, jnp.float32) / 255
+        decoded = _decode(self.head, self.codes, texture, self.detail_model, self.official)
+        return jax.tree.map(np.asarray, decoded)
+
+
+@functools.partial(jax.jit, static_argnames="official")
+def _decode(
+    head: FaceHead, codes: Codes, texture: jax.Array, detail: DetailModel | None, official: bool
+) -> Reconstruction:
+    return decode(head, codes, (IMAGE_SIZE, IMAGE_SIZE), texture, detail=detail, official=official)

@@ -1,0 +1,277 @@
+"""First half of a fit: identity, expression, pose and camera from landmarks and the emotion prior, by bounded LM."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Bool, Float, Int
+
+from emoca_jax import flame, render
+from emoca_jax.codes import Codes
+from emoca_jax.fit.expression_prior import ExpressionPrior, expected_units, expression_prior
+from emoca_jax.fit.least_squares import bounded_least_squares
+from emoca_jax.fit.pose_start import align_similarity, matrix_to_axis_angle
+from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
+from emoca_jax.flame.subset import point_head
+
+LM_STEPS = 12
+LANDMARK_WEIGHT = 42.0
+"""All landmarks together, each off by 1 % of the face width, weigh as much as one prior residual of this size."""
+DEPTH_SHARE = 0.12
+"""Weight of the landmark network's depth against its image coordinates: right in sign, rough in size."""
+SHAPE_WEIGHT = 0.35
+EXPRESSION_WEIGHT = 1.0
+SPARSITY_WEIGHT = 10.0
+EMOTION_WEIGHT = 16.0
+COUPLING_WEIGHT = 6.0
+JAW_WEIGHT = 2.0
+SHAPE_LIMIT = 3.5
+"""Bound on identity codes, standard deviations."""
+FACING_START, FACING_FULL = 0.05, 0.35
+"""Cosine between a landmark's normal and the viewer at which it begins to count and counts in full."""
+FACE_WIDTH_POINTS = (234, 454)
+"""MediaPipe's outermost cheek points; their 3D distance is the face width, so it does not shrink with yaw."""
+IRIS_CENTRES = {"right": 468, "left": 473}
+LIP_POINTS = (
+    *(61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409),
+    *(78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415),
+)
+EYELID_POINTS = (
+    *(33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173),
+    *(263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398),
+)
+BROW_POINTS = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107, 276, 283, 282, 295, 285, 300, 293, 334, 296, 336)
+"""MediaPipe's lip rings, eyelid rings and brows: the points that carry expression."""
+EXPRESSIVE_WEIGHT = 1.5
+IRIS_WEIGHT = 2.0
+
+
+class LandmarkModel(struct.PyTreeNode):
+    """What a landmark fit needs of a head; made once per head by `landmark_model`."""
+
+    points: FaceHead
+    embedding: LandmarkEmbedding
+    index: Int[Array, "points"]
+    """Which of the 478 each point is."""
+    weight: Float[Array, "points"]
+    normals: Float[Array, "points 3"]
+    """Of the template at each point."""
+    prior: ExpressionPrior
+
+
+class Variables(struct.PyTreeNode):
+    """The part of the codes that landmarks see."""
+
+    shape: Float[Array, "shapes"]
+    expression: Float[Array, "expressions"]
+    rotation: Float[Array, "3"]
+    camera: Float[Array, "3"]
+    jaw: Float[Array, "3"]
+
+
+class LandmarkGoal(struct.PyTreeNode):
+    """What one face's landmarks ask for."""
+
+    target: Float[Array, "points 3"]
+    share: Float[Array, "points"]
+    """Residual per unit of distance; 0 where the point is turned away."""
+    probabilities: Float[Array, "7"]
+
+
+class LandmarkFit(struct.PyTreeNode):
+    codes: Codes
+    cost: Float[Array, "*batch"]
+
+
+def landmark_model(head: FaceHead) -> LandmarkModel:
+    """Reduce a head to its MediaPipe points and pupils, with weights, template normals and the expression prior."""
+    embedding, index = _with_pupils(head)
+    small, points = point_head(head, embedding)
+    weight = np.ones(len(index), np.float32)
+    weight[np.isin(index, LIP_POINTS + EYELID_POINTS + BROW_POINTS)] = EXPRESSIVE_WEIGHT
+    weight[np.isin(index, tuple(IRIS_CENTRES.values()))] = IRIS_WEIGHT
+    return LandmarkModel(
+        points=small,
+        embedding=points,
+        index=jax.device_put(index.astype(np.int32)),
+        weight=jax.device_put(weight),
+        normals=_point_normals(head.template, head.faces, embedding),
+        prior=expression_prior(head.expression_names, head.expression_dirs.shape[-1]),
+    )
+
+
+@jax.jit
+def _point_normals(template: jax.Array, faces: jax.Array, embedding: LandmarkEmbedding) -> jax.Array:
+    at_points = flame.points_on_mesh(render.vertex_normals(template, faces), faces, embedding)
+    return at_points / jnp.linalg.norm(at_points, axis=-1, keepdims=True)
+
+
+def face_width(landmarks: Float[Array, "*batch 478 3"]) -> Float[Array, "*batch"]:
+    """3D distance between the outermost cheek points, in the landmarks' own unit."""
+    first, second = FACE_WIDTH_POINTS
+    return jnp.linalg.norm(landmarks[..., first, :] - landmarks[..., second, :], axis=-1)
+
+
+def facing(model: LandmarkModel, rotation: Float[Array, "3 3"]) -> Float[Array, "points"]:
+    """How much each point faces the viewer under a head rotation: 0 turned away, 1 in full view."""
+    towards = jnp.matmul(model.normals, rotation[2], precision="highest")
+    return jnp.clip((towards - FACING_START) / (FACING_FULL - FACING_START), 0.0, 1.0)
+
+
+@jax.jit
+def fit_landmarks(
+    model: LandmarkModel, landmarks: Float[Array, "batch 478 3"], probabilities: Float[Array, "batch 7"]
+) -> LandmarkFit:
+    """Codes (light and albedo left at zero) whose head explains the landmarks, one fit per row.
+
+    landmarks: image plane [-1, 1]^2, x right, y down, z in the same unit growing away from the viewer.
+    probabilities: expression network on the photo, order EXPRESSION_CLASSES.
+    """
+    return jax.vmap(functools.partial(_fit_one, model))(landmarks, probabilities)
+
+
+def project(model: LandmarkModel, codes: Codes) -> Float[Array, "*batch points 3"]:
+    """The model's points in the image plane, depth growing away."""
+    pose = jnp.concatenate([codes.pose, codes.jaw[..., None, :], codes.eyes], axis=-2)
+    posed = flame.forward(model.points, codes.shape, codes.expression, pose)
+    points = flame.points_on_mesh(posed.vertices, model.points.faces, model.embedding)
+    return render.weak_perspective(points, codes.camera)
+
+
+def _fit_one(model: LandmarkModel, landmarks: jax.Array, probabilities: jax.Array) -> LandmarkFit:
+    start, rotation = _start(model, landmarks[model.index])
+    goal = landmark_goal(model, landmarks, probabilities, rotation)
+    flat, unravel = ravel_pytree(start)
+    lower, upper = (ravel_pytree(bound)[0] for bound in _bounds(model, start))
+    cost = jax.tree.map(jnp.zeros_like, start).replace(expression=SPARSITY_WEIGHT * model.prior.cost)
+    minimum = bounded_least_squares(
+        lambda parameters: residuals(model, goal, _codes(unravel(parameters))),
+        flat,
+        lower,
+        upper,
+        ravel_pytree(cost)[0],
+        LM_STEPS,
+    )
+    return LandmarkFit(_codes(unravel(minimum.parameters)), minimum.cost)
+
+
+def landmark_goal(
+    model: LandmarkModel,
+    landmarks: Float[Array, "478 3"],
+    probabilities: Float[Array, "7"],
+    rotation: Float[Array, "3 3"],
+) -> LandmarkGoal:
+    """Targets and weights for one face whose head is turned by about `rotation`: points turned away do not count."""
+    weight = model.weight * facing(model, rotation)
+    share = LANDMARK_WEIGHT * 100.0 / face_width(landmarks) * jnp.sqrt(weight / jnp.sum(weight))
+    return LandmarkGoal(landmarks[model.index], share, probabilities)
+
+
+def residuals(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[Array, "rows"]:
+    """Landmark, depth and prior residuals of one face; half their square is the energy without its sparsity."""
+    difference = project(model, codes) - goal.target
+    trust = goal.share**2
+    depth = difference[:, 2] - jnp.sum(trust * difference[:, 2]) / jnp.sum(trust)
+    return jnp.concatenate(
+        [
+            (goal.share[:, None] * difference[:, :2]).ravel(),
+            goal.share * DEPTH_SHARE * depth,
+            *prior_residuals(model.prior, codes.shape, codes.expression, goal.probabilities),
+            JAW_WEIGHT * codes.jaw,
+        ]
+    )
+
+
+def energy(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[Array, ""]:
+    """What the landmark fit minimises."""
+    r = residuals(model, goal, codes)
+    return 0.5 * jnp.vdot(r, r) + SPARSITY_WEIGHT * jnp.vdot(model.prior.cost, codes.expression)
+
+
+def prior_residuals(
+    prior: ExpressionPrior, shape: jax.Array, expression: jax.Array, probabilities: jax.Array
+) -> list[jax.Array]:
+    """Residual blocks of the quadratic priors: identity, expression size, couplings, emotion."""
+    mean, weight = expected_units(prior, probabilities)
+    return [
+        SHAPE_WEIGHT * shape,
+        EXPRESSION_WEIGHT * expression,
+        COUPLING_WEIGHT * jnp.matmul(prior.couplings, expression, precision="highest"),
+        EMOTION_WEIGHT * jnp.sqrt(weight) * (expression - mean),
+    ]
+
+
+def _start(model: LandmarkModel, target: jax.Array) -> tuple[Variables, jax.Array]:
+    """Neutral mean head, aligned to the landmarks in closed form."""
+    head = model.points
+    points = flame.points_on_mesh(head.template, head.faces, model.embedding)
+    upright = target * jnp.array([1.0, -1.0, -1.0])
+    aligned = align_similarity(points, upright, model.weight)
+    root = jnp.matmul(head.joint_regressor[0], head.template, precision="highest")
+    turned_root = root - jnp.matmul(aligned.rotation, root, precision="highest")
+    shift = aligned.translation / aligned.scale - turned_root
+    zeros = functools.partial(jnp.zeros, dtype=jnp.float32)
+    variables = Variables(
+        shape=zeros(head.shape_dirs.shape[-1]),
+        expression=zeros(head.expression_dirs.shape[-1]),
+        rotation=matrix_to_axis_angle(aligned.rotation),
+        camera=jnp.concatenate([aligned.scale[None], shift[:2]]),
+        jaw=zeros(3),
+    )
+    return variables, aligned.rotation
+
+
+def _bounds(model: LandmarkModel, start: Variables) -> tuple[Variables, Variables]:
+    """Box bounds; a head with named units opens its mouth by jawOpen, so its jaw joint stays shut."""
+    jaw_limit = 0.0 if model.points.bounded_expression else 1.0
+    everything = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.inf), start)
+    upper = everything.replace(
+        shape=jnp.full_like(start.shape, SHAPE_LIMIT),
+        expression=model.prior.upper,
+        jaw=jnp.full((3,), jaw_limit),
+    )
+    lower = jax.tree.map(jnp.negative, upper).replace(expression=model.prior.lower)
+    return lower, upper
+
+
+def _codes(variables: Variables) -> Codes:
+    return Codes(
+        shape=variables.shape,
+        expression=variables.expression,
+        pose=jnp.stack([variables.rotation, jnp.zeros(3)]),
+        jaw=variables.jaw,
+        eyes=jnp.zeros((2, 3)),
+        camera=variables.camera,
+        light=jnp.zeros((9, 3)),
+        albedo=jnp.zeros((0,)),
+    )
+
+
+def visible_points(model: LandmarkModel, codes: Codes) -> Bool[Array, "points"]:
+    """Points that face the viewer at all under the fitted head rotation."""
+    return facing(model, flame.rotation_matrix(codes.pose[0])) > 0
+
+
+def _with_pupils(head: FaceHead) -> tuple[LandmarkEmbedding, np.ndarray]:
+    """MediaPipe embedding plus the front-most vertex of each eyeball, where the head says which faces are eyes."""
+    base, index = head.landmarks_mediapipe, np.asarray(head.mediapipe_index)
+    if "eyes" not in head.part_names:
+        return base, index
+    faces, template = np.asarray(head.faces), np.asarray(head.template)
+    eye_faces = np.flatnonzero(np.asarray(head.face_part) == head.part_names.index("eyes"))
+    face_index, barycentric = [], []
+    for sign in (-1, 1):
+        side = eye_faces[sign * template[faces[eye_faces], 0].mean(1) > 0]
+        face, corner = np.unravel_index(np.argmax(template[faces[side], 2]), (len(side), 3))
+        face_index.append(side[face])
+        barycentric.append(np.eye(3, dtype=np.float32)[corner])
+    embedding = LandmarkEmbedding(
+        face_index=jax.device_put(np.concatenate([base.face_index, np.array(face_index, np.int32)])),
+        barycentric=jax.device_put(np.concatenate([base.barycentric, np.stack(barycentric)])),
+    )
+    return embedding, np.concatenate([index, [IRIS_CENTRES["right"], IRIS_CENTRES["left"]]])

@@ -1,0 +1,162 @@
+"""Photo in, emotion out: every network there is reads every face."""
+
+from __future__ import annotations
+
+import functools
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from emoca_jax.capture.detect import load_networks
+from emoca_jax.capture.found_faces import FoundFace, found_faces
+from emoca_jax.capture.images import Photo, as_photo
+from emoca_jax.capture.look import OPEN_NETWORKS, look
+from emoca_jax.emotion.networks import (
+    CODES_NETWORK,
+    CODES_NETWORK_NAME,
+    IMAGE_NETWORKS,
+    load_image_networks,
+    probabilities,
+    read_codes,
+    read_photo,
+    takes_detail,
+)
+from emoca_jax.emotion.rule import action_units, affect_from_classes, emotion_intensities
+from emoca_jax.errors import InputError
+from emoca_jax.faces import EmotionReading, EmotionResult, ReconstructedFace
+from emoca_jax.fit.photo import FitWeights
+from emoca_jax.jobs.open_model import OpenModel, fit_to_photo, load_open_model
+from emoca_jax.jobs.trained_model import load_encoders
+from emoca_jax.model import EncoderVariables, encode
+from emoca_jax.model_folder import ModelFolder, read_model_folder
+from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES, AffectRead
+from emoca_jax.nets.emotion.open import Parameters, load_expression_networks
+
+OPEN_HEAD_NAME = "open head (3D)"
+"""All by rule from the fitted head's expression units: no network that ships reads codes."""
+
+
+@dataclass(frozen=True)
+class EmotionModel:
+    """The emotion networks of a converted folder, and what brings a face before them."""
+
+    detector: Parameters
+    expression: Parameters
+    images: dict[str, Parameters]
+    """Image networks by part of the folder."""
+    encoders: EncoderVariables | None
+    """Give the codes that `codes` reads; None where the 3D face cannot be read."""
+    codes: Parameters | None
+
+
+def load_emotion_model(name: str | Path = "open") -> EmotionModel | OpenModel:
+    """What `read_emotion` needs: "open", or a folder made by `emoca convert` (FOLDER/NAME for one of its models).
+
+    Errors: InputError where the folder cannot be read or holds no emotion network.
+    """
+    if str(name) == "open":
+        return load_open_model()
+    folder = read_model_folder(name)
+    codes = folder.variables(CODES_NETWORK) if _reads_codes(folder) else None
+    images = load_image_networks(folder)
+    if not images and codes is None and folder.has(CODES_NETWORK):
+        raise InputError(
+            f"{folder.path} holds EMO-MLP, which reads the codes of a model: convert an EMOCA run folder or "
+            "deca_model.tar into it (`emoca fetch-help` says where they come from)."
+        )
+    if not images and codes is None:
+        raise InputError(
+            f"{folder.path} holds no emotion network: convert a run folder of EMOCA's EmotionRecognition or "
+            "emonet_8.pth into it (`emoca fetch-help` says where they come from)."
+        )
+    return EmotionModel(
+        detector=load_networks(),
+        expression=load_expression_networks(),
+        images=images,
+        encoders=None if codes is None else load_encoders(folder, detail=takes_detail(codes)),
+        codes=jax.device_put(codes),
+    )
+
+
+def read_emotion(
+    model: EmotionModel | OpenModel,
+    image: str | Path | UInt8[np.ndarray, "height width 3"] | Photo,
+    *,
+    faces: Literal["all", "largest"] = "all",
+) -> list[EmotionResult]:
+    """What every network reads in every face of a photo, largest face first.
+
+    image: a file, or an array as `images.check_array` takes it. Errors: InputError where the photo cannot be read or
+    shows no face.
+    """
+    photo = image if isinstance(image, Photo) else as_photo(image)
+    results = []
+    for place in found_faces(model.detector, photo, faces):
+        readings = _fitted(model, place) if isinstance(model, OpenModel) else _trained(model, place)
+        results.append(
+            EmotionResult(
+                photo=place.photo.pixels,
+                photo_scale=place.photo.scale,
+                source=place.photo.source,
+                face=place.index,
+                box=place.face.box,
+                score=float(place.face.score),
+                readings=readings,
+                seconds=time.perf_counter() - place.began,
+            )
+        )
+    return results
+
+
+def _fitted(model: OpenModel, place: FoundFace) -> tuple[EmotionReading, ...]:
+    """Off the photo, and off the head fitted to it."""
+    result = fit_to_photo(model, place, FitWeights())
+    emotion = result.emotion
+    return (
+        EmotionReading(OPEN_NETWORKS, emotion.photo, *affect_from_classes(emotion.photo)),
+        EmotionReading(OPEN_HEAD_NAME, shares_of_units(result), emotion.valence, emotion.arousal),
+    )
+
+
+def shares_of_units(result: ReconstructedFace) -> dict[str, float]:
+    """Share of each class in what a head with named expression units shows; they sum to 1.
+
+    Basic emotions by their intensity (see `emotion_rule`), neutral by what the strongest of them leaves of 1.
+    """
+    shown = _intensities(result.codes.expression, result.head.expression_names)
+    intensity = {name: float(value) for name, value in shown.items()}
+    intensity = {"neutral": 1 - max(intensity.values())} | intensity
+    total = sum(intensity.values())
+    return {name: intensity[name] / total for name in AFFECTNET_CLASSES}
+
+
+@functools.partial(jax.jit, static_argnames="names")
+def _intensities(expression: Float[Array, "units"], names: tuple[str, ...]) -> dict[str, Float[Array, ""]]:
+    return emotion_intensities(action_units(expression, names))
+
+
+def _trained(model: EmotionModel, place: FoundFace) -> tuple[EmotionReading, ...]:
+    """Off the crop that EMOCA encodes, and off its codes."""
+    crop = look(model.expression, place.photo, place.face.landmarks).image
+    readings = [
+        _reading(IMAGE_NETWORKS[part], read_photo(part, variables, crop)) for part, variables in model.images.items()
+    ]
+    if model.encoders is not None and model.codes is not None:
+        codes = jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, jnp.asarray(crop)[None]))
+        readings.append(_reading(CODES_NETWORK_NAME, read_codes(model.codes, codes)))
+    return tuple(readings)
+
+
+def _reading(network: str, read: AffectRead) -> EmotionReading:
+    return EmotionReading(network, probabilities(read), float(read.valence), float(read.arousal))
+
+
+def _reads_codes(folder: ModelFolder) -> bool:
+    """Whether the folder can bring a face's codes before EMO-MLP; without a model there are no encoders."""
+    return folder.has(CODES_NETWORK) and folder.name is not None and folder.has("flame_encoder")

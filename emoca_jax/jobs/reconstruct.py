@@ -1,0 +1,57 @@
+"""Photo in, faces out: detect, then fit (the open model) or encode (a converted one)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt8
+
+from emoca_jax.capture.found_faces import found_faces
+from emoca_jax.capture.images import Photo, as_photo
+from emoca_jax.errors import InputError
+from emoca_jax.fit.photo import FitWeights
+from emoca_jax.jobs.open_model import OpenModel, fit_to_photo, load_open_model
+from emoca_jax.jobs.result import FaceResult
+from emoca_jax.jobs.trained_model import TrainedModel, encode_photo, load_trained_model
+
+OPEN_MODEL = "open"
+
+
+def load_model(
+    name: str | Path = OPEN_MODEL, *, head: str | Path | None = None, official: bool = False
+) -> OpenModel | TrainedModel:
+    """What `reconstruct` needs: "open", or a folder made by `emoca convert` (FOLDER/NAME for one of its models).
+
+    head: for the open model, "open" (default) or a converted FLAME head from a file or folder; a converted model has
+    its own. official: a converted model follows the reference's bugs too, for numbers equal to its.
+    Errors: InputError where something cannot be read, or head or official do not go with the model.
+    """
+    if str(name) != OPEN_MODEL:
+        if head is not None:
+            raise InputError("A converted model brings its own head: leave out `head` (--head), or the model.")
+        return load_trained_model(name, official=official)
+    if official:
+        raise InputError("The open model has no official counterpart: `official` (--official) needs a converted model.")
+    return load_open_model(head or OPEN_MODEL)
+
+
+def reconstruct(
+    model: OpenModel | TrainedModel,
+    image: str | Path | UInt8[np.ndarray, "height width 3"] | Photo,
+    *,
+    faces: Literal["all", "largest"] = "all",
+    weights: FitWeights | None = None,
+) -> list[FaceResult]:
+    """Every face of a photo as an animatable head, largest first.
+
+    image: a file, or an array as `images.check_array` takes it. weights: of the open model's fit. Errors: InputError
+    where the photo cannot be read or shows no face.
+    """
+    photo = image if isinstance(image, Photo) else as_photo(image)
+    weights = weights or FitWeights()
+    return [
+        encode_photo(model, face) if isinstance(model, TrainedModel) else fit_to_photo(model, face, weights)
+        for face in found_faces(model.detector, photo, faces)
+    ]

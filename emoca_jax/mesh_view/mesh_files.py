@@ -1,0 +1,192 @@
+"""Meshes of any program read back as one mesh ready to draw: .glb by our own reader, .obj and .ply by trimesh."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from emoca_jax.errors import InputError
+from emoca_jax.mesh_view.glb_reading import read_glb
+from emoca_jax.mesh_view.surface import Surface, read_picture
+
+SUFFIXES = (".glb", ".obj", ".ply")
+CLAY = (0.45, 0.43, 0.41)
+"""Linear RGB of a mesh that has no colour of its own: the grey of the comparison picture."""
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A whole file as one mesh: arrays have one row per vertex, `face_picture` one per face.
+
+    vertices: in the file's unit, x right, y up, z to the viewer of the front. normals: unit length. uv: origin bottom
+    left, zero where there is no texture. colours: linear RGB, to be multiplied with the picture. pictures: sRGB
+    textures, row 0 at v = 1. face_picture: which of them a face wears, -1 for none.
+    """
+
+    vertices: Float[np.ndarray, "vertices 3"]
+    faces: Int[np.ndarray, "faces 3"]
+    normals: Float[np.ndarray, "vertices 3"]
+    uv: Float[np.ndarray, "vertices 2"]
+    colours: Float[np.ndarray, "vertices 3"]
+    face_picture: Int[np.ndarray, "faces"]
+    pictures: tuple[UInt8[np.ndarray, "height width 3"], ...]
+
+
+def read_mesh(path: str | Path) -> Mesh:
+    """Read a .glb (as a viewer shows it: scene transforms, default morph weights and pose), .obj (with its .mtl and
+    textures) or .ply.
+
+    Errors: InputError, one sentence that names the file, where it is missing, damaged, of another format, or without
+    faces that could be drawn.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"{path}: is not one of {', '.join(SUFFIXES)}; export the mesh as one of these")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    try:
+        surfaces = read_glb(data) if suffix == ".glb" else _read_with_trimesh(path)
+        return join([_checked(surface) for surface in surfaces if len(surface.faces)])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def join(surfaces: list[Surface]) -> Mesh:
+    """One mesh out of many surfaces; a picture that several of them wear is kept once.
+
+    Errors: InputError where there is nothing to draw.
+    """
+    if not surfaces:
+        raise InputError("has no faces; a point cloud cannot be drawn, make a mesh of it first")
+    first = np.cumsum([0, *(len(surface.vertices) for surface in surfaces)])
+    kept: dict[tuple[Any, ...], int] = {}
+    pictures: list[np.ndarray] = []
+    worn = []
+    for surface in surfaces:
+        number = -1
+        if surface.picture is not None and surface.uv is not None:
+            key = (surface.picture.shape, surface.picture.tobytes())
+            number = kept.setdefault(key, len(pictures))
+            if number == len(pictures):
+                pictures.append(surface.picture)
+        worn.append(np.full(len(surface.faces), number, np.int32))
+    vertices = np.concatenate([surface.vertices for surface in surfaces])
+    if not np.ptp(vertices, axis=0).any():
+        raise InputError("has no extent: all its vertices lie in one point")
+    none = [np.zeros((len(surface.vertices), 2)) for surface in surfaces]
+    return Mesh(
+        vertices=vertices.astype(np.float32),
+        faces=np.concatenate([s.faces + start for s, start in zip(surfaces, first[:-1], strict=True)]).astype(np.int32),
+        normals=np.concatenate([_unit_normals(surface) for surface in surfaces]).astype(np.float32),
+        uv=np.concatenate([s.uv if s.uv is not None else zero for s, zero in zip(surfaces, none, strict=True)]).astype(
+            np.float32
+        ),
+        colours=np.concatenate(
+            [np.broadcast_to(CLAY, s.colours.shape) if s.plain else s.colours for s in surfaces]
+        ).astype(np.float32),
+        face_picture=np.concatenate(worn),
+        pictures=tuple(pictures),
+    )
+
+
+def _checked(surface: Surface) -> Surface:
+    """The surface with only the vertices that its faces use, all of them finite."""
+    if surface.faces.min() < 0 or surface.faces.max() >= len(surface.vertices):
+        raise InputError(f"is damaged: a face names vertex {surface.faces.max()} of {len(surface.vertices)}")
+    used, faces = np.unique(surface.faces, return_inverse=True)
+    vertices = surface.vertices[used]
+    broken = int(np.count_nonzero(~np.isfinite(vertices).all(1)))
+    if broken:
+        raise InputError(f"{broken} of {len(vertices)} vertices are not finite numbers; repair the mesh")
+    # Rendering is single precision; beyond this even the square of a length overflows.
+    if np.abs(vertices).max() > np.sqrt(np.finfo(np.float32).max) / 4:
+        raise InputError("has coordinates too large to draw; scale the mesh down")
+
+    def rows(array: np.ndarray | None, default: float) -> np.ndarray | None:
+        return None if array is None else np.nan_to_num(array[used], nan=default, posinf=default, neginf=default)
+
+    return Surface(
+        vertices=vertices,
+        faces=faces.reshape(-1, 3),
+        normals=rows(surface.normals, 0.0),
+        uv=rows(surface.uv, 0.0),
+        colours=np.clip(np.nan_to_num(surface.colours[used]), 0, 1),
+        picture=surface.picture,
+        plain=surface.plain,
+    )
+
+
+def _unit_normals(surface: Surface) -> Float[np.ndarray, "vertices 3"]:
+    """The file's normals, else area-weighted ones; vertices that lie on each other, as along seams, share theirs."""
+    if surface.normals is not None and np.abs(surface.normals).max() > 0:
+        return _unit(surface.normals)
+    _, place = np.unique(surface.vertices, axis=0, return_inverse=True)
+    place = place.reshape(-1)
+    a, b, c = (surface.vertices[surface.faces[:, corner]] for corner in range(3))
+    across = np.cross(b - a, c - a)
+    total = np.zeros((place.max() + 1, 3))
+    for corner in range(3):
+        np.add.at(total, place[surface.faces[:, corner]], across)
+    return _unit(total)[place]
+
+
+def _unit(vectors: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+    # Scaled first: the squares of small numbers would vanish.
+    vectors = vectors / np.maximum(np.abs(vectors).max(-1, keepdims=True), np.finfo(np.float64).tiny)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), np.finfo(np.float64).tiny)
+
+
+def to_linear(colour: np.ndarray) -> np.ndarray:
+    """sRGB in [0, 1] to linear light. Source: IEC 61966-2-1."""
+    return np.where(colour <= 0.04045, colour / 12.92, ((np.maximum(colour, 0) + 0.055) / 1.055) ** 2.4)
+
+
+def _read_with_trimesh(path: Path) -> list[Surface]:
+    import trimesh
+
+    # Its warnings (a texture that is missing, say) would appear without context; the picture shows the effect.
+    logging.getLogger("trimesh").setLevel(logging.ERROR)
+    try:
+        scene = trimesh.load_scene(path, process=False)
+        return [_surface(part) for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
+    except InputError:
+        raise
+    except Exception as error:  # a parser that meets a damaged file raises whatever its next step stumbles over
+        kind = path.suffix[1:].lower()
+        raise InputError(f"is damaged or no {kind} ({type(error).__name__}: {error})") from error
+
+
+def _surface(part: Any) -> Surface:
+    """A trimesh.Trimesh, of which colours are sRGB by custom."""
+    visual, vertices = part.visual, np.asarray(part.vertices, float)
+    uv, picture, colours, plain = None, None, None, True
+    if visual.kind == "texture":
+        material = visual.material
+        picture = getattr(material, "image", None)
+        uv = None if visual.uv is None else np.asarray(visual.uv, float)
+        # trimesh makes up a material with a 2 x 2 picture where the file has a uv layout and no colour.
+        plain = material.name == "material_0" and not material.kwargs and getattr(picture, "size", None) == (2, 2)
+        # A texture replaces the diffuse colour in .obj viewers.
+        if plain or picture is None or uv is None:
+            picture, colours = None, np.asarray(material.main_color, float)[:3] / 255
+    elif visual.kind in ("vertex", "face"):
+        plain = False
+        colours = np.asarray(visual.vertex_colors, float)[:, :3] / 255
+    stored = "vertex_normals" in part._cache
+    return Surface(
+        vertices=vertices,
+        faces=np.asarray(part.faces, np.int64).reshape(-1, 3),
+        normals=np.asarray(part.vertex_normals, float) if stored else None,
+        uv=uv,
+        colours=np.broadcast_to(np.ones(3) if colours is None else to_linear(colours), vertices.shape),
+        picture=None if picture is None else read_picture(picture),
+        plain=plain,
+    )

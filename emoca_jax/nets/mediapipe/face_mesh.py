@@ -1,0 +1,222 @@
+"""MediaPipe's face mesh networks in Flax: 468 points plain, or 478 with attention to lips, eyes and irises.
+
+Input [*, 192, 192, 3] in [0, 1]: an upright face crop. Points come in crop pixels (x right, y down) with z in the same
+unit, negative towards the viewer. Attention mesh: arXiv:2006.10962.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from emoca_jax.nets.mediapipe.blaze_blocks import (
+    FROM_FILE,
+    PRECISION,
+    BlazeBlock,
+    ChannelPReLU,
+    ImageFeatures,
+    pointwise,
+)
+
+MESH_SIZE = 192
+POINTS = 468
+POINTS_WITH_IRISES = 478
+
+# (channels, stride) of each block up to the tap for the attention branches, up to 6 x 6, and on to 3 x 3.
+_FINE = ((16, 1), (16, 1), (32, 2))
+_MIDDLE = ((32, 1), (32, 1), (64, 2), (64, 1), (64, 1), (128, 2), (128, 1), (128, 1), (128, 2), (128, 1), (128, 1))
+_COARSE = ((128, 2), (128, 1), (128, 1))
+# An attention branch: shared by eye and iris up to 4 x 4, then its own to 2 x 2.
+_REGION_STEM = ((32, 1), (32, 1), (64, 2), (64, 1), (64, 1), (128, 2))
+_REGION_HEAD = ((128, 1), (128, 1), (128, 2), (128, 1), (128, 1))
+
+# Each attention branch reads a REGION_GRID x REGION_GRID crop of the features at a quarter of the input's resolution,
+# REGION_SCALE times the box of the branch's points (custom options of the operations in the tflite file).
+_REGION_GRID = 16
+_REGION_SCALE = 1.5
+_FEATURE_STRIDE = 4
+
+# Which of the 478 points each branch refines, in the order in which it answers them (MediaPipe's refinement graph:
+# rings of the mouth from outside; eye contour, then its halos and the brow).
+LIPS = (
+    *(61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409),
+    *(78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415),
+    *(76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306, 184, 74, 73, 72, 11, 302, 303, 304, 408),
+    *(62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292, 183, 42, 41, 38, 12, 268, 271, 272, 407),
+)
+RIGHT_EYE = (
+    *(33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173),
+    *(130, 25, 110, 24, 23, 22, 26, 112, 243, 247, 30, 29, 27, 28, 56, 190),
+    *(226, 31, 228, 229, 230, 231, 232, 233, 244, 113, 225, 224, 223, 222, 221, 189),
+    *(35, 124, 46, 53, 52, 65, 143, 111, 117, 118, 119, 120, 121, 128, 245, 156, 70, 63, 105, 66, 107, 55, 193),
+)
+LEFT_EYE = (
+    *(263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398),
+    *(359, 255, 339, 254, 253, 252, 256, 341, 463, 467, 260, 259, 257, 258, 286, 414),
+    *(446, 261, 448, 449, 450, 451, 452, 453, 464, 342, 445, 444, 443, 442, 441, 413),
+    *(265, 353, 276, 283, 282, 295, 372, 340, 346, 347, 348, 349, 350, 357, 465),
+    *(383, 300, 293, 334, 296, 336, 285, 417),
+)
+RIGHT_IRIS = (468, 469, 470, 471, 472)
+LEFT_IRIS = (473, 474, 475, 476, 477)
+# The first points of each eye list are its contour, whose mean depth the iris takes.
+EYE_CONTOUR_POINTS = 16
+# Two points per region whose line is turned level before cropping.
+_REGION_AXES = {"lips": (61, 291), "right_eye": (33, 133), "left_eye": (362, 263)}
+
+
+def _prelu() -> ChannelPReLU:
+    return ChannelPReLU(name="activation")
+
+
+class Blocks(nn.Module):
+    """A chain of residual blocks with PReLU."""
+
+    blocks: tuple[tuple[int, int], ...]
+
+    @nn.compact
+    def __call__(self, x: ImageFeatures) -> ImageFeatures:
+        for i, (features, stride) in enumerate(self.blocks):
+            x = BlazeBlock(features, stride, _prelu, name=f"block{i}")(x)
+        return x
+
+
+class Branch(nn.Module):
+    """Residual blocks, a narrowing to 32 channels, and one dense layer over all cells for each output."""
+
+    blocks: tuple[tuple[int, int], ...]
+    outputs: tuple[tuple[str, int], ...]
+
+    @nn.compact
+    def __call__(self, x: ImageFeatures) -> dict[str, Float[Array, "batch values"]]:
+        x = Blocks(self.blocks, name="blocks")(x)
+        x = ChannelPReLU(name="narrow_activation")(pointwise(32, "narrow")(x))
+        x = BlazeBlock(32, 1, _prelu, name="last")(x)
+        flat = x.reshape(len(x), -1)
+        return {name: pointwise(size, name)(flat) for name, size in self.outputs}
+
+
+class FaceMesh(nn.Module):
+    """Face crop to points and the logit of there being a face: 468 points, or 478 with `attention`.
+
+    Returns points [*, 468 or 478, 3] in crop pixels and logits [*].
+    """
+
+    attention: bool = True
+    mouth_looks: int = 1
+    """How often the lips branch looks, each time around its own last answer; 1 is MediaPipe.
+
+    The mesh that says where to look first lags on a wide open mouth, which then sticks out of the branch's view: a
+    second look opens the lips of a surprised face from 28 to 34 % of its width, where they are, and leaves smiles as
+    they were; more looks drift.
+    """
+
+    @nn.compact
+    def __call__(self, images: ImageFeatures) -> tuple[Float[Array, "batch points 3"], Float[Array, "batch"]]:
+        stem = nn.Conv(16, (3, 3), 2, padding="SAME", kernel_init=FROM_FILE, precision=PRECISION, name="stem")(images)
+        fine = Blocks(_FINE, name="fine")(ChannelPReLU(name="stem_activation")(stem))
+        middle = Blocks(_MIDDLE, name="middle")(fine)
+        if not self.attention:
+            points = Branch(_COARSE, (("mesh", 3 * POINTS),), name="points")(middle)["mesh"]
+            presence = Branch(_COARSE[:1], (("presence", 1),), name="presence")(middle)["presence"]
+            return points.reshape(-1, POINTS, 3), presence[:, 0]
+        outputs = Branch(_COARSE, (("mesh", 3 * POINTS), ("presence", 1)), name="points")(middle)
+        mesh = outputs["mesh"].reshape(-1, POINTS, 3)
+        refined = mesh[..., :2]
+        for name, indices, parts, looks in (
+            ("lips", LIPS, {"lips": LIPS}, self.mouth_looks),
+            ("right_eye", RIGHT_EYE, {"right_eye": RIGHT_EYE, "right_iris": RIGHT_IRIS}, 1),
+            ("left_eye", LEFT_EYE, {"left_eye": LEFT_EYE, "left_iris": LEFT_IRIS}, 1),
+        ):
+            region = Region(tuple((part, len(points)) for part, points in parts.items()), name=name)
+            for _ in range(looks):
+                answers = region(fine, *region_transform(refined, indices, _REGION_AXES[name]))
+                refined = _replaced(refined, {parts[part]: points for part, points in answers.items()})
+        return with_depth(refined, mesh[..., 2]), outputs["presence"][:, 0]
+
+
+class Region(nn.Module):
+    """Attention branch: the features around a region to the points of its parts, in crop pixels."""
+
+    parts: tuple[tuple[str, int], ...]
+    """Name and number of points of each part."""
+
+    @nn.compact
+    def __call__(
+        self, features: ImageFeatures, linear: Float[Array, "batch 2 2"], offset: Float[Array, "batch 2"]
+    ) -> dict[str, Float[Array, "batch points 2"]]:
+        x = Blocks(_REGION_STEM, name="stem")(crop_features(features, linear, offset))
+        points = {}
+        for part, count in self.parts:
+            flat = Branch(_REGION_HEAD, (("points", 2 * count),), name=part)(x)["points"]
+            # A branch answers in units of which the crop is FEATURE_STRIDE * REGION_GRID wide.
+            turned = jnp.einsum("bij,bpj->bpi", linear, flat.reshape(-1, count, 2), precision=PRECISION)
+            points[part] = turned + _FEATURE_STRIDE * offset[:, None, :]
+        return points
+
+
+def _replaced(points: Array, parts: dict[tuple[int, ...], Array]) -> Array:
+    """Points with those of each part put in, the irises appended where they are not there yet."""
+    missing = max(0, 1 + max(max(indices) for indices in parts) - points.shape[1])
+    points = jnp.pad(points, ((0, 0), (0, missing), (0, 0)))
+    for indices, values in parts.items():
+        points = points.at[:, np.array(indices)].set(values)
+    return points
+
+
+def region_transform(
+    mesh: Float[Array, "batch points 2"], indices: tuple[int, ...], axis: tuple[int, int]
+) -> tuple[Float[Array, "batch 2 2"], Float[Array, "batch 2"]]:
+    """Where the crop of a region lies: feature position = linear @ grid position + offset.
+
+    The crop is the box of the points `indices` after turning the line between the `axis` points level, enlarged.
+    """
+    points = mesh / _FEATURE_STRIDE
+    along = points[:, axis[1]] - points[:, axis[0]]
+    along = along / jnp.maximum(jnp.linalg.norm(along, axis=-1, keepdims=True), 1e-12)
+    # Columns: the directions of the crop's x and y in the features.
+    axes = jnp.stack([along, jnp.stack([-along[:, 1], along[:, 0]], axis=-1)], axis=-1)
+    turned = jnp.einsum("bpi,bij->bpj", points[:, np.array(indices)], axes, precision=PRECISION)
+    low, high = turned.min(axis=1), turned.max(axis=1)
+    centre = jnp.einsum("bij,bj->bi", axes, (low + high) / 2, precision=PRECISION)
+    linear = axes * ((high - low) * _REGION_SCALE / _REGION_GRID)[:, None, :]
+    return linear, centre - linear.sum(axis=-1) * (_REGION_GRID / 2)
+
+
+def crop_features(
+    features: Float[Array, "batch height width channels"],
+    linear: Float[Array, "batch 2 2"],
+    offset: Float[Array, "batch 2"],
+) -> Float[Array, "batch grid grid channels"]:
+    """Bilinear samples of the features at the region's grid; cells whose centre falls outside are 0."""
+    height, width = features.shape[1:3]
+    cells = jnp.stack(jnp.meshgrid(*[jnp.arange(_REGION_GRID) + 0.5] * 2), axis=-1)
+    where = jnp.einsum("bij,yxj->byxi", linear, cells, precision=PRECISION) + offset[:, None, None, :] - 0.5
+    limit = jnp.array([width - 1, height - 1], where.dtype)
+    inside = jnp.all((where >= 0) & (where <= limit), axis=-1, keepdims=True)
+    where = jnp.clip(where, 0, limit)
+    low = jnp.minimum(jnp.floor(where), limit - 1)
+    weight = where - low
+    column, row = low[..., 0].astype(int), low[..., 1].astype(int)
+    batch = jnp.arange(len(features))[:, None, None]
+    wx, wy = weight[..., :1], weight[..., 1:]
+    upper = (1 - wx) * features[batch, row, column] + wx * features[batch, row, column + 1]
+    lower = (1 - wx) * features[batch, row + 1, column] + wx * features[batch, row + 1, column + 1]
+    return jnp.where(inside, (1 - wy) * upper + wy * lower, 0)
+
+
+def with_depth(xy: Float[Array, "batch 478 2"], z: Float[Array, "batch 468"]) -> Float[Array, "batch 478 3"]:
+    """Refined x and y with the mesh's z; an iris takes its eye contour's mean z."""
+    irises = [
+        jnp.repeat(z[:, np.array(eye[:EYE_CONTOUR_POINTS])].mean(axis=1, keepdims=True), len(RIGHT_IRIS), axis=1)
+        for eye in (RIGHT_EYE, LEFT_EYE)
+    ]
+    return jnp.concatenate([xy, jnp.concatenate([z, *irises], axis=1)[..., None]], axis=-1)
+
+
+def presence_score(logits: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """Probability in [0, 1] that the crop shows a face."""
+    return jax.nn.sigmoid(logits)
