@@ -38,6 +38,8 @@ class DetailModel(struct.PyTreeNode):
 class Detail(struct.PyTreeNode):
     """A displaced surface; maps are in uv space, row 0 at v = 1."""
 
+    predicted: Float[Array, "*batch rows columns"]
+    """Displacement along the normal as the decoder predicts it, metres, unmasked: what the losses regularise."""
     displacement: Float[Array, "*batch rows columns"]
     """Predicted plus fixed displacement along the normal, metres, unmasked: what official tools export."""
     normals: Float[Array, "*batch rows columns 3"]

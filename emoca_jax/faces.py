@@ -1,25 +1,25 @@
-"""What is known about one face of a photo, as plain data: where it is, what it feels, how it is reconstructed."""
+"""What is known about one face of a photo, as plain data: what it feels, and how it is reconstructed."""
 
 from __future__ import annotations
 
 import functools
-import os
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.codes import Codes
 from emoca_jax.detail import DetailModel
+from emoca_jax.emotion.reading import EmotionReading
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import Reconstruction, decode
 
 IMAGE_SIZE = 224
-"""Side in pixels of `FaceResult.reconstruction`, EMOCA's image size."""
+"""Side in pixels of `ReconstructedFace.reconstruction`, EMOCA's image size."""
 
 
 @dataclass(frozen=True)
@@ -45,53 +45,7 @@ class Emotion:
         return max(self.photo, key=lambda name: self.photo[name])
 
 
-@dataclass(frozen=True)
-class EmotionReading:
-    """What one network reads in one face."""
-
-    network: str
-    probabilities: dict[str, float]
-    """Of each expression class; they sum to 1."""
-    valence: float
-    """-1 unpleasant .. 1 pleasant; a trained network may answer beyond."""
-    arousal: float
-    """-1 calm .. 1 excited; a trained network may answer beyond."""
-
-    @property
-    def label(self) -> str:
-        """The most probable class."""
-        return max(self.probabilities, key=lambda name: self.probabilities[name])
-
-
-@dataclass(frozen=True)
-class PhotoFace:
-    """One face of one photo, as found.
-
-    Pixel coordinates are x right, y down, with the centre of the first pixel at (0.5, 0.5); they refer to `photo`.
-    A photo too large to work on is `photo_scale` times larger in its file: coordinate in the file = photo_scale *
-    coordinate here. Tables (.npz, .json) hold coordinates in the file.
-    """
-
-    photo: UInt8[np.ndarray, "height width 3"]
-    photo_scale: Float[np.ndarray, "2"]
-    """Pixels of the file per pixel of `photo`, x and y."""
-    source: Path | None
-    """File the photo came from, None for an array."""
-    face: int
-    """Index within the photo, 0 for the largest face."""
-    box: Float[np.ndarray, "4"]
-    """x0, y0, x1, y1 in pixels of `photo`."""
-    score: float
-    """Confidence of the detector in [0, 1]."""
-
-    @property
-    def source_name(self) -> str:
-        """Name of the photo's file as it can be printed, "photo" for an array."""
-        # Bytes of a name that are no UTF-8 would break whoever prints or stores it.
-        return os.fsencode(self.source.name).decode(errors="replace") if self.source else "photo"
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EmotionResult(PhotoFace):
     """Everything that was read in one face of one photo."""
 
@@ -100,12 +54,10 @@ class EmotionResult(PhotoFace):
     """Time this face took."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReconstructedFace(PhotoFace):
     """Everything known about one face after a reconstruction, as NumPy arrays."""
 
-    landmarks: Float[np.ndarray, "478 3"]
-    """Detected points, pixels of `photo`; z in the same unit, negative towards the viewer; 468-477 are the irises."""
     fitted_landmarks: Float[np.ndarray, "points 2"]
     """Where the reconstruction puts `head.mediapipe_index` points, pixels of `photo`."""
     landmark_visible: Bool[np.ndarray, "points"]

@@ -7,6 +7,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jax import lax
 from jaxtyping import Array, Float, Int
@@ -16,13 +17,15 @@ from emoca_jax.codes import Codes
 from emoca_jax.detail import Detail, DetailModel, displaced_normals, predict_displacement
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
-from emoca_jax.nets.encoders import run_encoder, split_expression, split_flame
+from emoca_jax.nets.encoders import ExpressionCodes, FlameCodes, run_encoder, split_expression, split_flame
 from emoca_jax.render.draw import EdgeStyle
 
 MISSING_ALBEDO_GREY = 0.5
 """Albedo of a head without an albedo model (DECA renders such heads in this grey)."""
 OFFICIAL_DEPTH = 10.0
 """The reference moves the mesh this far away before it rasterises, where faces at a depth below zero are dropped."""
+HALF_TURN = (1.0, -1.0, -1.0)
+"""World directions times this are directions in the image plane: y down, depth away."""
 
 
 class EncoderVariables(struct.PyTreeNode):
@@ -33,76 +36,130 @@ class EncoderVariables(struct.PyTreeNode):
     detail: dict | None = None
 
 
+class Surface(struct.PyTreeNode):
+    """What the pixels see of a drawn head, layer by layer; nothing is cut out along its outline."""
+
+    fragments: render.Fragments
+    """With soft edges those of the nearest face within the blur."""
+    uv_plane: Float[Array, "*batch height width 2"]
+    """Texture coordinates as the image plane of the texture, [-1, 1]^2, y down: zero, its middle, on the background."""
+    normals: Float[Array, "*batch height width 3"]
+    """World space; zero on the background."""
+    albedo: Float[Array, "*batch height width 3"]
+    """On the background the texture's middle."""
+    shading: Float[Array, "*batch height width 3"]
+    """On the background the light's first band."""
+
+    @property
+    def coverage(self) -> Float[Array, "*batch height width"]:
+        """1 where a face is seen, else 0; no gradient."""
+        return (self.fragments.face_index >= 0).astype(self.uv_plane.dtype)
+
+
 class Reconstruction(struct.PyTreeNode):
     """A decoded face. World: metres, y up, z to the viewer. Image plane: [-1, 1]^2, x right, y down, depth away."""
 
-    vertices: Float[Array, "*batch vertices 3"]
-    joints: Float[Array, "*batch joints 3"]
+    posed: flame.FlameOutput
     normals: Float[Array, "*batch vertices 3"]
     """World space, unit length."""
     image_vertices: Float[Array, "*batch vertices 3"]
+    image_normals: Float[Array, "*batch vertices 3"]
+    """Of the projected mesh, unit length: z is negative where it faces the viewer."""
     landmarks: Float[Array, "*batch 68 3"]
     """68 points in the image plane, the jaw line following the visible outline."""
     landmarks_mediapipe: Float[Array, "*batch points 3"]
     """MediaPipe's points in the image plane; which of the 478 they are is `head.mediapipe_index`."""
-    face_index: Int[Array, "*batch height width"]
-    alpha: Float[Array, "*batch height width"]
-    """1 where the head covers the pixel, else 0, and no gradient; with smooth edges the share covered."""
-    uv_image: Float[Array, "*batch height width 2"]
-    normal_image: Float[Array, "*batch height width 3"]
     albedo: Float[Array, "*batch rows columns 3"]
     """In uv space, row 0 at v = 1."""
-    albedo_image: Float[Array, "*batch height width 3"]
-    shading: Float[Array, "*batch height width 3"]
+    surface: Surface
+    alpha: Float[Array, "*batch height width"]
+    """1 where the head covers the pixel, else 0, and no gradient; with smooth edges the share covered."""
     rendering: Float[Array, "*batch height width 3"]
     """albedo * shading, black where nothing is covered."""
     detail: Detail | None = None
     """The displaced surface, where the codes and the model have a detail stage."""
 
+    @property
+    def vertices(self) -> Float[Array, "*batch vertices 3"]:
+        return self.posed.vertices
 
-class Surface(struct.PyTreeNode):
-    """A drawn mesh, before any light falls on it."""
+    @property
+    def joints(self) -> Float[Array, "*batch joints 3"]:
+        return self.posed.joints
 
-    face_index: Int[Array, "*batch height width"]
-    alpha: Float[Array, "*batch height width"]
-    uv_plane: Float[Array, "*batch height width 2"]
-    """Texture coordinates as the image plane of the texture, [-1, 1]^2, y down: zero, its middle, on the background."""
-    normal_image: Float[Array, "*batch height width 3"]
+    @property
+    def face_index(self) -> Int[Array, "*batch height width"]:
+        """Which face each pixel sees, -1 on the background."""
+        return self.surface.fragments.face_index
+
+    @property
+    def uv_image(self) -> Float[Array, "*batch height width 2"]:
+        """uv of each pixel (origin bottom left), 0 on the background."""
+        return (self.surface.uv_plane * np.array([0.5, -0.5], np.float32) + 0.5) * self.surface.coverage[..., None]
+
+    @property
+    def normal_image(self) -> Float[Array, "*batch height width 3"]:
+        return self.surface.normals
+
+    @property
+    def albedo_image(self) -> Float[Array, "*batch height width 3"]:
+        """Black on the background."""
+        return self.surface.albedo * self.surface.coverage[..., None]
+
+    @property
+    def shading(self) -> Float[Array, "*batch height width 3"]:
+        """Black on the background."""
+        return self.surface.shading * self.surface.coverage[..., None]
 
 
 def encode(encoders: EncoderVariables, images: Float[Array, "*batch 224 224 3"]) -> Codes:
     """Codes of cropped faces: images RGB in [0, 1], without further normalisation.
 
-    The expression (and in some models the jaw) is that of the expression encoder where there is one; everything else
-    is the frozen E_flame's. The neck and the eyes stay at rest. Fastest without a jit around it: the encoders then
-    share one compiled trunk. Source: DECA section 4.1, EMOCA section 3.
+    Fastest without a jit around it: the encoders then share one compiled trunk. Training runs the `Encoder`s itself, in
+    training mode, and assembles their answers by `codes_from` as well. Source: DECA section 4.1, EMOCA section 3.
     """
-    coarse = split_flame(_run(encoders.flame, images))
-    expression, jaw = coarse.expression, coarse.jaw
-    if encoders.expression is not None:
-        own = split_expression(_run(encoders.expression, images))
-        expression, jaw = own.expression, jaw if own.jaw is None else own.jaw
+
+    def run(variables: dict) -> Array:
+        flat = run_encoder(variables, images.reshape(-1, *images.shape[-3:]))
+        return flat.reshape(*images.shape[:-3], -1)
+
+    return codes_from(
+        split_flame(run(encoders.flame)),
+        None if encoders.expression is None else split_expression(run(encoders.expression)),
+        None if encoders.detail is None else run(encoders.detail),
+    )
+
+
+def codes_from(
+    coarse: FlameCodes, expression: ExpressionCodes | None = None, detail: Float[Array, "*batch details"] | None = None
+) -> Codes:
+    """The codes of a face from what its encoders say.
+
+    The expression (and in some models the jaw) is that of the expression encoder where there is one; everything else
+    is E_flame's. The neck and the eyes stay at rest. Pure and differentiable. Source: EMOCA section 3, figure 2.
+    """
+    jaw = coarse.jaw if expression is None or expression.jaw is None else expression.jaw
     return Codes(
         shape=coarse.shape,
-        expression=expression,
+        expression=coarse.expression if expression is None else expression.expression,
         pose=coarse.pose,
         jaw=jaw,
         eyes=jnp.zeros_like(coarse.pose),
         camera=coarse.camera,
         light=coarse.light,
         albedo=coarse.albedo,
-        detail=None if encoders.detail is None else _run(encoders.detail, images),
+        detail=detail,
     )
-
-
-def _run(variables: dict, images: Array) -> Array:
-    flat = run_encoder(variables, images.reshape(-1, *images.shape[-3:]))
-    return flat.reshape(*images.shape[:-3], -1)
 
 
 def full_pose(codes: Codes) -> Float[Array, "*batch 5 3"]:
     """Axis-angle of all joints (global, neck, jaw, left eye, right eye) from the named parts of the codes, radians."""
     return jnp.concatenate([codes.pose, codes.jaw[..., None, :], codes.eyes], axis=-2)
+
+
+def pose(head: FaceHead, codes: Codes) -> flame.FlameOutput:
+    """The head as the codes have it: vertices, joints and their rotations in the world."""
+    return flame.forward(head, codes.shape, codes.expression, full_pose(codes))
 
 
 @functools.partial(jax.jit, static_argnames=("size", "official", "edges"))
@@ -126,81 +183,83 @@ def decode(
     to the detail, expression and jaw codes through the displacement only. Errors: InputError for official with edges
     other than "hard". Source: DECA section 3.1, EMOCA section 3.
     """
+    return decode_posed(head, pose(head, codes), codes, size, texture, detail=detail, official=official, edges=edges)
+
+
+def decode_posed(
+    head: FaceHead,
+    posed: flame.FlameOutput,
+    codes: Codes,
+    size: tuple[int, int],
+    texture: Float[Array, "*batch rows columns 3"] | None = None,
+    *,
+    detail: DetailModel | None = None,
+    official: bool = False,
+    edges: EdgeStyle = "hard",
+) -> Reconstruction:
+    """The second half of `decode`, for vertices that come from elsewhere or are what is differentiated; not jitted."""
     if official and edges != "hard":
         raise InputError(f"The reference draws hard edges only: leave out official, or edges={edges!r}.")
-    posed = flame.forward(head, codes.shape, codes.expression, full_pose(codes))
     image_vertices = render.weak_perspective(posed.vertices, codes.camera)
     normals = render.vertex_normals(posed.vertices, head.faces, official=official)
     albedo = _albedo(head, codes) if texture is None else texture
 
-    surface = draw(head, image_vertices, normals, size, official=official)
-    albedo_image = sample(albedo, surface, official=official) * surface.alpha[..., None]
-    shading = render.spherical_harmonics(surface.normal_image, codes.light) * surface.alpha[..., None]
-    rendering, alpha = albedo_image * shading, surface.alpha
-    if edges != "hard":
-        shade = functools.partial(_shade, head, normals, albedo, codes.light)
-        smooth = render.draw(shade, image_vertices, head.faces, size, edges=edges)
-        rendering, alpha = smooth.image, smooth.alpha
-
+    # The image plane is the world turned by half a turn about x.
+    image_normals = normals * jnp.array(HALF_TURN)
+    if official:
+        away = image_vertices + jnp.array([0.0, 0.0, OFFICIAL_DEPTH])
+        image_normals = render.vertex_normals(away, head.faces, official=True)
+        fragments = render.rasterize(away, head.faces, size, official=True)
+    else:
+        fragments = render.fragments_for_edges(image_vertices, head.faces, size, edges=edges)
+    surface = _surface(head, fragments, normals, albedo, codes.light, official)
+    rendering, alpha = render.finish_edges(
+        surface.albedo * surface.shading, fragments, image_vertices, head.faces, edges=edges, mesh_edges=head.edges
+    )
     wrinkled = None
     if detail is not None and codes.detail is not None:
         wrinkled = _wrinkle(detail, head, codes, posed.vertices, normals, albedo, surface, official)
     return Reconstruction(
-        vertices=posed.vertices,
-        joints=posed.joints,
+        posed=posed,
         normals=normals,
         image_vertices=image_vertices,
+        image_normals=image_normals,
         landmarks=render.weak_perspective(flame.landmarks68(head, posed), codes.camera),
         landmarks_mediapipe=render.weak_perspective(flame.landmarks_mediapipe(head, posed.vertices), codes.camera),
-        face_index=surface.face_index,
-        alpha=alpha,
-        uv_image=(surface.uv_plane * jnp.array([0.5, -0.5]) + 0.5) * surface.alpha[..., None],
-        normal_image=surface.normal_image,
         albedo=albedo,
-        albedo_image=albedo_image,
-        shading=shading,
+        surface=surface,
+        alpha=alpha,
         rendering=rendering,
         detail=wrinkled,
     )
 
 
-def draw(
-    head: FaceHead,
-    image_vertices: Float[Array, "*batch vertices 3"],
-    normals: Float[Array, "*batch vertices 3"],
-    size: tuple[int, int],
-    *,
-    official: bool = False,
+def _surface(
+    head: FaceHead, fragments: render.Fragments, normals: Array, albedo: Array, light: Array, official: bool
 ) -> Surface:
-    """What each pixel sees of a projected head: texture place and world normal."""
-    if official:
-        image_vertices = image_vertices + jnp.array([0.0, 0.0, OFFICIAL_DEPTH])
-    return _surface(head, normals, render.rasterize(image_vertices, head.faces, size, official=official))
-
-
-def _surface(head: FaceHead, normals: Array, fragments: render.Fragments) -> Surface:
     # The plane's coordinates are mixed, not uv: the reference's barycentrics do not quite sum to 1.
-    uv_plane = head.uv * jnp.array([2.0, -2.0]) + jnp.array([-1.0, 1.0])
+    uv_plane = render.interpolate(fragments, head.uv * jnp.array([2.0, -2.0]) + jnp.array([-1.0, 1.0]), head.uv_faces)
+    normal_image = render.interpolate(fragments, normals, head.faces)
     return Surface(
-        face_index=fragments.face_index,
-        alpha=(fragments.face_index >= 0).astype(jnp.float32),
-        uv_plane=render.interpolate(fragments, uv_plane, head.uv_faces),
-        normal_image=render.interpolate(fragments, normals, head.faces),
+        fragments=fragments,
+        uv_plane=uv_plane,
+        normals=normal_image,
+        albedo=sample(albedo, uv_plane, official=official),
+        shading=render.spherical_harmonics(normal_image, light),
     )
 
 
-def _shade(
-    head: FaceHead, normals: Array, albedo: Array, light: Array, fragments: render.Fragments
-) -> Float[Array, "*batch height width 3"]:
-    surface = _surface(head, normals, fragments)
-    return sample(albedo, surface) * render.spherical_harmonics(surface.normal_image, light)
-
-
 def sample(
-    texture: Float[Array, "*batch rows columns channels"], surface: Surface, *, official: bool = False
+    texture: Float[Array, "*batch rows columns channels"],
+    uv_plane: Float[Array, "*batch height width 2"],
+    *,
+    official: bool = False,
 ) -> Float[Array, "*batch height width channels"]:
-    """A uv map in the image plane, the texture's middle on the background."""
-    return render.sample_image(texture, surface.uv_plane, outside="zero" if official else "edge")
+    """A uv map in the image plane, at a surface's `uv_plane`: the texture's middle on the background.
+
+    official: fading to black at the texture's border, as the reference has it. Differentiable in both.
+    """
+    return render.sample_image(texture, uv_plane, outside="zero" if official else "edge")
 
 
 def _wrinkle(
@@ -221,14 +280,15 @@ def _wrinkle(
     if albedo.shape[-3:-1] != (rows, columns):
         albedo = jax.image.resize(albedo, (*albedo.shape[:-3], rows, columns, 3), "linear")
     texture = lax.stop_gradient(albedo) * shading
-    still = lax.stop_gradient(surface)
+    still, coverage = lax.stop_gradient(surface.uv_plane), surface.coverage[..., None]
     return Detail(
+        predicted=displacement,
         displacement=displacement + model.fixed_displacement,
         normals=dense,
         shading=shading,
         texture=texture,
-        rendering=sample(texture, still, official=official) * surface.alpha[..., None],
-        normal_image=sample(dense, still, official=official) * surface.alpha[..., None],
+        rendering=sample(texture, still, official=official) * coverage,
+        normal_image=sample(dense, still, official=official) * coverage,
     )
 
 

@@ -15,13 +15,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import emoca_jax as ej
-from emoca_jax.capture.detect import detect_faces
+from emoca_jax.capture.found_faces import found_faces
 from emoca_jax.capture.images import read_photo
-from emoca_jax.capture.look import SeenFace, look
 from emoca_jax.fit.landmarks import face_width, project, visible_points
-from emoca_jax.fit.photo import FIT_SIZE, FitWeights, composite, emotion_distance
+from emoca_jax.jobs.look import CROP_SIZE, look, read
 from emoca_jax.jobs.open_model import OpenModel, fit_face
-from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES
+from emoca_jax.losses.emotion_consistency import emotion_feature_distance
+from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES, ExpressionRead
+from emoca_jax.objectives.photo import FitWeights, SeenFace, composite
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "emotion-consistency.md"
@@ -51,16 +52,16 @@ def main() -> None:
     model = ej.load_model("open")
     rows, table = [], []
     for path in parser.parse_args().photos:
-        photo = read_photo(path)
-        seen = look(model.expression, photo, detect_faces(model.detector, photo.pixels)[0].landmarks)
+        seen = look(model.expression, next(found_faces(model.detector, read_photo(path), "largest")))
         tiles = [_tile(seen.image, path.name)]
         for name, weights in VARIANTS.items():
-            codes, read = fit_face(model, seen, weights)
-            decoded = jax.jit(ej.decode, static_argnums=2)(model.head, codes, (FIT_SIZE, FIT_SIZE))
+            fit = fit_face(model, seen, weights)
+            codes, shown = fit.codes, read(model.expression, fit.picture, seen.crop)
+            decoded = jax.jit(ej.decode, static_argnums=2)(model.head, codes, (CROP_SIZE, CROP_SIZE))
             tiles.append(_tile(composite(seen.image, decoded.rendering, decoded.alpha), f"{name} emotion consistency"))
             shape = np.repeat(np.asarray(decoded.normal_image[..., 2:]) * 0.75 + 0.2, 3, axis=-1)
             tiles.append(_tile(composite(seen.image, shape, decoded.alpha), f"{name}, shape"))
-            table.append(_table_row(model, path.stem, name, seen, codes, read))
+            table.append(_table_row(model, path.stem, name, seen, codes, shown))
         rows.append(np.concatenate(tiles, axis=1))
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.concatenate(rows)).save(PICTURE)
@@ -68,7 +69,7 @@ def main() -> None:
     print("\n".join(table))
 
 
-def _table_row(model: OpenModel, stem: str, name: str, seen: SeenFace, codes: ej.Codes, read: object) -> str:
+def _table_row(model: OpenModel, stem: str, name: str, seen: SeenFace, codes: ej.Codes, shown: ExpressionRead) -> str:
     units = dict(zip(model.head.expression_names, np.asarray(codes.expression), strict=True))
     strongest = sorted(units, key=lambda unit: -units[unit])[:4]
     emotion = int(np.argmax(seen.read.probabilities))
@@ -80,8 +81,8 @@ def _table_row(model: OpenModel, stem: str, name: str, seen: SeenFace, codes: ej
     return (
         f"| {stem} | {name} | {units['mouthSmileLeft']:.2f} / {units['mouthSmileRight']:.2f} | "
         f"{', '.join(f'{unit} {units[unit]:.2f}' for unit in strongest)} | "
-        f"{EXPRESSION_CLASSES[emotion]} {seen.read.probabilities[emotion]:.2f} | {read.probabilities[emotion]:.2f} | "
-        f"{emotion_distance(seen.read, read):.3f} | {error:.2f} |"
+        f"{EXPRESSION_CLASSES[emotion]} {seen.read.probabilities[emotion]:.2f} | {shown.probabilities[emotion]:.2f} | "
+        f"{emotion_feature_distance(shown.features, seen.read.features):.3f} | {error:.2f} |"
     )
 
 

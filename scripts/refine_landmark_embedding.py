@@ -11,6 +11,7 @@ to the nearest surface nearby. Repeated a few times; the head file is rewritten 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import io
 import json
@@ -23,11 +24,13 @@ import trimesh
 from scipy.spatial import cKDTree
 
 from emoca_jax import flame
-from emoca_jax.capture.detect import detect_faces, load_networks
+from emoca_jax.capture.detect import load_networks
+from emoca_jax.capture.found_faces import found_faces
 from emoca_jax.capture.images import find_images, read_photo
-from emoca_jax.capture.look import look
+from emoca_jax.errors import InputError
 from emoca_jax.fit import landmarks as fit
 from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
+from emoca_jax.jobs.look import look
 from emoca_jax.nets.emotion.open import load_expression_networks
 
 ASSET = Path(__file__).parents[1] / "emoca_jax" / "assets" / "open_head.npz"
@@ -64,10 +67,8 @@ def read_faces(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
     detector, networks = load_networks(), load_expression_networks()
     rows = []
     for path in paths:
-        photo = read_photo(path)
-        faces = detect_faces(detector, photo.pixels)
-        if faces:
-            rows.append(look(networks, photo, faces[0].landmarks))
+        with contextlib.suppress(InputError):  # no face
+            rows.append(look(networks, next(found_faces(detector, read_photo(path), "largest"))))
     return np.stack([row.landmarks for row in rows]), np.stack([row.read.probabilities for row in rows])
 
 

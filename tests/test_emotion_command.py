@@ -13,17 +13,17 @@ from PIL import Image
 from emoca_jax import compile_cache
 from emoca_jax.capture import found_faces
 from emoca_jax.capture.detect import DetectedFace
-from emoca_jax.capture.images import as_photo
 from emoca_jax.capture.place_landmarks import Roi
 from emoca_jax.cli import main
 from emoca_jax.codes import Codes
 from emoca_jax.commands.photos import COMPILE_LINE
 from emoca_jax.convert.readers import emotion_networks as translators
 from emoca_jax.convert.readers.networks import encoder
-from emoca_jax.emotion.networks import probabilities, read_codes, read_photo
+from emoca_jax.emotion.networks import read_codes, read_photo
+from emoca_jax.emotion.reading import EmotionReading, reading_of
 from emoca_jax.errors import InputError
 from emoca_jax.export.pictures.emotion import COLOURS, emotion_picture, photo_window
-from emoca_jax.faces import EmotionReading, EmotionResult
+from emoca_jax.faces import EmotionResult
 from emoca_jax.jobs import read_emotion as capture
 from emoca_jax.model import encode
 from emoca_jax.model_folder import FORMAT_VERSION, KIND
@@ -56,12 +56,12 @@ def test_image_networks_read_what_the_official_ones_read(emonet):
     np.testing.assert_allclose(read.valence, golden["valence"][1], rtol=TOLERANCE)
     exponentials = np.exp(golden["expression"][1].astype(np.float64))
     shares = dict(zip(AFFECTNET_CLASSES, exponentials / exponentials.sum(), strict=True))
-    assert probabilities(read) == pytest.approx(shares, rel=TOLERANCE)
+    assert reading_of("EmoNet", read).probabilities == pytest.approx(shares, rel=TOLERANCE)
     golden = reference.golden("emotion")
     resnet = fold_batch_norms(translators.emotion_resnet50(reference.emotion_resnet()).variables)
     read = read_photo("emotion_resnet50", resnet, image)
     np.testing.assert_allclose(read.arousal, golden["cnn_arousal"][1, 0], rtol=1e-4)
-    logarithms = np.log(list(probabilities(read).values()))
+    logarithms = np.log(list(reading_of("ResNet-50", read).probabilities.values()))
     np.testing.assert_allclose(logarithms, golden["cnn_expr_classification"][1], rtol=TOLERANCE)
 
 
@@ -115,7 +115,7 @@ def test_a_folder_is_read_by_all_it_has(tmp_path, found, emonet, emotion_mlp):
     photo = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
     (result,) = capture.read_emotion(model, photo)
     assert [reading.network for reading in result.readings] == ["EmoNet", "EMO-MLP (3D)"]
-    crop = capture.look(model.expression, as_photo(photo), found_faces.detect_faces({}, photo)[0].landmarks).image
+    crop = np.asarray(capture.look(model.expression, result).image)
     assert result.readings[0].valence == pytest.approx(float(read_photo("emonet", emonet, crop).valence), rel=1e-4)
     told = read_codes(emotion_mlp, jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, crop[None])))
     assert result.readings[1].arousal == pytest.approx(float(told.arousal), rel=1e-5)
@@ -140,6 +140,7 @@ MADE_UP = EmotionResult(
     face=0,
     box=np.float32([200, 150, 260, 210]),
     score=0.9,
+    landmarks=np.zeros((478, 3), np.float32),
     readings=(reading("ResNet-50", "happy", 0.5, 0.25), reading("EMO-MLP (3D)", "fear", -3.0, 0.0)),
     seconds=0.1,
 )

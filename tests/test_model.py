@@ -15,8 +15,8 @@ from emoca_jax.codes import Codes
 from emoca_jax.convert.readers import networks
 from emoca_jax.detail import detail_model, displaced_normals, grid_normals, unwrap_image, uv_visibility
 from emoca_jax.flame import AlbedoModel
-from emoca_jax.model import EncoderVariables, decode, draw, encode, full_pose, sample
-from emoca_jax.nets.encoders import inference_variables
+from emoca_jax.model import EncoderVariables, codes_from, decode, decode_posed, encode, full_pose
+from emoca_jax.nets.encoders import inference_variables, split_expression, split_flame
 from tests import reference_weights
 from tests.flame.made_up_flame import made_up_head
 from tests.shared_data import shared_path
@@ -105,41 +105,35 @@ def test_pictures_are_official(golden, decoded):
     check(golden, "images", decoded.rendering)
     check(golden, "normal_images", decoded.normal_image)
     check(golden, "albedo", decoded.albedo)
-    surface = draw(painted_head(), decoded.image_vertices, decoded.normals, SIZE, official=True)
-    check(golden, "grid", surface.uv_plane)
-    check(golden, "albedo_images", sample(decoded.albedo, surface, official=True))
+    check(golden, "grid", decoded.surface.uv_plane)
+    check(golden, "albedo_images", decoded.surface.albedo)
     check(golden, "geometry_coarse", clay_image(decoded.normal_image, decoded.alpha), tolerance=5e-4)
 
 
 def test_details_are_official(golden, decoded):
     detail, model, head = decoded.detail, wrinkles(), painted_head()
     check(golden, "displacement_map", detail.displacement, tolerance=1e-8)
-    check(golden, "uv_z", detail.displacement - model.fixed_displacement, tolerance=1e-8)
+    check(golden, "uv_z", detail.predicted, tolerance=1e-8)
     check(golden, "uv_detail_normals", detail.normals)
     check(golden, "uv_shading", detail.shading)
     check(golden, "uv_texture", detail.texture)
     check(golden, "geometry_detail", clay_image(detail.normal_image, decoded.alpha), tolerance=5e-4)
     photo = reference_weights.images()[golden["image_index"]]
     check(golden, "uv_texture_gt", unwrap_image(model, decoded.image_vertices, head.faces, photo))
-    normals = render.vertex_normals(decoded.image_vertices, head.faces, official=True)
-    check(golden, "uv_mask", uv_visibility(model, normals, head.faces))
+    check(golden, "uv_mask", uv_visibility(model, decoded.image_normals, head.faces))
 
 
-def test_gradients_are_official(golden):
+def test_gradients_are_official(golden, decoded):
     """Of a weighted sum of the picture to vertices, camera, albedo and light."""
     head, codes = painted_head(), official_codes(golden)
     wanted = reference_weights.golden("decode_grad")
     weights = reference_weighting(224)
-    albedo = decode(head, codes, SIZE, official=True).albedo
 
     def picture(vertices, camera, albedo, light):
-        normals = render.vertex_normals(vertices, head.faces, official=True)
-        surface = draw(head, render.weak_perspective(vertices, camera), normals, SIZE, official=True)
-        shading = render.spherical_harmonics(surface.normal_image, light)
-        image = sample(albedo, surface, official=True) * shading * surface.alpha[..., None]
-        return jnp.sum(image * weights)
+        posed, moved = decoded.posed.replace(vertices=vertices), codes.replace(camera=camera, light=light)
+        return jnp.sum(decode_posed(head, posed, moved, SIZE, albedo, official=True).rendering * weights)
 
-    arguments = (jnp.asarray(golden["verts"]), codes.camera, albedo, codes.light)
+    arguments = (jnp.asarray(golden["verts"]), codes.camera, decoded.albedo, codes.light)
     found = jax.jit(jax.grad(picture, argnums=(0, 1, 2, 3)))(*arguments)
     for name, gradient in zip(("verts", "cam", "light"), (found[0], found[1], found[3]), strict=True):
         target = wanted[f"grad_images_{name}"]
@@ -157,7 +151,7 @@ def test_detail_gradient_is_official(golden, decoded):
         dense = displaced_normals(model, displacement, decoded.vertices, decoded.normals, head.faces, official=True)
         return jnp.sum(dense * weights)
 
-    found = jax.jit(jax.grad(total))(decoded.detail.displacement - model.fixed_displacement)
+    found = jax.jit(jax.grad(total))(decoded.detail.predicted)
     assert np.abs(found[:, None, ::4, ::4] - wanted).max() < 1e-3 * np.abs(wanted).max()
 
 
@@ -208,6 +202,7 @@ def test_smooth_edges_give_gradients_across_silhouettes(golden):
         return decode(head, codes.replace(camera=camera), (64, 64), edges=edges)
 
     hard, smooth = covered(codes.camera, "hard"), covered(codes.camera, "antialias")
+    np.testing.assert_array_equal(hard.face_index, smooth.face_index)
     inside = np.asarray(hard.alpha == smooth.alpha)
     assert 0.9 < inside.mean() < 1
     # Where the nose stands before a cheek there is an edge as well.
@@ -224,3 +219,25 @@ def test_full_pose_puts_the_jaw_third(golden):
     pose = full_pose(codes)
     np.testing.assert_array_equal(pose[:, 2], codes.jaw)
     np.testing.assert_array_equal(pose[:, 0], golden["code_posecode"][:, :3])
+
+
+def test_codes_are_assembled_from_whoever_answers():
+    """EMOCA v2 with jaw, EMOCA, DECA; and the gradient reaches whose answer it is."""
+    draw = np.random.default_rng(3)
+    flat = jnp.asarray(draw.normal(size=(2, 236)), jnp.float32)
+    own = jnp.asarray(draw.normal(size=(2, 53)), jnp.float32)
+    coarse = split_flame(flat)
+    for answer, expression, jaw in (
+        (split_expression(own), own[:, :50], own[:, 50:]),
+        (split_expression(own[:, :50]), own[:, :50], coarse.jaw),
+        (None, coarse.expression, coarse.jaw),
+    ):
+        codes = codes_from(coarse, answer, own[:, :7])
+        np.testing.assert_array_equal(codes.expression, expression)
+        np.testing.assert_array_equal(codes.jaw, jaw)
+        np.testing.assert_array_equal(codes.detail, own[:, :7])
+        np.testing.assert_array_equal(codes.shape, flat[:, :100])
+    of_flame, of_expression = jax.grad(
+        lambda flat, own: codes_from(split_flame(flat), split_expression(own)).expression.sum(), argnums=(0, 1)
+    )(flat, own)
+    assert not of_flame.any() and (of_expression[:, :50] == 1).all()

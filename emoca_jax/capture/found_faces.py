@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
-import time
+import os
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
-from emoca_jax.capture.detect import DetectedFace, detect_faces
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from emoca_jax.capture.detect import detect_faces
 from emoca_jax.capture.images import Photo
 from emoca_jax.errors import InputError
 from emoca_jax.nets.emotion.open import Parameters
 
 
-class FoundFace(NamedTuple):
-    """One face of a photo, and when work on it began."""
+@dataclass(frozen=True, kw_only=True)
+class PhotoFace:
+    """One face of one photo, as found.
 
-    photo: Photo
-    face: DetectedFace
-    index: int
-    """Within the photo, 0 for the largest face."""
-    began: float
-    """`time.perf_counter()`."""
+    Pixel coordinates are x right, y down, with the centre of the first pixel at (0.5, 0.5); they refer to `photo`.
+    A photo too large to work on is `photo_scale` times larger in its file: coordinate in the file = photo_scale *
+    coordinate here. Tables (.npz, .json) hold coordinates in the file.
+    """
+
+    photo: UInt8[np.ndarray, "height width 3"]
+    photo_scale: Float[np.ndarray, "2"]
+    """Pixels of the file per pixel of `photo`, x and y."""
+    source: Path | None
+    """File the photo came from, None for an array."""
+    face: int
+    """Index within the photo, 0 for the largest face."""
+    box: Float[np.ndarray, "4"]
+    """x0, y0, x1, y1 in pixels of `photo`."""
+    score: float
+    """Confidence of the detector in [0, 1]."""
+    landmarks: Float[np.ndarray, "478 3"]
+    """Detected points, pixels of `photo`; z in the same unit, negative towards the viewer; 468-477 are the irises."""
+
+    @property
+    def source_name(self) -> str:
+        """Name of the photo's file as it can be printed, "photo" for an array."""
+        # Bytes of a name that are no UTF-8 would break whoever prints or stores it.
+        return os.fsencode(self.source.name).decode(errors="replace") if self.source else "photo"
 
 
-def found_faces(detector: Parameters, photo: Photo, faces: Literal["all", "largest"]) -> Iterator[FoundFace]:
-    """Every face of a photo, largest first, or only the largest; time starts when a face is asked for.
+def found_faces(detector: Parameters, photo: Photo, faces: Literal["all", "largest"]) -> Iterator[PhotoFace]:
+    """Every face of a photo, largest first, or only the largest.
 
     Errors: InputError where the photo shows no face.
     """
@@ -35,4 +59,12 @@ def found_faces(detector: Parameters, photo: Photo, faces: Literal["all", "large
             "5 % of the image's height and not covered."
         )
     for index, face in enumerate(found[:1] if faces == "largest" else found):
-        yield FoundFace(photo, face, index, time.perf_counter())
+        yield PhotoFace(
+            photo=photo.pixels,
+            photo_scale=photo.scale,
+            source=photo.source,
+            face=index,
+            box=face.box,
+            score=float(face.score),
+            landmarks=face.landmarks,
+        )

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from emoca_jax.codes import Codes
 from emoca_jax.model_folder import ModelFolder
 from emoca_jax.nets.convolution import fold_batch_norms
-from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES, AffectRead
+from emoca_jax.nets.emotion.affect import AffectRead
 from emoca_jax.nets.emotion.emonet import EmoNet, emonet_images
 from emoca_jax.nets.emotion.mlp import CODE_INPUTS, EmotionMLP, emotion_inputs
 from emoca_jax.nets.emotion.open import Parameters
@@ -51,13 +51,6 @@ def read_codes(variables: Parameters, codes: Codes) -> AffectRead:
 def takes_detail(variables: Parameters) -> bool:
     """Whether an EMO-MLP reads the detail code too, by the width of its first layer."""
     return variables["params"]["hidden0"]["kernel"].shape[0] > CODE_INPUTS
-
-
-def probabilities(read: AffectRead) -> dict[str, float]:
-    """Of each expression class by name, for one face; they sum to 1."""
-    logits = np.asarray(read.expression_logits, np.float64)
-    shares = np.exp(logits - logits.max())
-    return dict(zip(AFFECTNET_CLASSES, (shares / shares.sum()).tolist(), strict=True))
 
 
 @functools.partial(jax.jit, static_argnames="part")

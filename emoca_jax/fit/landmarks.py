@@ -18,6 +18,7 @@ from emoca_jax.fit.least_squares import bounded_least_squares
 from emoca_jax.fit.pose_start import align_similarity, matrix_to_axis_angle
 from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
 from emoca_jax.flame.subset import point_head
+from emoca_jax.model import pose
 
 LM_STEPS = 12
 LANDMARK_WEIGHT = 42.0
@@ -137,9 +138,7 @@ def fit_landmarks(
 
 def project(model: LandmarkModel, codes: Codes) -> Float[Array, "*batch points 3"]:
     """The model's points in the image plane, depth growing away."""
-    pose = jnp.concatenate([codes.pose, codes.jaw[..., None, :], codes.eyes], axis=-2)
-    posed = flame.forward(model.points, codes.shape, codes.expression, pose)
-    points = flame.points_on_mesh(posed.vertices, model.points.faces, model.embedding)
+    points = flame.points_on_mesh(pose(model.points, codes).vertices, model.points.faces, model.embedding)
     return render.weak_perspective(points, codes.camera)
 
 

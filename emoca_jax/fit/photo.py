@@ -17,11 +17,9 @@ from emoca_jax.fit.landmarks import LandmarkGoal, LandmarkModel, energy, landmar
 from emoca_jax.fit.light import ALBEDO_LIMIT, ambient_light, fit_light_and_albedo
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import decode
-from emoca_jax.nets.emotion.crop import ExpressionCrop, crop_image
-from emoca_jax.nets.emotion.open import ExpressionRead, Parameters, expression_features
+from emoca_jax.nets.emotion.open import Parameters
+from emoca_jax.objectives.photo import FitWeights, SeenFace, composite, emotion_term, photometric_term
 
-FIT_SIZE = 224
-"""Side of the fitted crop in pixels, as EMOCA's."""
 ADAM_STEPS = 30
 RATES = Codes(
     **dict[str, Any](
@@ -34,34 +32,18 @@ FACE_OVAL = (
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
 )
 """MediaPipe's outline of the face, in order."""
-ROBUST_COLOUR = 0.1
-"""Colour error, of 1, beyond which a pixel counts as hair, glasses or a hand and pulls less (Charbonnier-Cauchy)."""
-
-
-LANDMARK_SHARE, PHOTOMETRIC_SHARE, EMOTION_SHARE = 1.0, 25.0, 150.0
-"""Weights of the three terms, in units of prior standard deviations, robust colour error and feature distance."""
+LANDMARK_SHARE = 1.0
+"""Weight of the landmark energy beside the image terms of `objectives.photo`."""
 ALBEDO_SHARE = 0.1
 """Weight of the albedo model's unit-normal prior."""
 
 
-class FitWeights(struct.PyTreeNode):
-    """How much each term counts against its default; 0 switches it off."""
+class PhotoFit(struct.PyTreeNode):
+    """A fitted face."""
 
-    photometric: float = 1.0
-    emotion: float = 1.0
-    """Emotion consistency: features of the expression network in the energy, its reading as expression prior."""
-
-
-class PhotoGoal(struct.PyTreeNode):
-    """What one face's photo asks for."""
-
-    landmarks: LandmarkGoal
-    image: Float[Array, "height width 3"]
-    mask: Float[Array, "height width"]
-    """Pixels that show the face."""
-    crop: ExpressionCrop
-    read: ExpressionRead
-    """What the expression network sees in the photo."""
+    codes: Codes
+    picture: Float[Array, "size size 3"]
+    """Its rendering in the photo's place."""
 
 
 def inside_oval(landmarks: Float[Array, "478 3"], size: int) -> Float[Array, "size size"]:
@@ -77,47 +59,32 @@ def inside_oval(landmarks: Float[Array, "478 3"], size: int) -> Float[Array, "si
     return (jnp.sum(left_of, axis=-1) % 2).astype(jnp.float32)
 
 
-def composite(
-    image: Float[Array, "height width 3"],
-    rendering: Float[Array, "height width 3"],
-    alpha: Float[Array, "height width"],
-) -> Float[Array, "height width 3"]:
-    """The rendering in the photo's place, hair and background kept, as the expression network sees both."""
-    covered = alpha[..., None]
-    return image * (1 - covered) + jnp.clip(rendering, 0.0, 1.0) * covered
-
-
 @functools.partial(jax.jit, static_argnames=("steps",))
 def fit_photo(
     head: FaceHead,
     model: LandmarkModel,
     networks: Parameters,
+    seen: SeenFace,
     start: Codes,
-    landmarks: Float[Array, "478 3"],
-    image: Float[Array, "size size 3"],
-    crop: ExpressionCrop,
-    read: ExpressionRead,
     weights: FitWeights,
     steps: int = ADAM_STEPS,
-) -> tuple[Codes, Float[Array, "size size 3"]]:
-    """Refine landmark-fitted codes on the photo itself; returns codes and their rendering in the photo's place.
+) -> PhotoFit:
+    """Refine landmark-fitted codes on the photo itself.
 
     Light and albedo start from a closed form, then Adam lowers landmark energy + photometric error + emotion
     consistency. The emotion term moves expression and nothing else (EMOCA freezes identity, section 3.2): it compares
     deep features of an expression network on photo and rendering.
     """
-    mask = inside_oval(landmarks, image.shape[0])
-    size = (image.shape[0], image.shape[1])
+    mask = inside_oval(seen.landmarks, seen.image.shape[0])
     rotation = flame.rotation_matrix(start.pose[0])
-    expected = weights.emotion * read.probabilities
-    goal = PhotoGoal(landmark_goal(model, landmarks, expected, rotation), image, mask, crop, read)
-    start = _with_light(head, start, image, mask)
+    goal = landmark_goal(model, seen.landmarks, weights.emotion * seen.read.probabilities, rotation)
+    start = _with_light(head, start, seen.image, mask)
 
     optimiser = optax.adam(optax.cosine_decay_schedule(1.0, steps, alpha=0.05), b1=0.8, b2=0.95)
 
     def step(state: tuple, _: None) -> tuple[tuple, None]:
         codes, moments = state
-        gradient = _gradient(head, model, networks, goal, weights, codes)
+        gradient = _gradient(head, model, networks, goal, seen, mask, weights, codes)
         # optax takes any pytree; its annotations know only arrays and containers of them.
         update, moments = optimiser.update(cast(Any, gradient), moments)
         codes = jax.tree.map(lambda code, change, rate: code + rate * change, codes, update, RATES)
@@ -127,50 +94,38 @@ def fit_photo(
         return (codes.replace(expression=expression, jaw=jaw, albedo=albedo), moments), None
 
     (codes, _), _ = jax.lax.scan(step, (start, optimiser.init(cast(Any, start))), None, length=steps)
-    decoded = decode(head, codes, size)
-    return codes, composite(image, decoded.rendering, decoded.alpha)
+    decoded = decode(head, codes, _size(seen.image))
+    return PhotoFit(codes, composite(seen.image, decoded.rendering, decoded.alpha))
+
+
+def _size(image: Array) -> tuple[int, int]:
+    return image.shape[0], image.shape[1]
 
 
 def _gradient(
-    head: FaceHead, model: LandmarkModel, networks: Parameters, goal: PhotoGoal, weights: FitWeights, codes: Codes
+    head: FaceHead,
+    model: LandmarkModel,
+    networks: Parameters,
+    goal: LandmarkGoal,
+    seen: SeenFace,
+    mask: Array,
+    weights: FitWeights,
+    codes: Codes,
 ) -> Codes:
     """Gradient of the whole energy. One rendering serves both image terms; the emotion term's share reaches expression
     alone."""
 
-    def rendered(codes: Codes) -> tuple[jax.Array, jax.Array]:
-        decoded = decode(head, codes, goal.image.shape[:2])
+    def rendered(codes: Codes) -> tuple[Array, Array]:
+        decoded = decode(head, codes, _size(seen.image))
         return decoded.rendering, decoded.alpha
 
-    def emotion(rendering: jax.Array) -> jax.Array:
-        picture = composite(goal.image, rendering, alpha)
-        read = expression_features(networks, crop_image(picture, goal.crop))
-        return EMOTION_SHARE * weights.emotion * emotion_distance(goal.read, read)
-
     rendering, pull_back, alpha = jax.vjp(rendered, codes, has_aux=True)
-
-    def against_photo(rendering: jax.Array) -> jax.Array:
-        seen = goal.mask * alpha
-        return PHOTOMETRIC_SHARE * weights.photometric * photometric(rendering, goal.image, seen)
-
-    (from_photo,) = pull_back(jax.grad(against_photo)(rendering))
-    (from_emotion,) = pull_back(jax.grad(emotion)(rendering))
-    from_landmarks = jax.grad(functools.partial(energy, model, goal.landmarks))(codes)
-    total = jax.tree.map(lambda first, second: LANDMARK_SHARE * first + second, from_landmarks, from_photo)
+    (from_photo,) = pull_back(jax.grad(lambda image: photometric_term(seen, image, mask * alpha, weights))(rendering))
+    (from_emotion,) = pull_back(jax.grad(lambda image: emotion_term(seen, networks, image, alpha, weights))(rendering))
+    from_landmarks = jax.grad(functools.partial(energy, model, goal))(codes)
+    total = jax.tree.map(lambda points, image: LANDMARK_SHARE * points + image, from_landmarks, from_photo)
     total = total.replace(albedo=total.albedo + ALBEDO_SHARE * codes.albedo)
     return total.replace(expression=total.expression + from_emotion.expression)
-
-
-def photometric(
-    rendering: Float[Array, "height width 3"], image: Float[Array, "height width 3"], mask: Float[Array, "height width"]
-) -> Float[Array, ""]:
-    """Mean robust colour error over the mask; large errors (hair, glasses, hands) saturate."""
-    error = jnp.sum((rendering - image) ** 2, axis=-1) / ROBUST_COLOUR**2
-    return jnp.sum(mask * error / (1 + error)) / jnp.maximum(jnp.sum(mask), 1.0)
-
-
-def emotion_distance(photo: ExpressionRead, rendering: ExpressionRead) -> Float[Array, ""]:
-    """EMOCA's emotion consistency: mean squared difference of deep features, none to the photo (eq. 2)."""
-    return jnp.mean((rendering.features - jax.lax.stop_gradient(photo.features)) ** 2)
 
 
 def _with_light(head: FaceHead, codes: Codes, image: jax.Array, mask: jax.Array) -> Codes:

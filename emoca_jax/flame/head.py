@@ -5,6 +5,8 @@ from __future__ import annotations
 from flax import struct
 from jaxtyping import Array, Float, Int
 
+from emoca_jax.render.neighbours import Edges
+
 
 class LandmarkEmbedding(struct.PyTreeNode):
     """Points glued to a mesh: each is a face index and barycentric weights in it.
@@ -60,6 +62,8 @@ class FaceHead(struct.PyTreeNode):
     mediapipe_index: Int[Array, "points"]
     """Which of the 478 MediaPipe points each row of `landmarks_mediapipe` is."""
     albedo: AlbedoModel | None = None
+    edges: Edges | None = None
+    """`render.mesh_edges(faces)`, which `load_head` computes once; where it is None every anti-aliased drawing does."""
     parents: tuple[int, ...] = struct.field(pytree_node=False, default=(-1, 0, 1, 1, 1))
     joint_names: tuple[str, ...] = struct.field(
         pytree_node=False, default=("global", "neck", "jaw", "left_eye", "right_eye")

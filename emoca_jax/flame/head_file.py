@@ -17,6 +17,7 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
+from emoca_jax import render
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding
 
@@ -294,4 +295,6 @@ def _assemble(arrays: dict[str, np.ndarray], static: dict[str, Any], albedo_name
     if "albedo.mean" in on_device:
         albedo = AlbedoModel(on_device["albedo.mean"], on_device["albedo.basis"], albedo_names)
     plain = {name: on_device[name] for name in ARRAY_SHAPES if "." not in name}
-    return FaceHead(**plain, **embeddings, albedo=albedo, **static)
+    # In NumPy: on the device the sort would be a program to compile at every start.
+    edges = jax.device_put(render.mesh_edges(arrays["faces"]))
+    return FaceHead(**plain, **embeddings, albedo=albedo, edges=edges, **static)

@@ -3,83 +3,79 @@
 from __future__ import annotations
 
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Bool, Float
 
 from emoca_jax import flame
-from emoca_jax.capture.found_faces import FoundFace
-from emoca_jax.capture.look import SeenFace
+from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.codes import Codes
-from emoca_jax.detail import DetailModel
-from emoca_jax.emotion.rule import affect_from_classes, affect_from_units
+from emoca_jax.emotion.reading import EmotionReading
+from emoca_jax.emotion.rule import affect_from_units
 from emoca_jax.faces import Emotion
-from emoca_jax.fit.landmarks import LandmarkModel, face_width, project, visible_points
+from emoca_jax.fit.landmarks import LandmarkModel, face_width, visible_points
 from emoca_jax.flame.head import FaceHead
+from emoca_jax.jobs.face_model import FaceModel
+from emoca_jax.jobs.look import cut_plane
 from emoca_jax.jobs.result import FaceResult
-from emoca_jax.model import full_pose
+from emoca_jax.model import decode
+from emoca_jax.objectives.photo import SeenFace
+from emoca_jax.texture.layout import TEXTURE_SIZE, TextureLayout
+from emoca_jax.texture.unwrap import unwrap
 
 
-class ReadClasses(NamedTuple):
-    """Probability of each expression class by name, on the photo and on the rendering."""
+class Measures(NamedTuple):
+    """Of a fitted face; points and visibility in the order of `head.mediapipe_index`."""
 
-    photo: dict[str, float]
-    rendering: dict[str, float]
-    by: str
-    """What read them."""
-
-
-class Affect(NamedTuple):
-    """Valence and arousal as a network told them."""
-
-    valence: float
-    arousal: float
-    by: str
+    points: Float[Array, "points 2"]
+    """In the crop's plane."""
+    visible: Bool[Array, "points"]
+    posed: Float[Array, "vertices 3"]
+    neutral: Float[Array, "vertices 3"]
+    width: Float[Array, ""]
+    """Of the face, in the unit of its landmarks."""
+    valence: Float[Array, ""]
+    arousal: Float[Array, ""]
+    texture: Float[Array, "rows columns 3"]
+    """Albedo in [0, 1], row 0 at v = 1."""
 
 
 def assemble(
-    head: FaceHead,
-    landmarks: LandmarkModel,
-    found: FoundFace,
+    model: FaceModel,
+    found: PhotoFace,
     seen: SeenFace,
     codes: Codes,
-    classes: ReadClasses,
-    texture: Float[np.ndarray, "size size 3"],
+    readings: tuple[EmotionReading, EmotionReading],
+    affect: EmotionReading | None = None,
     *,
-    affect: Affect | None = None,
-    model: str = "open",
-    detail_model: DetailModel | None = None,
-    official: bool = False,
+    began: float,
 ) -> FaceResult:
     """The result for one face.
 
-    texture: unwrapped albedo in [0, 1], row 0 at v = 1. affect: valence and arousal where a network tells them; else
-    they follow from the expression units by rule, or from the classes for a head whose units have no names.
+    readings: of the photo and of the rendering, by the same network. affect: what tells valence and arousal; None where
+    no network does: then they follow from the expression units by rule, or from the photo's classes for a head whose
+    units have no names. began: `time.perf_counter()` when work on the face began.
     """
-    photo, face, to_pixels = found.photo, found.face, seen.to_pixels
+    head, to_pixels = model.head, np.asarray(seen.to_pixels)
     codes = jax.tree.map(np.asarray, codes)
-    points = len(head.mediapipe_index)
-    fit = jax.tree.map(np.asarray, measure(head, landmarks, codes, face.landmarks))
-    fitted = fit.points[:points, :2] * to_pixels[0, 0] + to_pixels[:2, 2]
-    visible = fit.visible[:points]
+    sharp = cut_plane(found.photo, to_pixels, TEXTURE_SIZE)
+    fit = jax.tree.map(np.asarray, measure(head, model.landmarks, model.layout, codes, found.landmarks, sharp))
+    fitted = fit.points * to_pixels[0, 0] + to_pixels[:2, 2]
     # A head turned away altogether is judged by all its points, badly as it will be.
-    visible = visible if visible.any() else np.ones_like(visible)
-    if affect is None and head.expression_names:
-        affect = Affect(fit.valence, fit.arousal, "rule on expression units")
-    elif affect is None:
-        affect = Affect(*affect_from_classes(classes.photo), "rule on classes")
-    missed = np.linalg.norm(fitted - face.landmarks[np.asarray(head.mediapipe_index), :2], axis=1)[visible]
+    visible = fit.visible if fit.visible.any() else np.ones_like(fit.visible)
+    missed = np.linalg.norm(fitted - found.landmarks[np.asarray(head.mediapipe_index), :2], axis=1)[visible]
+    photo, rendering = readings
+    if affect is not None:
+        valence, arousal, by = affect.valence, affect.arousal, affect.network
+    elif head.expression_names:
+        valence, arousal, by = float(fit.valence), float(fit.arousal), "rule on expression units"
+    else:
+        valence, arousal, by = photo.valence, photo.arousal, "rule on classes"
     return FaceResult(
-        photo=photo.pixels,
-        photo_scale=photo.scale,
-        source=photo.source,
-        face=found.index,
-        box=face.box,
-        score=float(face.score),
-        landmarks=face.landmarks,
+        **vars(found),
         fitted_landmarks=fitted,
         landmark_visible=visible,
         crop=to_pixels,
@@ -87,41 +83,38 @@ def assemble(
         codes=codes,
         vertices=fit.posed,
         neutral_vertices=fit.neutral,
-        texture=np.round(np.clip(texture, 0, 1) * 255).astype(np.uint8),
-        emotion=Emotion(
-            classes.photo, classes.rendering, float(affect.valence), float(affect.arousal), classes.by, affect.by
-        ),
+        texture=np.round(np.clip(fit.texture, 0, 1) * 255).astype(np.uint8),
+        emotion=Emotion(photo.probabilities, rendering.probabilities, valence, arousal, photo.network, by),
         fit_error=float(100 * np.sqrt(np.mean(missed**2)) / fit.width),
-        seconds=time.perf_counter() - found.began,
-        detail_model=detail_model,
-        model=model,
-        official=official,
+        seconds=time.perf_counter() - began,
+        detail_model=model.detail,
+        model=model.name,
+        official=model.official,
     )
 
 
-class Measures(NamedTuple):
-    """Of a fitted face; points and visibility in the order of the landmark model."""
-
-    points: Any
-    visible: Any
-    posed: Any
-    neutral: Any
-    width: Any
-    """Of the face, in the unit of its landmarks."""
-    valence: Any
-    arousal: Any
-
-
 @jax.jit
-def measure(head: FaceHead, model: LandmarkModel, codes: Codes, landmarks: jax.Array) -> Measures:
-    """landmarks: the 478 detected, in any unit."""
+def measure(
+    head: FaceHead,
+    model: LandmarkModel,
+    layout: TextureLayout,
+    codes: Codes,
+    landmarks: Float[Array, "478 3"],
+    image: Float[Array, "side side 3"],
+) -> Measures:
+    """Decode the fitted head once more, as large as its texture, and take everything off it.
+
+    landmarks: as detected, in any unit. image: the crop, RGB in [0, 1].
+    """
+    decoded = decode(head, codes, (image.shape[0], image.shape[1]))
     valence, arousal = affect_from_units(codes.expression, head.expression_names)
     return Measures(
-        points=project(model, codes),
-        visible=visible_points(model, codes),
-        posed=flame.forward(head, codes.shape, codes.expression, full_pose(codes)).vertices,
+        points=decoded.landmarks_mediapipe[:, :2],
+        visible=visible_points(model, codes)[: decoded.landmarks_mediapipe.shape[0]],
+        posed=decoded.vertices,
         neutral=flame.unposed_vertices(head, codes.shape, jnp.zeros_like(codes.expression)),
         width=face_width(landmarks),
         valence=valence,
         arousal=arousal,
+        texture=unwrap(head, layout, codes, decoded, image).albedo,
     )

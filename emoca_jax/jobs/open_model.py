@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,62 +10,50 @@ import jax
 import numpy as np
 
 from emoca_jax import flame
-from emoca_jax.capture.detect import load_networks
-from emoca_jax.capture.found_faces import FoundFace
-from emoca_jax.capture.look import OPEN_NETWORKS, SeenFace, cut_plane, look, probabilities_by_name, read
-from emoca_jax.codes import Codes
+from emoca_jax.capture.found_faces import PhotoFace
+from emoca_jax.emotion.reading import open_reading
 from emoca_jax.fit.inner_landmarks import with_landmarks
-from emoca_jax.fit.landmarks import LandmarkModel, fit_landmarks, landmark_model
-from emoca_jax.fit.photo import FitWeights, fit_photo
-from emoca_jax.flame.head import FaceHead
-from emoca_jax.jobs.assemble import ReadClasses, assemble
+from emoca_jax.fit.landmarks import fit_landmarks, landmark_model
+from emoca_jax.fit.photo import PhotoFit, fit_photo
+from emoca_jax.jobs.assemble import assemble
+from emoca_jax.jobs.face_model import FaceModel
+from emoca_jax.jobs.look import look, read
 from emoca_jax.jobs.result import FaceResult
-from emoca_jax.nets.emotion.open import ExpressionRead, Parameters, load_expression_networks
-from emoca_jax.texture.layout import TEXTURE_SIZE, TextureLayout, texture_layout
-from emoca_jax.texture.unwrap import unwrap
+from emoca_jax.objectives.photo import FitWeights, SeenFace
+from emoca_jax.texture.layout import TEXTURE_SIZE, texture_layout
+
+OPEN_MODEL = "open"
 
 
-@dataclass(frozen=True)
-class OpenModel:
-    """A head and the networks that see the photo."""
-
-    head: FaceHead
-    landmarks: LandmarkModel
-    layout: TextureLayout
-    detector: Parameters
-    expression: Parameters
+@dataclass(frozen=True, kw_only=True)
+class OpenModel(FaceModel):
+    """A head fitted with the networks that ship."""
 
 
-def load_open_model(head: str | Path = "open") -> OpenModel:
+def load_open_model(head: str | Path = OPEN_MODEL) -> OpenModel:
     """The networks that ship, with a head. Errors: InputError where the head cannot be read."""
     loaded = with_landmarks(flame.load_head(head))
     return OpenModel(
-        loaded,
-        landmark_model(loaded),
-        texture_layout(loaded, TEXTURE_SIZE),
-        load_networks(),
-        load_expression_networks(),
+        name=OPEN_MODEL,
+        head=loaded,
+        landmarks=landmark_model(loaded),
+        layout=texture_layout(loaded, TEXTURE_SIZE),
     )
 
 
-def fit_to_photo(model: OpenModel, found: FoundFace, weights: FitWeights) -> FaceResult:
+def fit_to_photo(model: OpenModel, found: PhotoFace, weights: FitWeights) -> FaceResult:
     """One face of a photo, fitted."""
-    photo = found.photo
-    seen = look(model.expression, photo, found.face.landmarks)
-    codes, rendered = fit_face(model, seen, weights)
-    sharp = cut_plane(photo.pixels, seen.to_pixels, TEXTURE_SIZE)
-    texture = np.asarray(unwrap(model.head, model.layout, codes, sharp).albedo)
-    classes = ReadClasses(probabilities_by_name(seen.read), probabilities_by_name(rendered), OPEN_NETWORKS)
-    return assemble(model.head, model.landmarks, found, seen, codes, classes, texture)
+    began = time.perf_counter()
+    seen = look(model.expression, found)
+    fit = fit_face(model, seen, weights)
+    readings = open_reading(seen.read), open_reading(read(model.expression, fit.picture, seen.crop))
+    return assemble(model, found, seen, fit.codes, readings, began=began)
 
 
-def fit_face(model: OpenModel, seen: SeenFace, weights: FitWeights) -> tuple[Codes, ExpressionRead]:
-    """Codes of one face, from landmarks first and then through the renderer, and the expression on its rendering."""
+def fit_face(model: OpenModel, seen: SeenFace, weights: FitWeights) -> PhotoFit:
+    """One face's codes, from landmarks first and then through the renderer, and its rendering in the photo's place."""
     # Between programs all is NumPy: each step on the device would be one more program to compile.
     expected = weights.emotion * np.asarray(seen.read.probabilities)
-    start = fit_landmarks(model.landmarks, seen.landmarks[None], expected[None]).codes
+    start = fit_landmarks(model.landmarks, np.asarray(seen.landmarks)[None], expected[None]).codes
     start = jax.tree.map(lambda leaf: np.asarray(leaf)[0], start)
-    codes, picture = fit_photo(
-        model.head, model.landmarks, model.expression, start, seen.landmarks, seen.image, seen.crop, seen.read, weights
-    )
-    return codes, read(model.expression, picture, seen.crop)
+    return fit_photo(model.head, model.landmarks, model.expression, seen, start, weights)

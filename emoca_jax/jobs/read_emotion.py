@@ -14,29 +14,29 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from emoca_jax.capture.detect import load_networks
-from emoca_jax.capture.found_faces import FoundFace, found_faces
+from emoca_jax.capture.found_faces import PhotoFace, found_faces
 from emoca_jax.capture.images import Photo, as_photo
-from emoca_jax.capture.look import OPEN_NETWORKS, look
 from emoca_jax.emotion.networks import (
     CODES_NETWORK,
     CODES_NETWORK_NAME,
     IMAGE_NETWORKS,
     load_image_networks,
-    probabilities,
     read_codes,
     read_photo,
     takes_detail,
 )
+from emoca_jax.emotion.reading import EmotionReading, reading_of
 from emoca_jax.emotion.rule import action_units, affect_from_classes, emotion_intensities
 from emoca_jax.errors import InputError
-from emoca_jax.faces import EmotionReading, EmotionResult, ReconstructedFace
-from emoca_jax.fit.photo import FitWeights
+from emoca_jax.faces import EmotionResult, ReconstructedFace
+from emoca_jax.jobs.look import look
 from emoca_jax.jobs.open_model import OpenModel, fit_to_photo, load_open_model
 from emoca_jax.jobs.trained_model import load_encoders
 from emoca_jax.model import EncoderVariables, encode
 from emoca_jax.model_folder import ModelFolder, read_model_folder
-from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES, AffectRead
+from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
 from emoca_jax.nets.emotion.open import Parameters, load_expression_networks
+from emoca_jax.objectives.photo import FitWeights
 
 OPEN_HEAD_NAME = "open head (3D)"
 """All by rule from the fitted head's expression units: no network that ships reads codes."""
@@ -97,29 +97,19 @@ def read_emotion(
     """
     photo = image if isinstance(image, Photo) else as_photo(image)
     results = []
-    for place in found_faces(model.detector, photo, faces):
-        readings = _fitted(model, place) if isinstance(model, OpenModel) else _trained(model, place)
-        results.append(
-            EmotionResult(
-                photo=place.photo.pixels,
-                photo_scale=place.photo.scale,
-                source=place.photo.source,
-                face=place.index,
-                box=place.face.box,
-                score=float(place.face.score),
-                readings=readings,
-                seconds=time.perf_counter() - place.began,
-            )
-        )
+    for found in found_faces(model.detector, photo, faces):
+        began = time.perf_counter()
+        readings = _fitted(model, found) if isinstance(model, OpenModel) else _trained(model, found)
+        results.append(EmotionResult(**vars(found), readings=readings, seconds=time.perf_counter() - began))
     return results
 
 
-def _fitted(model: OpenModel, place: FoundFace) -> tuple[EmotionReading, ...]:
+def _fitted(model: OpenModel, found: PhotoFace) -> tuple[EmotionReading, ...]:
     """Off the photo, and off the head fitted to it."""
-    result = fit_to_photo(model, place, FitWeights())
+    result = fit_to_photo(model, found, FitWeights())
     emotion = result.emotion
     return (
-        EmotionReading(OPEN_NETWORKS, emotion.photo, *affect_from_classes(emotion.photo)),
+        EmotionReading(emotion.classes_by, emotion.photo, *affect_from_classes(emotion.photo)),
         EmotionReading(OPEN_HEAD_NAME, shares_of_units(result), emotion.valence, emotion.arousal),
     )
 
@@ -141,20 +131,16 @@ def _intensities(expression: Float[Array, "units"], names: tuple[str, ...]) -> d
     return emotion_intensities(action_units(expression, names))
 
 
-def _trained(model: EmotionModel, place: FoundFace) -> tuple[EmotionReading, ...]:
+def _trained(model: EmotionModel, found: PhotoFace) -> tuple[EmotionReading, ...]:
     """Off the crop that EMOCA encodes, and off its codes."""
-    crop = look(model.expression, place.photo, place.face.landmarks).image
+    crop = np.asarray(look(model.expression, found).image)
     readings = [
-        _reading(IMAGE_NETWORKS[part], read_photo(part, variables, crop)) for part, variables in model.images.items()
+        reading_of(IMAGE_NETWORKS[part], read_photo(part, variables, crop)) for part, variables in model.images.items()
     ]
     if model.encoders is not None and model.codes is not None:
         codes = jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, jnp.asarray(crop)[None]))
-        readings.append(_reading(CODES_NETWORK_NAME, read_codes(model.codes, codes)))
+        readings.append(reading_of(CODES_NETWORK_NAME, read_codes(model.codes, codes)))
     return tuple(readings)
-
-
-def _reading(network: str, read: AffectRead) -> EmotionReading:
-    return EmotionReading(network, probabilities(read), float(read.valence), float(read.arousal))
 
 
 def _reads_codes(folder: ModelFolder) -> bool:

@@ -11,12 +11,10 @@ from jaxtyping import UInt8
 from emoca_jax.capture.found_faces import found_faces
 from emoca_jax.capture.images import Photo, as_photo
 from emoca_jax.errors import InputError
-from emoca_jax.fit.photo import FitWeights
-from emoca_jax.jobs.open_model import OpenModel, fit_to_photo, load_open_model
+from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel, fit_to_photo, load_open_model
 from emoca_jax.jobs.result import FaceResult
 from emoca_jax.jobs.trained_model import TrainedModel, encode_photo, load_trained_model
-
-OPEN_MODEL = "open"
+from emoca_jax.objectives.photo import FitWeights
 
 
 def load_model(

@@ -10,7 +10,7 @@ from emoca_jax.export import FORMATS, save_face
 from emoca_jax.faces import ReconstructedFace
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FaceResult(ReconstructedFace):
     """A reconstructed face, and the way to its files."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,55 +12,40 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from emoca_jax.capture.detect import load_networks
-from emoca_jax.capture.found_faces import FoundFace
-from emoca_jax.capture.look import CROP_SIZE, OPEN_NETWORKS, SeenFace, cut_plane, look, probabilities_by_name, read
+from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.codes import Codes
 from emoca_jax.detail import DetailModel, detail_model
-from emoca_jax.emotion.networks import (
-    CODES_NETWORK,
-    CODES_NETWORK_NAME,
-    IMAGE_NETWORKS,
-    probabilities,
-    read_codes,
-    read_photo,
-)
+from emoca_jax.emotion.networks import CODES_NETWORK, CODES_NETWORK_NAME, IMAGE_NETWORKS, read_codes, read_photo
+from emoca_jax.emotion.reading import EmotionReading, open_reading, reading_of
 from emoca_jax.fit.inner_landmarks import with_landmarks
-from emoca_jax.fit.landmarks import LandmarkModel, landmark_model
+from emoca_jax.fit.landmarks import landmark_model
 from emoca_jax.flame.head import FaceHead
-from emoca_jax.jobs.assemble import Affect, ReadClasses, assemble
+from emoca_jax.jobs.assemble import assemble
+from emoca_jax.jobs.face_model import FaceModel
+from emoca_jax.jobs.look import CROP_SIZE, look, read
 from emoca_jax.jobs.result import FaceResult
 from emoca_jax.model import EncoderVariables, decode, encode
 from emoca_jax.model_folder import ModelFolder, read_model_folder
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.detail_decoder import INNER_EPSILON
-from emoca_jax.nets.emotion.open import Parameters, load_expression_networks
+from emoca_jax.nets.emotion.open import Parameters
 from emoca_jax.nets.encoders import inference_variables
-from emoca_jax.texture.layout import TEXTURE_SIZE, TextureLayout, texture_layout
-from emoca_jax.texture.unwrap import unwrap
+from emoca_jax.objectives.photo import SeenFace
+from emoca_jax.texture.layout import TEXTURE_SIZE, texture_layout
 
 EMOTION_NETWORK = "emotion_resnet50"
 """The one of EMOCA's loss, which sees photo and rendering."""
 
 
-@dataclass(frozen=True)
-class TrainedModel:
-    """Encoders, head and detail stage of one converted model, and the networks around them."""
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel(FaceModel):
+    """Encoders of one converted model, and the emotion networks beside them."""
 
-    name: str
-    """Its name and variant."""
-    head: FaceHead
     encoders: EncoderVariables
-    detail: DetailModel | None
     emotion: Parameters | None
     """The emotion ResNet-50, which reads photo and rendering; the open networks do where it was not converted."""
     emotion_from_codes: Parameters | None
     """EMO-MLP, which tells valence and arousal of the 3D face."""
-    landmarks: LandmarkModel
-    layout: TextureLayout
-    detector: Parameters
-    expression: Parameters
-    official: bool
 
 
 def load_trained_model(path: str | Path, *, official: bool = False) -> TrainedModel:
@@ -78,8 +64,6 @@ def load_trained_model(path: str | Path, *, official: bool = False) -> TrainedMo
         emotion_from_codes=_optional(folder, CODES_NETWORK),
         landmarks=landmark_model(head),
         layout=texture_layout(head, TEXTURE_SIZE),
-        detector=load_networks(),
-        expression=load_expression_networks(),
         official=official,
     )
 
@@ -118,28 +102,14 @@ def _detail(folder: ModelFolder, head: FaceHead, official: bool) -> DetailModel 
     return jax.device_put(detail_model(head, decoder, mask, fixed, blend=folder.variant == "deca", official=official))
 
 
-def encode_photo(model: TrainedModel, found: FoundFace) -> FaceResult:
+def encode_photo(model: TrainedModel, found: PhotoFace) -> FaceResult:
     """One face of a photo, encoded."""
-    pixels = found.photo.pixels
-    seen = look(model.expression, found.photo, found.face.landmarks)
-    codes = jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, jnp.asarray(seen.image)[None]))
+    began = time.perf_counter()
+    seen = look(model.expression, found)
+    codes = jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, jnp.asarray(np.asarray(seen.image)[None])))
     picture = _over_photo(model.head, codes, seen.image, model.official)
-    classes, affect = _read_emotion(model, codes, seen, picture)
-    sharp = cut_plane(pixels, seen.to_pixels, TEXTURE_SIZE)
-    texture = np.asarray(unwrap(model.head, model.layout, codes, sharp).albedo)
-    return assemble(
-        model.head,
-        model.landmarks,
-        found,
-        seen,
-        codes,
-        classes,
-        texture,
-        affect=affect,
-        detail_model=model.detail,
-        model=model.name,
-        official=model.official,
-    )
+    readings, affect = _read_emotion(model, codes, seen, picture)
+    return assemble(model, found, seen, codes, readings, affect, began=began)
 
 
 @functools.partial(jax.jit, static_argnames="official")
@@ -152,19 +122,17 @@ def _over_photo(head: FaceHead, codes: Codes, photo: Array, official: bool) -> F
 
 def _read_emotion(
     model: TrainedModel, codes: Codes, seen: SeenFace, picture: Array
-) -> tuple[ReadClasses, Affect | None]:
-    """Classes on photo and rendering, and valence and arousal: of the 3D face where EMO-MLP is there, else of the
-    photo, else None."""
+) -> tuple[tuple[EmotionReading, EmotionReading], EmotionReading | None]:
+    """Readings of photo and rendering, and what tells valence and arousal: EMO-MLP of the 3D face where it is there,
+    else the emotion ResNet-50 of the photo, else None."""
     affect = None
     if model.emotion is not None:
-        photo, rendering = (read_photo(EMOTION_NETWORK, model.emotion, np.asarray(x)) for x in (seen.image, picture))
-        by = IMAGE_NETWORKS[EMOTION_NETWORK]
-        classes = ReadClasses(dict(probabilities(photo)), dict(probabilities(rendering)), by)
-        affect = Affect(float(photo.valence), float(photo.arousal), by)
+        name, pictures = IMAGE_NETWORKS[EMOTION_NETWORK], (seen.image, picture)
+        reads = [read_photo(EMOTION_NETWORK, model.emotion, np.asarray(x)) for x in pictures]
+        photo, rendering = (reading_of(name, x) for x in reads)
+        affect = photo
     else:
-        rendered = read(model.expression, picture, seen.crop)
-        classes = ReadClasses(probabilities_by_name(seen.read), probabilities_by_name(rendered), OPEN_NETWORKS)
+        photo, rendering = open_reading(seen.read), open_reading(read(model.expression, picture, seen.crop))
     if model.emotion_from_codes is not None:
-        told = read_codes(model.emotion_from_codes, codes)
-        affect = Affect(float(told.valence), float(told.arousal), CODES_NETWORK_NAME)
-    return classes, affect
+        affect = reading_of(CODES_NETWORK_NAME, read_codes(model.emotion_from_codes, codes))
+    return (photo, rendering), affect

@@ -15,6 +15,9 @@ MaskKind = Literal["ground truth", "rendered", "intersection", "union"]
 AreaWeight = Literal["none", "covered", "uncovered", "inverse", "pixels"]
 """`photometric_normalization: mean | rel_mask_value | neg_rel_mask_value | inv_rel_mask_value | abs_mask_value`."""
 
+ROBUST_COLOUR = 0.1
+"""Colour error, of 1, beyond which a pixel counts as hair, glasses or a hand and pulls less."""
+
 
 def photometric_mask(
     kind: MaskKind, rendered: Float[Array, "*batch height width"], truth: Float[Array, "*batch height width"] | None
@@ -56,3 +59,16 @@ def photometric_distance(
         "pixels": jnp.sum(mask, axis=(-2, -1)),
     }
     return jnp.mean(each * weights[area_weight])
+
+
+def robust_photometric_distance(
+    rendering: Float[Array, "*batch height width channels"],
+    image: Float[Array, "*batch height width channels"],
+    mask: Float[Array, "*batch height width"],
+    *,
+    scale: float = ROBUST_COLOUR,
+) -> Float[Array, "*batch"]:
+    """Mean over the mask of e / (1 + e), where e is the squared colour error over scale^2: hair, glasses and hands, far
+    off, pull hardly more than `scale` (Geman and McClure 1987). Differentiable to the rendering."""
+    error = jnp.sum((rendering - image) ** 2, axis=-1) / scale**2
+    return jnp.sum(mask * error / (1 + error), axis=(-2, -1)) / jnp.maximum(jnp.sum(mask, axis=(-2, -1)), 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from emoca_jax.nets.convolution import PRECISION, TORCH_START, fold_batch_norms, with_winograd
+from emoca_jax.nets.convolution import PRECISION, TORCH_START, Precision, fold_batch_norms, with_winograd
 from emoca_jax.nets.resnet import ResNet50, has_stride
 
 FLAME_OUTPUTS = 236
@@ -45,21 +46,32 @@ class ExpressionCodes(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """RGB images [B, 224, 224, 3] in [0, 1], not normalised -> `outputs` numbers: ResNet-50, 1024 ReLUs, linear."""
+    """RGB images [B, 224, 224, 3] in [0, 1], not normalised -> `outputs` numbers: ResNet-50, 1024 ReLUs, linear.
+
+    Called with `train`, the batch norms use the batch's statistics and update the running ones ("batch_stats").
+    """
 
     outputs: int
     folded: bool = False
     """Whether the parameters come from `fold_batch_norms`: for inference."""
     dtype: Any = jnp.float32
-    """Of the convolutions; the two dense layers stay float32."""
+    """What the convolutions compute in, bfloat16 for speed; parameters, statistics and dense layers stay float32."""
+    precision: Precision = PRECISION
+    """Of products of float32; `DEFAULT` lets a GPU use TF32."""
 
-    @nn.compact
+    def setup(self) -> None:
+        self.trunk = ResNet50(folded=self.folded, dtype=self.dtype, precision=self.precision)
+        self.hidden = nn.Dense(HIDDEN, precision=self.precision, kernel_init=TORCH_START)
+        self.head = nn.Dense(self.outputs, precision=self.precision, kernel_init=TORCH_START)
+
     def __call__(
         self, images: Float[Array, "batch height width 3"], train: bool = False
     ) -> Float[Array, "batch outputs"]:
-        features = ResNet50(folded=self.folded, dtype=self.dtype, name="trunk")(images, train)
-        hidden = nn.Dense(HIDDEN, precision=PRECISION, kernel_init=TORCH_START, name="hidden")(features)
-        return nn.Dense(self.outputs, precision=PRECISION, kernel_init=TORCH_START, name="head")(nn.relu(hidden))
+        return self.regress(self.trunk(images, train))
+
+    def regress(self, features: Float[Array, "batch 2048"]) -> Float[Array, "batch outputs"]:
+        """From the trunk's features on."""
+        return self.head(nn.relu(self.hidden(features)))
 
 
 def inference_variables(variables: Mapping, *, winograd: bool = True) -> dict:
@@ -69,26 +81,36 @@ def inference_variables(variables: Mapping, *, winograd: bool = True) -> dict:
     return with_winograd(folded, lambda path: not has_stride(path)) if winograd else folded
 
 
-@jax.jit
-def _features(trunk: Mapping, images: Float[Array, "batch 224 224 3"]) -> Float[Array, "batch 2048"]:
-    features: Any = ResNet50(folded=not trunk.get("batch_stats")).apply(trunk, images)
+@functools.partial(jax.jit, static_argnames=("dtype", "precision"))
+def _features(
+    trunk: Mapping, images: Float[Array, "batch 224 224 3"], dtype: Any, precision: Precision
+) -> Float[Array, "batch 2048"]:
+    network = ResNet50(folded=not trunk.get("batch_stats"), dtype=dtype, precision=precision)
+    features: Any = network.apply(trunk, images)
     return features
 
 
-@jax.jit
-def _codes(head: Mapping, features: Float[Array, "batch 2048"]) -> Float[Array, "batch outputs"]:
-    hidden = jnp.dot(features, head["hidden"]["kernel"], precision=PRECISION) + head["hidden"]["bias"]
-    return jnp.dot(nn.relu(hidden), head["head"]["kernel"], precision=PRECISION) + head["head"]["bias"]
+@functools.partial(jax.jit, static_argnames="precision")
+def _regress(layers: Mapping, features: Float[Array, "batch 2048"], precision: Precision) -> Any:
+    encoder = Encoder(layers["head"]["bias"].shape[-1], precision=precision)
+    return encoder.apply({"params": layers}, features, method="regress")
 
 
-def run_encoder(variables: Mapping, images: Float[Array, "batch 224 224 3"]) -> Float[Array, "batch outputs"]:
+def run_encoder(
+    variables: Mapping,
+    images: Float[Array, "batch 224 224 3"],
+    *,
+    dtype: Any = jnp.float32,
+    precision: Precision = PRECISION,
+) -> Float[Array, "batch outputs"]:
     """What an `Encoder` with these variables makes of the images; its size, and whether it is folded, show in them.
 
     Not jitted as a whole: all encoders share one compiled trunk, and those called one after another run side by side.
+    dtype, precision: as in `Encoder`. Differentiable to variables and images.
     """
     trunk = {name: collection["trunk"] for name, collection in variables.items() if collection}
-    head = {name: value for name, value in variables["params"].items() if name != "trunk"}
-    return _codes(head, _features(trunk, images))
+    layers = {name: value for name, value in variables["params"].items() if name != "trunk"}
+    return _regress(layers, _features(trunk, images, dtype, precision), precision)
 
 
 def split_flame(flat: Float[Array, "*batch 236"]) -> FlameCodes:

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from emoca_jax.nets.convolution import ConvNorm, ImageFeatures, max_pool
+from emoca_jax.nets.convolution import PRECISION, ConvNorm, ImageFeatures, Precision, max_pool
 
 Layout = Literal["torchvision", "vggface2"]
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
@@ -32,11 +32,13 @@ class Bottleneck(nn.Module):
     layout: Layout = "torchvision"
     folded: bool = False
     dtype: Any = jnp.float32
+    precision: Precision = PRECISION
 
     @nn.compact
     def __call__(self, x: ImageFeatures, train: bool = False) -> ImageFeatures:
         def unit(features: int, size: int, stride: int, name: str, y: ImageFeatures) -> ImageFeatures:
-            return ConvNorm(features, size, stride, folded=self.folded, dtype=self.dtype, name=name)(y, train)
+            rules: Any = {"folded": self.folded, "dtype": self.dtype, "precision": self.precision}
+            return ConvNorm(features, size, stride, **rules, name=name)(y, train)
 
         first, second = (1, self.stride) if self.layout == "torchvision" else (self.stride, 1)
         y = nn.relu(unit(self.width, 1, first, "conv1", x))
@@ -56,16 +58,19 @@ class ResNet50(nn.Module):
     folded: bool = False
     """Whether the parameters come from `fold_batch_norms`: for inference."""
     dtype: Any = jnp.float32
+    """What the convolutions compute in; the pooled features are float32."""
+    precision: Precision = PRECISION
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width 3"], train: bool = False) -> Float[Array, "batch 2048"]:
-        x = ConvNorm(STAGES[0][0], 7, 2, folded=self.folded, dtype=self.dtype, name="conv1")(images, train)
+        rules: Any = {"folded": self.folded, "dtype": self.dtype, "precision": self.precision}
+        x = ConvNorm(STAGES[0][0], 7, 2, **rules, name="conv1")(images, train)
         x = max_pool(nn.relu(x), *_POOL_PADDING[self.layout])
         for stage, (width, blocks) in enumerate(STAGES, start=1):
             for block in range(blocks):
                 stride = 2 if stage > 1 and block == 0 else 1
                 name = f"layer{stage}_{block}"
-                x = Bottleneck(width, stride, block == 0, self.layout, self.folded, self.dtype, name=name)(x, train)
+                x = Bottleneck(width, stride, block == 0, self.layout, **rules, name=name)(x, train)
         return x.astype(jnp.float32).mean(axis=(1, 2))
 
 

@@ -2,11 +2,11 @@
 
 from emoca_jax.render.antialias import antialias
 from emoca_jax.render.camera import look_at, orthographic, perspective, weak_perspective
-from emoca_jax.render.draw import Drawing, draw
+from emoca_jax.render.draw import Drawing, EdgeStyle, draw, finish_edges, fragments_for_edges
 from emoca_jax.render.fill import push_pull
 from emoca_jax.render.interpolate import interpolate
 from emoca_jax.render.lighting import directional_lights, point_lights, sh_basis, spherical_harmonics
-from emoca_jax.render.neighbours import mesh_edges
+from emoca_jax.render.neighbours import Edges, mesh_edges
 from emoca_jax.render.normals import face_normals, normalize, vertex_normals
 from emoca_jax.render.rasterize import Fragments, barycentric_slopes, rasterize
 from emoca_jax.render.soft import SoftFragments, soft_fragments, soft_rasterize, soft_silhouette
@@ -15,6 +15,8 @@ from emoca_jax.render.uv import rasterize_uv
 
 __all__ = [
     "Drawing",
+    "EdgeStyle",
+    "Edges",
     "Fragments",
     "SoftFragments",
     "antialias",
@@ -22,6 +24,8 @@ __all__ = [
     "directional_lights",
     "draw",
     "face_normals",
+    "finish_edges",
+    "fragments_for_edges",
     "interpolate",
     "look_at",
     "mesh_edges",

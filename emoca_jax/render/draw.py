@@ -47,25 +47,48 @@ def draw(
       "antialias". It knows neither culling nor perspective.
     The result is differentiable in whatever `shade` uses, in the background and in the vertices, in reverse mode.
     """
+    fragments = fragments_for_edges(
+        vertices, faces, size, edges=edges, cull=cull, perspective=perspective, near=near, sigma=sigma
+    )
+    image, alpha = finish_edges(
+        shade(fragments), fragments, vertices, faces, edges=edges, background=background, mesh_edges=mesh_edges,
+        sigma=sigma, faces_per_pixel=faces_per_pixel,
+    )  # fmt: skip
+    return Drawing(image, alpha, fragments)
+
+
+def fragments_for_edges(
+    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
+    edges: EdgeStyle = "hard", cull: Cull = None, perspective: bool = False, near: float = 1e-3, sigma: float = 1e-4,
+) -> Fragments:  # fmt: skip
+    """First half of `draw`: what each pixel is coloured by, the face at its centre or, with edges "soft", the nearest
+    within the blur. Differentiable in the vertices through barycentrics and depth. Errors: InputError as `draw`."""
     if edges not in get_args(EdgeStyle):
         raise InputError(f'edges is {edges!r}; choose "hard", "antialias" or "soft".')
+    if edges != "soft":
+        return rasterize(vertices, faces, size, cull=cull, perspective=perspective, near=near)
+    if cull is not None or perspective:
+        raise InputError('edges="soft" draws without culling and perspective; choose "antialias" for them.')
+    layers = soft_fragments(vertices, faces, size, blur_radius=default_blur_radius(sigma), clip=True)
+    return Fragments(layers.face_index[..., 0], layers.barycentric[..., 0, :], layers.depth[..., 0])
+
+
+def finish_edges(
+    colours: Float[Array, "*batch height width channels"], fragments: Fragments,
+    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], *, edges: EdgeStyle = "hard",
+    background: Float[Array, "*batch height width channels"] | float = 0.0, mesh_edges: Edges | None = None,
+    sigma: float = 1e-4, faces_per_pixel: int | None = 50,
+) -> tuple[Float[Array, "*batch height width channels"], Float[Array, "*batch height width"]]:  # fmt: skip
+    """Second half of `draw`: the image over its background and how much of each pixel is covered, from the colours of
+    `fragments_for_edges`' pixels (any on the background). Differentiable as `draw`; hard coverage has no gradient."""
+    covered = (fragments.face_index >= 0)[..., None]
     if edges == "soft":
-        if cull is not None or perspective:
-            raise InputError('edges="soft" draws without culling and perspective; choose "antialias" for them.')
-        return _soft(shade, vertices, faces, size, background, sigma, faces_per_pixel)
-    fragments = rasterize(vertices, faces, size, cull=cull, perspective=perspective, near=near)
-    alpha = (fragments.face_index >= 0).astype(jnp.float32)[..., None]
-    image = jnp.where(alpha > 0, shade(fragments), background)
+        size = colours.shape[-3], colours.shape[-2]
+        alpha = soft_silhouette(vertices, faces, size, sigma=sigma, faces_per_pixel=faces_per_pixel, clip=True)
+        share = alpha[..., None]
+        return jnp.where(covered, colours, 0.0) * share + background * (1 - share), alpha
+    image, alpha = jnp.where(covered, colours, background), covered.astype(colours.dtype)
     if edges == "antialias":
         both = antialias(jnp.concatenate([image, alpha], axis=-1), fragments, vertices, faces, edges=mesh_edges)
         image, alpha = both[..., :-1], both[..., -1:]
-    return Drawing(image, alpha[..., 0], fragments)
-
-
-def _soft(shade, vertices, faces, size, background, sigma, faces_per_pixel) -> Drawing:
-    layers = soft_fragments(vertices, faces, size, blur_radius=default_blur_radius(sigma), clip=True)
-    nearest = Fragments(layers.face_index[..., 0], layers.barycentric[..., 0, :], layers.depth[..., 0])
-    alpha = soft_silhouette(vertices, faces, size, sigma=sigma, faces_per_pixel=faces_per_pixel, clip=True)
-    share = alpha[..., None]
-    colour = jnp.where((nearest.face_index >= 0)[..., None], shade(nearest), 0.0)
-    return Drawing(colour * share + background * (1 - share), alpha, nearest)
+    return image, alpha[..., 0]

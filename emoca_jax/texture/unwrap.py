@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from emoca_jax import flame, render
 from emoca_jax.codes import Codes
 from emoca_jax.flame.head import FaceHead
-from emoca_jax.model import MISSING_ALBEDO_GREY, full_pose
+from emoca_jax.model import MISSING_ALBEDO_GREY, Reconstruction
 from emoca_jax.texture.layout import TextureLayout, mirrored
 
 FACING_NONE, FACING_FULL = 0.15, 0.5
@@ -56,20 +56,21 @@ class UnwrappedTexture(struct.PyTreeNode):
 
 
 @jax.jit
-def unwrap(head: FaceHead, layout: TextureLayout, codes: Codes, image: Float[Array, "side side 3"]) -> UnwrappedTexture:
+def unwrap(
+    head: FaceHead, layout: TextureLayout, codes: Codes, decoded: Reconstruction, image: Float[Array, "side side 3"]
+) -> UnwrappedTexture:
     """The head's texture from one photo.
 
-    codes: of one face, without batch dimensions. image: RGB in [0, 1], the square crop whose image plane the codes'
-    camera speaks of; 512 pixels a side match the texture. The light of the codes is divided out.
+    codes: of one face, without batch dimensions. decoded: `decode(head, codes, ...)` at the size of the image. image:
+    RGB in [0, 1], the square crop whose image plane the codes' camera speaks of; 512 pixels a side match the texture.
+    The light of the codes is divided out.
     """
-    posed = flame.forward(head, codes.shape, codes.expression, full_pose(codes)).vertices
-    plane = render.weak_perspective(posed, codes.camera)
     at_texel = functools.partial(render.interpolate, layout.fragments, faces=head.faces)
-    place = at_texel(plane)
-    normal = render.normalize(at_texel(render.vertex_normals(posed, head.faces)))
+    place = at_texel(decoded.image_vertices)
+    normal = render.normalize(at_texel(decoded.normals))
 
     model = _model_albedo(head, codes, layout.skin.shape[0])
-    sight = _sight(plane, head.faces, image.shape[0], place, normal[..., 2])
+    sight = _sight(decoded.surface.fragments.depth, place, normal[..., 2])
     seen = render.sample_image(image, place[..., :2]) / _broad_shading(normal, sight * layout.face, codes.light, layout)
     ratio = jnp.clip(jnp.log((seen + FLOOR) / (model + FLOOR)), -LARGEST_RATIO, LARGEST_RATIO)
 
@@ -109,14 +110,12 @@ def _broad_shading(
 
 
 def _sight(
-    plane: Float[Array, "vertices 3"],
-    faces: Array,
-    side: int,
+    depth: Float[Array, "side side"],
     place: Float[Array, "size size 3"],
     facing: Float[Array, "size size"],
 ) -> Float[Array, "size size"]:
     """How well the camera saw each texel: 0 hidden, oblique or outside the photo, 1 in plain view."""
-    depth = render.rasterize(plane, faces, (side, side)).depth
+    side = depth.shape[0]
     # The nearest of the pixels around, so that a texel beside an edge that hides it is hidden.
     nearest = -jax.lax.reduce_window(-depth, -jnp.inf, jax.lax.max, (2, 2), (1, 1), ((0, 1), (0, 1)))
     corner = jnp.clip(jnp.floor((place[..., :2] + 1) * (side / 2) - 0.5), 0, side - 1).astype(jnp.int32)

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from emoca_jax import flame, render
 from emoca_jax.clay import clay_image
 from emoca_jax.codes import Codes
-from emoca_jax.detail import DetailModel, displaced_points, grid_normals, predict_displacement, to_uv, unwrap_image
-from emoca_jax.model import Reconstruction, decode, full_pose, sample
+from emoca_jax.detail import DetailModel, displaced_points, grid_normals, to_uv, unwrap_image
+from emoca_jax.flame.head import FaceHead
+from emoca_jax.model import Reconstruction, decode, sample
 from parity.assets import Assets
 from parity.decoding import (
     MASK,
@@ -19,7 +20,6 @@ from parity.decoding import (
     SIZE,
     TEXEL_NORMAL,
     official_detail,
-    official_layers,
     official_names,
     photos,
     stored_codes,
@@ -48,14 +48,13 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     yield from golden.check("verts", found.vertices, METRES)
     moved = found.image_vertices + jnp.array([0.0, 0.0, 10.0 * RENDERINGS])
     yield from golden.check("trans_verts", moved, PLANE, "theirs moved away by 10 in each of three renderings")
-    posed = flame.forward(head, codes.shape, codes.expression, full_pose(codes))
-    fixed = flame.landmarks68_fixed(head, posed.vertices)
+    fixed = flame.landmarks68_fixed(head, found.vertices)
     yield from golden.check("landmarks3d_world", fixed, METRES)
     half = SIZE[0] / 2
     yield from golden.check("landmarks2d", (found.landmarks[..., :2] + 1) * half, IN_PIXELS)
-    layers = official_layers(head, found.vertices, codes.camera, found.albedo, codes.light)
+    layers = found.surface
     plane = render.weak_perspective(fixed, codes.camera)
-    turned = flame.points_on_mesh(layers.image_normals, head.faces, head.landmarks_full)[..., 2:]
+    turned = flame.points_on_mesh(found.image_normals, head.faces, head.landmarks_full)[..., 2:]
     seen = (turned < VISIBLE_LANDMARK).astype(jnp.float32)
     three = jnp.concatenate([(plane[..., :2] + 1) * half, plane[..., 2:], seen], axis=-1)
     yield from golden.check("landmarks3d", three, IN_PIXELS, "the fourth column is their visibility")
@@ -70,17 +69,17 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     yield from _maps(golden, head, stage, codes, images, found)
     # Their grey is a vertex colour, so it fades where barycentrics do not quite sum to 1; what faces away is cut out.
     grey = layers.fragments.barycentric.sum(axis=-1)
-    towards = render.interpolate(layers.fragments, layers.image_normals, head.faces)[..., 2] < VISIBLE_CLAY
+    towards = render.interpolate(layers.fragments, found.image_normals, head.faces)[..., 2] < VISIBLE_CLAY
     coverage = grey * towards
     yield from golden.check("vis_shape_images", to_first(clay_image(found.normal_image, coverage)), PIXEL)
-    normals = bordered_normals(stage, head, codes, found)
-    wrinkled = sample(normals, layers.surface, official=True)
+    normals = bordered_normals(stage, head, found)
+    wrinkled = sample(normals, layers.uv_plane, official=True)
     yield from golden.check("vis_shape_detail_images", to_first(clay_image(wrinkled, coverage)), PIXEL)
 
 
 def _maps(golden: Golden, head, stage: DetailModel, codes: Codes, images, found) -> Iterator[Comparison]:
     """What lies in uv space."""
-    normals = bordered_normals(stage, head, codes, found)
+    normals = bordered_normals(stage, head, found)
     texture = found.albedo * render.spherical_harmonics(normals, codes.light)
     photo = unwrap_image(stage, found.image_vertices, head.faces, images)
     mask = stage.mask[..., None]
@@ -93,10 +92,9 @@ def _maps(golden: Golden, head, stage: DetailModel, codes: Codes, images, found)
     yield from golden.check("displacement_map", found.detail.displacement[:, None], within_noise("uv_z"))
 
 
-def bordered_normals(stage: DetailModel, head, codes: Codes, found: Reconstruction) -> jnp.ndarray:
+def bordered_normals(stage: DetailModel, head: FaceHead, found: Reconstruction) -> jnp.ndarray:
     """Detail normals [B, 256, 256, 3] as the original code base has them: zero in the margin, coarse off the mask."""
-    displacement = predict_displacement(stage, codes)
-    points = displaced_points(stage, displacement, found.vertices, found.normals, head.faces)
+    points = displaced_points(stage, found.detail.predicted, found.vertices, found.normals, head.faces)
     rows, columns = (slice(margin, size - margin) for margin, size in zip(MARGIN, points.shape[1:3], strict=True))
     inner = grid_normals(points[:, rows, columns], official=True)
     dense = jnp.pad(inner, [(0, 0), *((margin, margin) for margin in MARGIN), (0, 0)])

@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emoca_jax import flame, render
 from emoca_jax.detail import displaced_normals, predict_displacement, to_uv
-from emoca_jax.model import decode, full_pose
+from emoca_jax.model import Reconstruction, decode, decode_posed
 from parity.assets import Assets
-from parity.decoding import SIZE, official_detail, official_layers, stored_codes
+from parity.decoding import SIZE, official_detail, stored_codes
 from parity.golden import Comparison, Golden, Tolerance
 from parity.layout import to_first, to_last
 
@@ -36,16 +35,17 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     of_images = to_last(image_weights)
 
     @jax.jit
-    def gradients(head, vertices, camera, albedo, light):
-        def pictures(*parts):
-            layers = official_layers(head, *parts)
-            return jnp.sum(layers.rendering * of_images), jnp.sum(layers.surface.normal_image * of_images)
+    def gradients(head, posed, codes, albedo):
+        def pictures(vertices, camera, albedo, light):
+            moved = posed.replace(vertices=vertices), codes.replace(camera=camera, light=light)
+            drawn = decode_posed(head, *moved, SIZE, albedo, official=True)
+            return jnp.sum(drawn.rendering * of_images), jnp.sum(drawn.surface.normals * of_images)
 
-        parts = (vertices, camera, albedo, light)
+        parts = (posed.vertices, codes.camera, albedo, codes.light)
         first = jax.grad(lambda *parts: pictures(*parts)[0], argnums=(0, 1, 2, 3))(*parts)
         return first, jax.grad(lambda *parts: pictures(*parts)[1], argnums=(0, 1))(*parts)
 
-    of_rendering, of_normals = gradients(head, coarse.vertices, codes.camera, coarse.albedo, codes.light)
+    of_rendering, of_normals = gradients(head, coarse.posed, codes, coarse.albedo)
     for name, gradient in zip(("verts", "cam", "albedo", "light"), of_rendering, strict=True):
         found = to_first(gradient) if name == "albedo" else gradient
         tolerance = VERTEX_GRADIENT if name == "verts" else GRADIENT
@@ -53,16 +53,14 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     for name, gradient in zip(("verts", "cam"), of_normals, strict=True):
         tolerance = VERTEX_GRADIENT if name == "verts" else GRADIENT
         yield from golden.check(f"grad_normalimages_{name}", gradient, tolerance)
-    yield from _detail(assets, golden)
+    yield from _detail(assets, golden, coarse)
 
 
-def _detail(assets: Assets, golden: Golden) -> Iterator[Comparison]:
+def _detail(assets: Assets, golden: Golden, coarse: Reconstruction) -> Iterator[Comparison]:
     head, stage = assets.model(VARIANT).head, official_detail(assets, VARIANT)
     codes = stored_codes(assets.golden("decode_mesh"))
-    posed = flame.forward(head, codes.shape, codes.expression, full_pose(codes))
-    points = to_uv(stage.uv_fragments, posed.vertices, head.faces)
+    points = to_uv(stage.uv_fragments, coarse.vertices, head.faces)
     yield from golden.check("uv_coarse_vertices", to_first(points), Tolerance(absolute=1e-6))
-    normals = render.vertex_normals(posed.vertices, head.faces, official=True)
     of_texels = to_last(weights(stage.mask.shape[0]))
 
     def weighted(displacement, vertices, normals):
@@ -70,5 +68,5 @@ def _detail(assets: Assets, golden: Golden) -> Iterator[Comparison]:
         return jnp.sum(found * of_texels)
 
     displacement = predict_displacement(stage, codes)
-    gradient = jax.jit(jax.grad(weighted))(displacement, posed.vertices, normals)
+    gradient = jax.jit(jax.grad(weighted))(displacement, coarse.vertices, coarse.normals)
     yield from golden.check("grad_detailnormals_uvz", gradient[:, None], GRADIENT)

@@ -1,19 +1,12 @@
-"""What the comparisons of the decoder share: codes out of the files, the detail stage, pictures in layers."""
+"""What the comparisons of the decoder share: codes out of the files, and the detail stage."""
 
 from __future__ import annotations
 
-import functools
-
-import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
 
-from emoca_jax import render
 from emoca_jax.codes import Codes
 from emoca_jax.detail import DetailModel, detail_model
-from emoca_jax.flame.head import FaceHead
-from emoca_jax.model import OFFICIAL_DEPTH, Surface, draw, sample
 from parity.assets import Assets
 from parity.golden import Golden, Tolerance
 
@@ -79,42 +72,4 @@ def official_detail(assets: Assets, variant: str) -> DetailModel:
         model.maps["fixed_displacement"],
         blend=variant == "deca",
         official=True,
-    )
-
-
-class Layers(struct.PyTreeNode):
-    """The parts of a rendering as the reference keeps them: nothing is cut out where the head is not."""
-
-    surface: Surface
-    fragments: render.Fragments
-    image_vertices: jnp.ndarray
-    image_normals: jnp.ndarray
-    """Of the projected mesh where the reference has it when it takes them: OFFICIAL_DEPTH away."""
-    normals: jnp.ndarray
-    albedo: jnp.ndarray
-    shading: jnp.ndarray
-    rendering: jnp.ndarray
-
-
-@functools.partial(jax.jit, static_argnames="size")
-def official_layers(
-    head: FaceHead, vertices: jnp.ndarray, camera: jnp.ndarray, albedo: jnp.ndarray, light: jnp.ndarray, size=SIZE
-) -> Layers:
-    """`SRenderY.forward` from our parts; what `decode` does after it has posed the head."""
-    image_vertices = render.weak_perspective(vertices, camera)
-    normals = render.vertex_normals(vertices, head.faces, official=True)
-    surface = draw(head, image_vertices, normals, size, official=True)
-    albedo_image = sample(albedo, surface, official=True)
-    shading = render.spherical_harmonics(surface.normal_image, light)
-    away = image_vertices + jnp.array([0.0, 0.0, OFFICIAL_DEPTH])
-    # The compiler sees that `draw` asked for the same fragments.
-    return Layers(
-        surface=surface,
-        fragments=render.rasterize(away, head.faces, size, official=True),
-        image_vertices=image_vertices,
-        image_normals=render.vertex_normals(away, head.faces, official=True),
-        normals=normals,
-        albedo=albedo_image,
-        shading=shading,
-        rendering=albedo_image * shading * surface.alpha[..., None],
     )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from emoca_jax.flame import AlbedoModel, FaceHead, LandmarkEmbedding
+from emoca_jax.render import mesh_edges
 
 VERTICES, FACES, SHAPES, EXPRESSIONS, POINTS = 23, 31, 4, 3, 7
 
@@ -40,6 +41,7 @@ def small_head(correctives: int = 36) -> FaceHead:
         albedo=AlbedoModel(
             draw.uniform(0, 1, (4, 5, 3)).astype(np.float32), numbers(4, 5, 3, 2), names=("darker", "redder")
         ),
+        edges=mesh_edges(faces),
         expression_names=("smile", "frown", "blink"),
         name="small",
         bounded_expression=True,

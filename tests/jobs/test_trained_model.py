@@ -12,7 +12,7 @@ from emoca_jax.cli import main
 from emoca_jax.convert.convert import convert
 from emoca_jax.errors import InputError
 from emoca_jax.fit.inner_landmarks import INNER_LANDMARKS, with_landmarks
-from emoca_jax.model import full_pose
+from emoca_jax.model import pose
 from emoca_jax.nets.encoders import Encoder, split_flame
 from tests.convert import official_files
 from tests.shared_data import shared_path
@@ -34,7 +34,7 @@ def face(folder):
 
 def test_codes_are_the_encoders(face, folder):
     """The identity is E_flame's, unfolded and in its plain form, on the crop that the result tells."""
-    from emoca_jax.capture.look import cut_plane
+    from emoca_jax.jobs.look import cut_plane
     from emoca_jax.model_folder import read_model_folder
 
     variables = read_model_folder(folder).variables("flame_encoder")
@@ -44,7 +44,7 @@ def test_codes_are_the_encoders(face, folder):
     np.testing.assert_allclose(face.codes.camera, wanted.camera[0], atol=2e-5)
     assert np.abs(face.codes.jaw - wanted.jaw[0]).max() > 1e-3, "the jaw is E_expression's"
     assert face.codes.detail.shape == (128,) and face.model.endswith("(emoca_jaw)")
-    posed = flame.forward(face.head, face.codes.shape, face.codes.expression, full_pose(face.codes))
+    posed = pose(face.head, face.codes)
     np.testing.assert_allclose(face.vertices, posed.vertices, atol=1e-6)
 
 

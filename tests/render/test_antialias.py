@@ -124,3 +124,12 @@ def test_an_unknown_word_is_named():
         draw(
             lambda seen: seen.barycentric, jnp.zeros((3, 3)), jnp.array([[0, 1, 2]]), (4, 4), edges="soft", cull="back"
         )
+
+
+def test_edges_on_the_host_are_those_on_the_device():
+    """Repeated, degenerate and lone faces too."""
+    rng = np.random.default_rng(5)
+    faces = np.concatenate([rng.integers(0, 9, (40, 3)), head_obj()[0]]).astype(np.int32)
+    for host, device in zip(mesh_edges(faces), mesh_edges(jnp.asarray(faces)), strict=True):
+        assert isinstance(host, np.ndarray)
+        np.testing.assert_array_equal(host, device)

@@ -63,8 +63,12 @@ def unwrapped(yaw: float):
     texture = made_up_texture(head, layout, codes)
     fine = _photo(head, codes, jnp.array(texture))
     photo = fine.reshape(SIDE, 2, SIDE, 2, 3).mean((1, 3))
-    result = unwrap(head, layout, codes, photo)
+    result = unwrap(head, layout, codes, _decoded(head, codes), photo)
     return texture, np.array(result.albedo), np.array(result.visible)
+
+
+def _decoded(head, codes):
+    return decode(head, codes, (SIDE, SIDE))
 
 
 @jax.jit
@@ -107,7 +111,7 @@ def test_nothing_seen_is_the_model_and_no_hole():
     head, layout = open_head()
     codes = made_up_codes(head, 0.0)
     aside = codes.replace(camera=codes.camera + jnp.array([0.0, 5.0, 0.0]))
-    result = unwrap(head, layout, aside, jnp.ones((SIDE, SIDE, 3)))
+    result = unwrap(head, layout, aside, _decoded(head, aside), jnp.ones((SIDE, SIDE, 3)))
     model = jax.image.resize(flame.albedo_map(head.albedo, codes.albedo), (SIZE, SIZE, 3), "linear")
     covered = np.array(layout.fragments.face_index) >= 0
     np.testing.assert_allclose(np.array(result.albedo)[covered], np.clip(model, 0, 1)[covered], atol=1e-3)

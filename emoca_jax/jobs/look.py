@@ -1,17 +1,16 @@
-"""One face of a photo, cut out and read: what every way to its codes starts from."""
+"""One face of a photo, cut out and read by the networks that ship."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from emoca_jax.capture.crop import cut
-from emoca_jax.capture.images import Photo
-from emoca_jax.nets.emotion.crop import ExpressionCrop, expression_crop
-from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES, ExpressionRead, Parameters, read_expression
+from emoca_jax.capture.found_faces import PhotoFace
+from emoca_jax.nets.emotion.crop import expression_crop
+from emoca_jax.nets.emotion.open import Parameters, read_expression
+from emoca_jax.objectives.photo import SeenFace
 
 CROP_SIZE = 224
 """Side of the crop that is fitted or encoded, pixels (EMOCA's image size)."""
@@ -19,29 +18,19 @@ CROP_MARGIN = 1.1 * 1.25
 """Side of the square over the mean of the landmark box's sides: EMOCA's two enlargements."""
 
 
-OPEN_NETWORKS = "open networks"
-"""What the expression networks that ship are called."""
-
-
-class SeenFace(NamedTuple):
-    """One face of a photo, cut out and read: what a fit starts from."""
-
-    to_pixels: Float[np.ndarray, "3 3"]
-    """Maps the crop's plane [-1, 1]^2 to photo pixels."""
-    image: Float[np.ndarray, "size size 3"]
-    landmarks: Float[np.ndarray, "478 3"]
-    """In the crop's plane; depth in its unit, growing away."""
-    crop: ExpressionCrop
-    read: ExpressionRead
-
-
-def look(networks: Parameters, photo: Photo, landmarks: Float[np.ndarray, "478 3"]) -> SeenFace:
-    """Cut the square that is fitted out of a photo, landmarks (in photo pixels) with it, and read its expression."""
-    to_pixels = _fit_crop(landmarks)
-    image = cut_plane(photo.pixels, to_pixels, CROP_SIZE)
-    plane = _to_plane(landmarks, to_pixels)
+def look(networks: Parameters, found: PhotoFace) -> SeenFace:
+    """Cut the square that is fitted out of a face's photo, its landmarks with it, and read its expression."""
+    to_pixels = _fit_crop(found.landmarks)
+    image = cut_plane(found.photo, to_pixels, CROP_SIZE)
+    plane = _to_plane(found.landmarks, to_pixels)
     crop = _expression_crop(plane)
-    return SeenFace(to_pixels, image, plane, crop, read(networks, image, crop))
+    return SeenFace(
+        to_pixels=jax.device_put(to_pixels),
+        image=jax.device_put(image),
+        landmarks=jax.device_put(plane),
+        crop=crop,
+        read=read(networks, image, crop),
+    )
 
 
 def _fit_crop(landmarks: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "3 3"]:
@@ -68,8 +57,3 @@ def cut_plane(
 # Photo and rendering are read by one program.
 read = jax.jit(read_expression)
 _expression_crop = jax.jit(expression_crop)
-
-
-def probabilities_by_name(read: ExpressionRead) -> dict[str, float]:
-    """Of each expression class; sums to 1."""
-    return {name: float(p) for name, p in zip(EXPRESSION_CLASSES, np.asarray(read.probabilities), strict=True)}

@@ -1,0 +1,46 @@
+"""What one network, or one rule, reads in one face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emoca_jax.emotion.rule import affect_from_classes
+from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES, AffectRead
+from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES, ExpressionRead
+
+OPEN_NETWORKS = "open networks"
+"""What the expression networks that ship are called."""
+
+
+@dataclass(frozen=True)
+class EmotionReading:
+    """What one network reads in one face."""
+
+    network: str
+    probabilities: dict[str, float]
+    """Of each expression class; they sum to 1."""
+    valence: float
+    """-1 unpleasant .. 1 pleasant; a trained network may answer beyond."""
+    arousal: float
+    """-1 calm .. 1 excited; a trained network may answer beyond."""
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return max(self.probabilities, key=lambda name: self.probabilities[name])
+
+
+def reading_of(network: str, read: AffectRead) -> EmotionReading:
+    """The answer of an emotion network for one face, by name."""
+    logits = np.asarray(read.expression_logits, np.float64)
+    shares = np.exp(logits - logits.max())
+    probabilities = {str(name): float(p) for name, p in zip(AFFECTNET_CLASSES, shares / shares.sum(), strict=True)}
+    return EmotionReading(network, probabilities, float(read.valence), float(read.arousal))
+
+
+def open_reading(read: ExpressionRead) -> EmotionReading:
+    """The answer of the networks that ship for one face; they tell classes only, so valence and arousal are theirs."""
+    probabilities = {name: float(p) for name, p in zip(EXPRESSION_CLASSES, np.asarray(read.probabilities), strict=True)}
+    return EmotionReading(OPEN_NETWORKS, probabilities, *affect_from_classes(probabilities))

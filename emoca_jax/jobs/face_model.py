@@ -1,0 +1,29 @@
+"""What every way from a photo to a head needs, whatever gives the codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from emoca_jax.capture.detect import load_networks
+from emoca_jax.detail import DetailModel
+from emoca_jax.fit.landmarks import LandmarkModel
+from emoca_jax.flame.head import FaceHead
+from emoca_jax.nets.emotion.open import Parameters, load_expression_networks
+from emoca_jax.texture.layout import TextureLayout
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceModel:
+    """A head, the networks that see the photo, and what is made once per head."""
+
+    name: str
+    """What gives the codes."""
+    head: FaceHead
+    landmarks: LandmarkModel
+    layout: TextureLayout
+    detail: DetailModel | None = None
+    """Turns the detail code into a displaced surface, where the model has that stage."""
+    official: bool = False
+    """Whether the reference's bugs are followed."""
+    detector: Parameters = field(default_factory=load_networks)
+    expression: Parameters = field(default_factory=load_expression_networks)

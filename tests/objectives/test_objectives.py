@@ -1,0 +1,143 @@
+"""Whole losses: what they are made of, on faces whose loss is known; the official numbers are in the parity table."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from emoca_jax import render
+from emoca_jax.codes import Codes
+from emoca_jax.detail import DetailModel
+from emoca_jax.errors import InputError
+from emoca_jax.fit.light import ambient_light
+from emoca_jax.flame import load_head
+from emoca_jax.model import decode
+from emoca_jax.nets.detail_decoder import DetailDecoder
+from emoca_jax.objectives.coarse import (
+    DECA_COARSE_WEIGHTS,
+    EMOCA_COARSE_WEIGHTS,
+    CoarseBatch,
+    Judges,
+    coarse_objective,
+)
+from emoca_jax.objectives.detail import EMOCA_DETAIL_WEIGHTS, DetailBatch, detail_objective
+from tests.flame.small_head import EXPRESSIONS, small_head
+
+SIZE = (64, 64)
+GEOMETRY = {name: 1.0 for name in ("landmarks", "eyes", "lips", "mouth_corners", "landmarks_mediapipe", "photometric")}
+
+
+@pytest.fixture(scope="module")
+def head():
+    return load_head("open")
+
+
+@pytest.fixture(scope="module")
+def codes(head):
+    return Codes(
+        shape=0.5 * jnp.ones((2, head.shape_dirs.shape[-1])),
+        expression=jnp.zeros((2, len(head.expression_names))),
+        pose=jnp.zeros((2, 2, 3)),
+        jaw=jnp.zeros((2, 3)),
+        eyes=jnp.zeros((2, 2, 3)),
+        camera=jnp.broadcast_to(jnp.array([6.0, 0.0, 0.0]), (2, 3)),
+        light=ambient_light((2,)),
+        albedo=jnp.zeros((2, head.albedo.basis.shape[-1])),
+    )
+
+
+@pytest.fixture(scope="module")
+def found(head, codes):
+    return decode(head, codes, SIZE)
+
+
+def own_photo(head, found, **changes) -> CoarseBatch:
+    """The rendering as the photo, with the points that it shows."""
+    mesh = jnp.zeros((2, 478, 3)).at[:, head.mediapipe_index].set(found.landmarks_mediapipe)
+    return CoarseBatch(found.rendering, found.landmarks, mesh).replace(**changes)
+
+
+def test_a_face_that_is_its_own_photo_loses_only_by_its_priors(head, codes, found):
+    weights = GEOMETRY | {"shape_prior": 1e-4, "expression_prior": 1e-4, "light_colour": 1.0}
+    objective = coarse_objective(head, codes, found, own_photo(head, found), Judges(), weights)
+    expected = 1e-4 * 0.25 * codes.shape.size / 2
+    np.testing.assert_allclose(objective.terms["shape_prior"], expected, rtol=1e-5)
+    np.testing.assert_allclose(objective.total, expected, rtol=1e-4)
+
+
+def test_terms_are_weighted_once_and_masked_once(head, codes, found):
+    """Points moved by d cost d per coordinate; grey photos cost grey where the one mask lets them."""
+    moved = found.landmarks + jnp.array([0.02, -0.04, 0.0])
+    grey = jnp.full_like(found.rendering, 0.5)
+    half = jnp.zeros((2, *SIZE)).at[:, :, :32].set(1.0)
+    batch = own_photo(head, found, landmarks=moved, images=grey, mask=half)
+    weights = {"landmarks": 3.0, "photometric": 2.0}
+    for kind, mask in (("rendered", found.alpha), ("ground truth", half), ("intersection", found.alpha * half)):
+        objective = coarse_objective(head, codes, found, batch, Judges(), weights, mask_kind=kind)
+        np.testing.assert_allclose(objective.terms["landmarks"], 3.0 * 0.03, rtol=1e-4)
+        error = np.abs(found.rendering * mask[..., None] - grey) * np.asarray(mask)[..., None]
+        np.testing.assert_allclose(objective.terms["photometric"], 2.0 * error.mean(), rtol=1e-5)
+        assert float(objective.total) == pytest.approx(float(sum(objective.terms.values())))
+
+
+def test_networks_are_asked_only_for_weights_that_name_them(head, codes, found):
+    """No judge is here: EMOCA's and DECA's weights without those terms need none, and a wrong name is told."""
+    batch = own_photo(head, found)
+    for weights in (DECA_COARSE_WEIGHTS, EMOCA_COARSE_WEIGHTS):
+        blind = {name: weight for name, weight in weights.items() if name not in ("emotion", "identity")}
+        objective = coarse_objective(head, codes, found, batch, Judges(), blind)
+        assert set(objective.terms) == set(blind) and not objective.metrics
+    with pytest.raises(InputError, match=r"no term 'emotions'; weights can be given to .*emotion"):
+        coarse_objective(head, codes, found, batch, Judges(), {"emotions": 1.0})
+    with pytest.raises(InputError, match="no term 'eyes_mediapipe'"):
+        lone = batch.replace(landmarks_mediapipe=None)
+        coarse_objective(head, codes, found, lone, Judges(), {"eyes_mediapipe": 1.0})
+
+
+def test_masks_and_photos_carry_no_gradient_but_codes_do(head, codes, found):
+    batch = own_photo(head, found, images=jnp.full_like(found.rendering, 0.5))
+
+    def loss(codes, uv_mask):
+        drawn = decode(head, codes, SIZE)
+        weights = {"photometric": 1.0, "eyes": 1.0}
+        return coarse_objective(head, codes, drawn, batch, Judges(), weights, uv_mask=uv_mask).total
+
+    of_codes, of_mask = jax.jit(jax.grad(loss, argnums=(0, 1)))(codes, jnp.full((16, 16), 0.5))
+    assert not of_mask.any()
+    assert np.abs(of_codes.light).max() > 0 and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(of_codes))
+
+
+def test_detail_terms_on_a_small_head():
+    """Size, roughness and asymmetry of a displacement are what NumPy says; without its stage there is no loss."""
+    head = small_head()
+    decoder = DetailDecoder()
+    codes = Codes(
+        shape=jnp.zeros((1, head.shape_dirs.shape[-1])),
+        expression=jnp.zeros((1, EXPRESSIONS)),
+        pose=jnp.zeros((1, 2, 3)),
+        jaw=jnp.zeros((1, 3)),
+        eyes=jnp.zeros((1, 2, 3)),
+        camera=jnp.array([[4.0, 0.0, 0.0]]),
+        light=ambient_light((1,)),
+        albedo=jnp.zeros((1, 2)),
+        detail=jnp.ones((1, 5)),
+    )
+    latent = jnp.zeros((1, 3 + EXPRESSIONS + 5))
+    stage = DetailModel(
+        decoder=decoder.init(jax.random.key(0), latent),
+        uv_fragments=render.rasterize_uv(jnp.asarray(head.uv), jnp.asarray(head.uv_faces), (256, 256)),
+        mask=jnp.ones((256, 256)),
+        fixed_displacement=jnp.full((256, 256), 1e-3),
+    )
+    found = decode(head, codes, SIZE, detail=stage)
+    batch = DetailBatch(jnp.full((1, *SIZE, 3), 0.5), jnp.ones((1, *SIZE)))
+    weights = {name: weight for name, weight in EMOCA_DETAIL_WEIGHTS.items() if name != "mrf"}
+    objective = detail_objective(head, stage, found, batch, None, weights)
+    predicted = np.asarray(found.detail.displacement, np.float64) - 1e-3
+    np.testing.assert_allclose(objective.terms["displacement_size"], 0.005 * np.abs(predicted).mean(), rtol=1e-3)
+    rows, columns = (np.diff(np.asarray(found.detail.shading), axis=axis) for axis in (1, 2))
+    rough = (rows[:, :, 1:-1] ** 2).mean() + (columns[:, 1:-1] ** 2).mean()
+    np.testing.assert_allclose(objective.terms["shading_roughness"], 0.005 * rough, rtol=1e-4)
+    assert float(objective.terms["asymmetry"]) > 0 and float(objective.metrics["photometric_image"]) > 0
+    with pytest.raises(InputError, match="pass `detail` to `decode`"):
+        detail_objective(head, stage, found.replace(detail=None), batch, None, weights)
