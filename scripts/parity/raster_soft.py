@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emoca_jax.render import soft_silhouette
-from emoca_jax.render.backends import soft_fragments
+from emoca_jax.render import soft_fragments, soft_silhouette
 from parity.assets import Assets
 from parity.golden import EXACT, Comparison, Golden, Tolerance
 

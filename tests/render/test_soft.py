@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from emoca_jax.errors import InputError
-from emoca_jax.render import draw, interpolate, soft_rasterize, soft_silhouette
-from emoca_jax.render.backends import soft_fragments
+from emoca_jax.render import draw, interpolate, soft_fragments, soft_rasterize, soft_silhouette
 from tests.render.meshes import golden
 
 # pytorch3d's x points left and its y up.
