@@ -198,20 +198,25 @@ def test_smooth_edges_give_gradients_across_silhouettes(golden):
     """The same picture inside; only antialiased coverage tells the camera which way the outline should go."""
     head, codes = painted_head(), jax.tree.map(lambda leaf: leaf[:1], official_codes(golden))
 
+    @functools.partial(jax.jit, static_argnames="edges")
     def covered(camera, edges):
-        return decode(head, codes.replace(camera=camera), (64, 64), edges=edges)
+        def area(camera):
+            found = decode(head, codes.replace(camera=camera), (64, 64), edges=edges)
+            return found.alpha.sum(), found
 
-    hard, smooth = covered(codes.camera, "hard"), covered(codes.camera, "antialias")
+        return jax.value_and_grad(area, has_aux=True)(camera)
+
+    (_, hard), of_hard = covered(codes.camera, "hard")
+    (_, smooth), growth = covered(codes.camera, "antialias")
     np.testing.assert_array_equal(hard.face_index, smooth.face_index)
     inside = np.asarray(hard.alpha == smooth.alpha)
     assert 0.9 < inside.mean() < 1
     # Where the nose stands before a cheek there is an edge as well.
     assert (np.abs(hard.rendering - smooth.rendering)[inside] < 1e-5).mean() > 0.9
-    growth = jax.grad(lambda camera, edges: covered(camera, edges).alpha.sum())
-    assert growth(codes.camera, "hard")[0, 0] == 0
+    assert of_hard[0, 0] == 0
     step = 0.02 * np.float32([[1, 0, 0]])
-    wider, narrower = (covered(codes.camera + sign * step, "antialias").alpha.sum() for sign in (1, -1))
-    assert float(growth(codes.camera, "antialias")[0, 0]) == pytest.approx(float(wider - narrower) / 0.04, rel=0.1)
+    wider, narrower = (covered(codes.camera + sign * step, "antialias")[0][0] for sign in (1, -1))
+    assert float(growth[0, 0]) == pytest.approx(float(wider - narrower) / 0.04, rel=0.1)
 
 
 def test_full_pose_puts_the_jaw_third(golden):

@@ -40,26 +40,36 @@ def cast_rays(points: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nda
     return index, depth, weights
 
 
+TRIANGLES = np.arange(36).reshape(12, 3)
+
+
+@jax.jit
+def seen_in_perspective(points):
+    """Fragments, and the gradient of a sum of barycentrics."""
+
+    def total(points):
+        image = perspective(points, FIELD, ASPECT)
+        found = rasterize(image, jnp.array(TRIANGLES), SIZE, perspective=True, near=NEAR)
+        return jnp.sum(found.barycentric[..., 0]), found
+
+    gradient, found = jax.grad(total, has_aux=True)(points)
+    return found, gradient
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_perspective_equals_ray_casting_through_the_near_plane(seed):
     rng = np.random.default_rng(seed)
-    points, faces = rng.uniform(-2, 2, (36, 3)).astype(np.float32), np.arange(36).reshape(12, 3)
-    behind = (points[faces][..., 2] > -NEAR).sum(1)
+    points = rng.uniform(-2, 2, (36, 3)).astype(np.float32)
+    behind = (points[TRIANGLES][..., 2] > -NEAR).sum(1)
     assert {1, 2, 3} <= set(behind)
-    index, depth, weights = cast_rays(points, faces)
-
-    @jax.jit
-    def render(points):
-        return rasterize(perspective(points, FIELD, ASPECT), jnp.array(faces), SIZE, perspective=True, near=NEAR)
-
-    got = render(jnp.array(points))
+    index, depth, weights = cast_rays(points, TRIANGLES)
+    got, gradient = seen_in_perspective(jnp.array(points))
     same = np.array(got.face_index) == index
     # Rays within a rounding of an edge or of the near plane.
     assert same.mean() > 0.995 and (index >= 0).mean() > 0.1
     seen = same & (index >= 0)
     np.testing.assert_allclose(np.array(got.depth)[seen], depth[seen], rtol=2e-3, atol=2e-4)
     np.testing.assert_allclose(np.array(got.barycentric)[seen], weights[seen], atol=2e-3)
-    gradient = jax.grad(lambda p: jnp.sum(render(p).barycentric[..., 0]))(jnp.array(points))
     assert jnp.isfinite(gradient).all() and (gradient != 0).any()
 
 

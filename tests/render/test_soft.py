@@ -99,11 +99,17 @@ def test_colours_equal_every_face_at_every_pixel(layers):
         return everything_at_once(vertices, faces, colours, 16, background=background, radius=0.02,
                                   layers=layers or 8, **options)  # fmt: skip
 
-    got, pull = jax.vjp(streamed, vertices, colours, background)
-    want, pull_dense = jax.vjp(dense, vertices, colours, background)
+    def value_and_pulled(function):
+        def both(*inputs):
+            value, pull = jax.vjp(function, *inputs)
+            return value, pull(cotangent)
+
+        return jax.jit(both)(vertices, colours, background)
+
+    (got, ours), (want, theirs) = value_and_pulled(streamed), value_and_pulled(dense)
     np.testing.assert_allclose(got, want, atol=2e-5)
-    for own, theirs in zip(pull(cotangent), pull_dense(cotangent), strict=True):
-        np.testing.assert_allclose(own, theirs, atol=1e-3 * float(jnp.abs(theirs).max()))
+    for own, their in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(own, their, atol=1e-3 * float(jnp.abs(their).max()))
 
 
 def silhouette(vertices, faces):
@@ -127,9 +133,11 @@ def drawing(vertices, faces):
 SMALL = (9, 12)
 # Points 4 to 6 lie on a line, whose area is not quite nothing in float32.
 POINTS = np.array([[-0.6, -0.5, 1], [0.5, -0.55, 2], [0.1, 0.52, 1.5], [-0.7, 0.6, 3], [0.1, 0.2, 2], [0.2, 0.4, 2],
-                   [0.3, 0.6, 2], [np.nan, 0, 1]], np.float32)  # fmt: skip
-ATTRIBUTES = jnp.array(np.random.default_rng(7).uniform(size=(8, 2)), jnp.float32).at[7].set(jnp.nan)
+                   [0.3, 0.6, 2], [np.nan, 0, 1], [5, 5, 1], [6, 5, 1], [5, 6, 1]], np.float32)  # fmt: skip
+ATTRIBUTES = jnp.array(np.random.default_rng(7).uniform(size=(11, 2)), jnp.float32).at[7].set(jnp.nan)
 WHOLE = [[0, 1, 2], [0, 2, 3]]
+FAR_AWAY = [8, 9, 10]
+"""Stands in for the bad face, so that all share one compiled program."""
 
 
 @pytest.mark.parametrize("function", [silhouette, colours, fragments, drawing])
@@ -144,16 +152,17 @@ def test_faces_that_cannot_be_drawn_change_nothing(function):
         (_, image), gradient = derive(jnp.array(POINTS), jnp.array(faces, jnp.int32).reshape(-1, 3))
         return np.array(image), np.array(gradient)
 
-    image, gradient = value_and_gradient(WHOLE)
+    image, gradient = value_and_gradient([*WHOLE, FAR_AWAY])
     assert np.isfinite(image).all() and np.isfinite(gradient).all() and np.abs(gradient[:3]).max() > 0.1
     for bad in ([0, 0, 1], [1, 2, 2], [3, 1, 3], [2, 2, 2], [4, 5, 6], [0, 1, 7]):
         for place in range(3):
             other_image, other_gradient = value_and_gradient([*WHOLE[:place], bad, *WHOLE[place:]])
             np.testing.assert_allclose(other_image, image, atol=1e-6, err_msg=f"{bad} as {place}")
             np.testing.assert_allclose(other_gradient, gradient, atol=2e-5, err_msg=f"{bad} as {place}")
-    image, gradient = value_and_gradient([])
+    image, gradient = value_and_gradient([FAR_AWAY, [0, 0, 0], [4, 5, 6]])
     assert np.isfinite(image).all() and (gradient == 0).all()
-    assert not np.signbit(silhouette(POINTS, np.array(WHOLE))).any()
+    if function is silhouette:
+        assert not np.signbit(image).any()
 
 
 def test_bad_requests():
@@ -163,4 +172,3 @@ def test_bad_requests():
         with pytest.raises(InputError, match="sigma"):
             soft_silhouette(jnp.zeros((3, 3)), jnp.array([[0, 1, 2]]), (4, 4), sigma=sigma)
     assert (soft_silhouette(jnp.zeros((3, 3)), jnp.zeros((0, 3), jnp.int32), (4, 4)) == 0).all()
-    assert soft_rasterize(jnp.ones((3, 3)), jnp.array([[0, 1, 2]]), jnp.ones((3, 2)), (4, 4)).shape == (4, 4, 3)
