@@ -1,27 +1,31 @@
-"""Official files to a model folder: recognise each, convert it, put the parts together, describe them."""
+"""Official files to a model folder: recognise each, read it, merge it into the folder, describe the whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from emoca_jax.convert.gathered import missing_for_head
-from emoca_jax.convert.job import HEAD_FILE, MAPS_FILE, MODEL_KINDS, Job
-from emoca_jax.convert.report import DONE, UNUSED, FileReport, listing
+from emoca_jax.convert.description import HEAD_FILE, MAPS_FILE, describe, earlier_description, earlier_folder
+from emoca_jax.convert.gathered import complete_head, missing_for_head
+from emoca_jax.convert.kinds import Found, Kind, recognise
+from emoca_jax.convert.merge import Folder, Given, Step, add_head_files, add_map, add_model, add_part, already_given
+from emoca_jax.convert.readers.flame import STATIC_FIELDS
+from emoca_jax.convert.readers.table import HEAD, MAPS, MODEL_READERS, READERS
+from emoca_jax.convert.report import DONE, FAILED, IGNORED, UNUSED, FileReport, listing
 from emoca_jax.convert.run_folders import CONFIG_NAME, find_runs
 from emoca_jax.convert.sources import find_files
-from emoca_jax.convert.store import Store
-from emoca_jax.model_folder import FORMAT_VERSION, KIND, LICENCE_NOTE, MAP_NAMES, SHARED_PARTS
-from emoca_jax.version import package_version
+from emoca_jax.convert.store import CannotWrite, Store, file_sha256
+from emoca_jax.errors import InputError
+from emoca_jax.flame.head_file import save_head_arrays
+from emoca_jax.model_folder import LICENCE_NOTE
+from emoca_jax.safe_files.refusal import reading
 
 REPORT_FILE = "report.txt"
-OFFICIAL_DEFAULT = "EMOCA_v2_lr_mse_20"
-"""The model that the official demos take."""
-NEEDED_MAPS = ("face_eye_mask", "fixed_displacement")
-"""Of MAP_NAMES, those without which there is no detail."""
+
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -51,82 +55,156 @@ def convert(
     """
     output = None if output is None else Path(output)
     files = find_files(sources, output)
+    paths = {shown: path for path, shown in files.items()}
+    unused = _unused(files, {Path(source) for source in sources})
+    reports: list[FileReport] = []
+    hashes: dict[str, Future[str]] = {}
     with Store(output) as store, ThreadPoolExecutor(1) as hashing:
         try:
-            job = Job(store, hashing)
-            job.take_up(output)
-            _run(job, files, {Path(source) for source in sources}, tell)
-            description = describe(job)
+            before = earlier_description(output)
+            folder = earlier_folder(output, before)
+            for after, news in _steps(folder, files, unused, store, before.get("files", {}), tell):
+                folder = after
+                reports += news
+                done = (report.path for report in news if report.state == DONE)
+                hashes |= {shown: hashing.submit(file_sha256, paths[shown]) for shown in done}
+            kinds = {report.path: report.kind.value for report in reports if report.kind}
+            converted = {
+                shown: {"path": shown, "kind": kinds[shown], "sha256": digest.result()}
+                for shown, digest in hashes.items()
+            }
         finally:
             # After ^C nobody waits for the hashes of gigabytes.
             hashing.shutdown(wait=False, cancel_futures=True)
-        order = {shown: index for index, shown in enumerate(files.values())}
-        reports = sorted(job.reports, key=lambda report: order.get(report.path, len(order)))
-        if any(report.state == DONE for report in reports):
+        description = describe(folder, store.files, converted, before)
+        order = {shown: index for index, shown in enumerate(paths)}
+        reports.sort(key=lambda report: order.get(report.path, len(order)))
+        if converted:
             store.publish(description, {REPORT_FILE: listing(reports)})
     return Outcome(reports, description)
 
 
-def _run(job: Job, files: Mapping[Path, str], given: set[Path], tell: Callable[[str], None]) -> None:
-    """Every file once; models last. Of a run's checkpoints only the best, unless another was `given` by itself."""
-    unused = {path: reason for run in find_runs(files) for path, reason in run.others if path not in given}
-    models = []
+def _unused(files: Mapping[Path, str], given: set[Path]) -> dict[Path, str]:
+    """Checkpoints of runs that are not the best, unless `given` by themselves -> why they are left out."""
+    return {path: reason for run in find_runs(files) for path, reason in run.others if path not in given}
+
+
+def _steps(
+    folder: Folder,
+    files: Mapping[Path, str],
+    unused: Mapping[Path, str],
+    store: Store,
+    before: Mapping[str, str],
+    tell: Callable[[str], None],
+) -> Iterator[tuple[Folder, list[FileReport]]]:
+    """Every file once, models last: the folder after each step, and the reports that came with it.
+
+    unused: files to leave out -> why. before: file of an earlier conversion -> its sha256.
+    """
+    head_files: list[Given] = []
+    models: list[tuple[Kind, Path, str]] = []
     for path, shown in files.items():
         tell(shown)
-        if path in unused:
-            job.reports.append(FileReport(shown, None, UNUSED, notes=[unused[path]]))
-        elif path.name != CONFIG_NAME:
-            models += job.read(path, shown)
-    job.put_head_files()
-    for _, report in sorted(models, key=lambda pair: (MODEL_KINDS.index(pair[0]), pair[1].path)):
-        tell(report.path)
-        job.read_model(report)
-    job.put_head_and_maps()
+        if path.name == CONFIG_NAME:
+            continue
+        found = FileReport(shown, None, UNUSED, notes=[unused[path]]) if path in unused else _recognised(path, shown)
+        if isinstance(found, FileReport):
+            yield folder, [found]
+            continue
+        if found.kind in MODEL_READERS:
+            # Only what it is, not its content: gigabytes of networks that wait for their turn.
+            models.append((Kind(found.kind), path, shown))
+            continue
+        step = _step(folder, found, shown)
+        if isinstance(step, Given):
+            head_files.append(step)
+            continue
+        folder = _carried_out(step, store, before)
+        yield folder, [step.report]
+    folder, reports = add_head_files(folder, head_files)
+    yield folder, reports
+    for kind, path, shown in sorted(models, key=lambda model: ([*MODEL_READERS].index(model[0]), model[2])):
+        tell(shown)
+        step = _model_step(folder, kind, path, shown)
+        folder = _carried_out(step, store, before)
+        yield folder, [step.report]
+    yield _with_head_and_maps(folder, store)
 
 
-def describe(job: Job) -> dict[str, Any]:
-    """`model.json` after a conversion: what was there before, renewed."""
-    used = {*job.parts.values(), *(file for model in job.models.values() for file in model["parts"].values())}
-    if job.head.arrays:
-        used |= {HEAD_FILE, Path(HEAD_FILE).with_suffix(".json").name}
-    hashes = job.before.get("files", {}) | job.store.files
-    sources = {entry["path"]: entry for entry in job.before.get("sources", ())}
-    for shown, (kind, digest) in job.sources.items():
-        sources[shown] = {"path": shown, "kind": kind.value, "sha256": digest.result()}
-    return {
-        "format": FORMAT_VERSION,
-        "kind": KIND,
-        "made_by": f"emoca_jax {package_version()}",
-        "licence": LICENCE_NOTE,
-        "default": _default(job.models, job.before.get("default")),
-        "models": job.models,
-        "parts": dict(sorted(job.parts.items())),
-        "missing": _missing(job),
-        "optional": _optional(job),
-        "sources": list(sources.values()),
-        "files": {name: hashes.get(name, "") for name in sorted(used)},
-        "origins": {HEAD_FILE: job.head.origins, MAPS_FILE: job.maps.origins},
-    }
+def _recognised(path: Path, shown: str) -> Found | FileReport:
+    """What a file is; a report where it is damaged or none of the kinds."""
+    found = _attempt(lambda: recognise(path), path, shown, None)
+    if isinstance(found, FileReport) or found.kind is not None:
+        return found
+    return FileReport(shown, None, IGNORED, notes=[str(found.content)])
 
 
-def _missing(job: Job) -> list[str]:
-    """Official files without which a model of the folder cannot be decoded in full."""
-    maps = {name.partition("/")[0] for name in job.maps.arrays}
-    missing = missing_for_head(job.head.arrays) + [MAP_NAMES[name] for name in NEEDED_MAPS if name not in maps]
-    return missing if job.models else [*missing, "an EMOCA run folder or deca_model.tar"]
+def _step(folder: Folder, found: Found, shown: str) -> Step | Given:
+    """What becomes of a file that is no model; of one of the head only its arrays, to be put together later."""
+    assert found.kind is not None
+    part, read = READERS[found.kind]
+    if report := already_given(folder, part, shown, found.kind):
+        return Step(report, folder)
+    pieces = _attempt(lambda: read(found, shown), found.path, shown, found.kind)
+    if isinstance(pieces, FileReport):
+        return Step(pieces, folder)
+    given = Given(shown, found.kind, pieces)
+    if part == HEAD:
+        return given
+    return add_map(folder, given) if part == MAPS else add_part(folder, part, given)
 
 
-def _optional(job: Job) -> list[str]:
-    """Official files without which albedo is grey: nobody may pass on BFM's, so most downloads lack it."""
-    albedos = {f"albedo_{model['options']['albedo']}" for model in job.models.values()}
-    return [SHARED_PARTS[part] for part in sorted(albedos - set(job.parts))]
+def _model_step(folder: Folder, kind: Kind, path: Path, shown: str) -> Step:
+    """What becomes of a checkpoint."""
+    model = _attempt(lambda: MODEL_READERS[kind](recognise(path), shown), path, shown, kind)
+    return Step(model, folder) if isinstance(model, FileReport) else add_model(folder, shown, kind, model)
 
 
-def _default(models: Mapping[str, Any], before: str | None) -> str | None:
-    """The model meant where none is named: as before, else the official demos' one, else by variant and name."""
-    if before in models:
-        return before
-    if OFFICIAL_DEFAULT in models:
-        return OFFICIAL_DEFAULT
-    rank = ("emoca_jaw", "emoca", "deca")
-    return min(models, key=lambda name: (rank.index(models[name]["variant"]), name), default=None)
+def _attempt(read: Callable[[], Result], path: Path, shown: str, kind: Kind | None) -> Result | FileReport:
+    """What `read` gives, or the report of the failure, with the file's shown name in front."""
+    try:
+        with reading(shown):
+            return read()
+    except InputError as error:
+        text = str(error).replace(str(path), shown)
+        return FileReport(shown, kind, FAILED, notes=[text if shown in text else f"{shown}: {text}"])
+
+
+def _carried_out(step: Step, store: Store, before: Mapping[str, str]) -> Folder:
+    """Write what a step gives; the folder after it."""
+    others = {file: digest for file, digest in before.items() if file in step.others}
+    return step.settled({name: store.put(name, arrays, others) for name, arrays in step.files.items()})
+
+
+def _with_head_and_maps(folder: Folder, store: Store) -> tuple[Folder, list[FileReport]]:
+    """Write what has been gathered of head and maps; files that contradict each other are a failure."""
+    parts = dict(folder.parts)
+    if folder.maps.arrays:
+        parts[MAPS] = store.put(MAPS_FILE, folder.maps.arrays)
+    arrays, reports = folder.head.arrays, []
+    try:
+        if arrays and not missing_for_head(arrays):
+            arrays = complete_head(arrays, f"the head of {folder.head.origins['template']}")
+            parts[HEAD] = HEAD_FILE
+        if arrays:
+            _write_head(arrays, folder.head.origins, parts, store)
+    except CannotWrite:
+        raise
+    except InputError as error:
+        parts.pop(HEAD, None)
+        reports.append(FileReport(HEAD, None, FAILED, notes=[str(error)]))
+    return replace(folder, parts=parts), reports
+
+
+def _write_head(arrays: Mapping[str, Any], origins: Mapping[str, str], parts: Mapping[str, str], store: Store) -> None:
+    place = store.path(HEAD_FILE)
+    if place is None:
+        return
+    beside = next((parts[part] for part in ("albedo_bfm", "albedo_flame") if part in parts), None)
+    provenance = {"licence": LICENCE_NOTE, "origins": dict(origins)}
+    try:
+        save_head_arrays(dict(arrays), STATIC_FIELDS, place, albedo_file=beside, provenance=provenance)
+    except InputError as error:
+        raise CannotWrite(str(error)) from error
+    store.files[HEAD_FILE] = file_sha256(place)
+    store.files["head.json"] = file_sha256(place.with_suffix(".json"))

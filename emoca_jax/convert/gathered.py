@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from emoca_jax.convert.readers.flame import STATIC_FIELDS
+from emoca_jax.convert.readers.pieces import Pieces
 from emoca_jax.convert.readers.translate import Row
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head_file import ARRAY_SHAPES, check_head_arrays
@@ -25,36 +26,35 @@ GIVEN_BY = {
 """One array of each official file that a head needs -> that file."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Gathered:
     """Arrays so far and the file that each comes from; official files outrank the copies in a checkpoint."""
 
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
     """Array name -> source."""
 
-    def add(self, arrays: Mapping[str, np.ndarray], origin: str) -> None:
-        """Arrays of an official file."""
-        self.arrays |= arrays
-        self.origins |= dict.fromkeys(arrays, origin)
 
-    def add_copies(self, arrays: Mapping[str, np.ndarray], rows: list[Row], origin: str) -> tuple[list[Row], list[str]]:
-        """Arrays of a checkpoint, where nothing better is there; the rows as they turn out, and remarks."""
-        new = {name: array for name, array in arrays.items() if name not in self.arrays}
-        kept = {name: self.origins.get(name, EARLIER) for name in arrays if name not in new}
-        unlike = [name for name in kept if not _alike(arrays[name], self.arrays[name])]
-        self.arrays |= new
-        self.origins |= dict.fromkeys(new, origin)
-        outcome = []
-        for row in rows:
-            names = [target.partition("/")[2] for target in (row.target or "").split(", ")]
-            if row.target is None or any(name in new for name in names):
-                outcome.append(row)
-            else:
-                differs = "another " if any(name in unlike for name in names) else "the same "
-                outcome.append(row._replace(target=None, note=f"{differs}is taken from {kept[names[0]]}"))
-        remarks = [f"its copy of {', '.join(unlike)} differs from {kept[unlike[0]]}, which is used"] if unlike else []
-        return outcome, remarks
+def with_file(before: Gathered, arrays: Mapping[str, np.ndarray], origin: str) -> Gathered:
+    """Arrays of an official file added, or put in the place of others of their name."""
+    return Gathered({**before.arrays, **arrays}, {**before.origins, **dict.fromkeys(arrays, origin)})
+
+
+def with_copies(before: Gathered, copies: Pieces, origin: str) -> tuple[Gathered, list[Row], list[str]]:
+    """Arrays of a checkpoint added where nothing better is there; the rows as they turn out, and remarks."""
+    new = {name: array for name, array in copies.arrays.items() if name not in before.arrays}
+    kept = {name: before.origins.get(name, EARLIER) for name in copies.arrays if name not in new}
+    unlike = [name for name in kept if not _alike(copies.arrays[name], before.arrays[name])]
+    rows = []
+    for row in copies.rows:
+        names = [target.partition("/")[2] for target in (row.target or "").split(", ")]
+        if row.target is None or any(name in new for name in names):
+            rows.append(row)
+        else:
+            differs = "another " if any(name in unlike for name in names) else "the same "
+            rows.append(row._replace(target=None, note=f"{differs}is taken from {kept[names[0]]}"))
+    remarks = [f"its copy of {', '.join(unlike)} differs from {kept[unlike[0]]}, which is used"] if unlike else []
+    return with_file(before, new, origin), rows, remarks
 
 
 def missing_for_head(arrays: Mapping[str, np.ndarray]) -> list[str]:

@@ -13,7 +13,7 @@ DONE, FAILED, UNUSED, IGNORED = "converted", "failed", "not used", "ignored"
 none of the kinds."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class FileReport:
     """What became of one source file."""
 
