@@ -10,7 +10,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from emoca_jax.errors import InputError
-from emoca_jax.render.backends.edges import (
+from emoca_jax.render.backends.edge_functions import (
     SPARE_TRIANGLE,
     columns,
     edge_rows,

@@ -19,24 +19,21 @@ from jaxtyping import Array, Float, Int
 
 from emoca_jax.errors import InputError
 from emoca_jax.render.backends.blocks import take
-from emoca_jax.render.backends.soft_fragments import (
-    ALL,
+from emoca_jax.render.backends.soft_limits import ALL, Limit, depth_key, nearest_limit
+from emoca_jax.render.backends.soft_pairs import (
     TILE,
-    Limit,
     Reach,
-    accumulate,
-    depth_key,
     drawable,
     drawable_pairs,
     each_pair,
     face_rows,
-    nearest_limit,
     spare_row,
     tiles_of,
     to_image,
     to_tiles,
     touch,
 )
+from emoca_jax.render.backends.soft_sums import accumulate
 
 P = ParamSpec("P")
 R = TypeVar("R")

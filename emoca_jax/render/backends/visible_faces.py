@@ -17,7 +17,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from emoca_jax.render.backends.blocks import Boxes, for_each_chunk, pixel_range, take
-from emoca_jax.render.backends.edges import (
+from emoca_jax.render.backends.edge_functions import (
     OFFICIAL_EPSILON,
     columns,
     edge_rows,
