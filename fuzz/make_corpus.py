@@ -18,7 +18,7 @@ import scipy.sparse
 import torch
 
 from tests.safe_files.foreign_classes import foreign, pickled, python_2_pickle, with_state
-from tests.safe_files.test_torch_files import PLAIN, WIDENED, big_endian_copy, tar_checkpoint
+from tests.safe_files.torch_checkpoints import PLAIN, WIDENED, big_endian_copy, tar_checkpoint
 
 CORPUS = Path(__file__).parent / "corpus"
 CONFIG = {"model": {"n_exp": 50, "name": "made-up", "layers": [1, 2.5, None]}, "on": True}

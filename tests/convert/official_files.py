@@ -112,3 +112,9 @@ def write_run(folder: Path, state: dict[str, np.ndarray], *, jaw: bool) -> Path:
     model = f"{{exp_deca_jaw_pose: {str(jaw).lower()}, tex_type: BFM, path: !!python/object/apply:os.getcwd []}}"
     (folder / "cfg.yaml").write_text(f"coarse: {{model: {model}}}\ndetail: {{model: {model}}}\n")
     return best
+
+
+def flame_with(**changes):
+    """`generic_model.pkl` as a table with some entries changed, or left out where None."""
+    model = dict(official_arrays()) | changes
+    return {key: value for key, value in model.items() if value is not None}
