@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from emoca_jax.similarity import Similarity, align_similarity
+
 STATIC_LANDMARKS = (19, 22, 25, 28, 16, 31, 37)
 """Of the 51 static ones: outer and inner corner of the right eye, inner and outer of the left, nose, mouth corners."""
 OUTER_RIGHT, INNER_RIGHT, INNER_LEFT, OUTER_LEFT, NOSE = range(5)
@@ -27,19 +29,12 @@ class FaceSphere(NamedTuple):
     radius: float
 
 
-class Similarity(NamedTuple):
-    """x -> scale * x @ rotation + translation, for row vectors."""
+class Alignment(NamedTuple):
+    """A prediction laid over a scan."""
 
-    scale: float
-    rotation: np.ndarray
-    """Orthogonal; a reflection where that fits better and is allowed."""
-    translation: np.ndarray
+    similarity: Similarity
     residual: float
     """Sum of squared distances left, as a part of the target's spread about its mean."""
-
-    def apply(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
-        """Points moved over the target, in its unit."""
-        return self.scale * points @ self.rotation + self.translation
 
 
 def face_sphere(landmarks: Float[np.ndarray, "7 3"]) -> FaceSphere:
@@ -54,18 +49,12 @@ def face_sphere(landmarks: Float[np.ndarray, "7 3"]) -> FaceSphere:
 
 def similarity_alignment(
     target: Float[np.ndarray, "n 3"], points: Float[np.ndarray, "n 3"], *, reflection: bool = True
-) -> Similarity:
-    """The similarity that brings `points` nearest to `target` (least squares, closed form by SVD).
+) -> Alignment:
+    """The similarity that brings `points` nearest to `target` (least squares), in float64.
 
     reflection: let it mirror, as the challenge's code does; False keeps a rotation.
     """
     target, points = np.asarray(target, np.float64), np.asarray(points, np.float64)
-    target_mean, mean = target.mean(0), points.mean(0)
-    target_spread, spread = np.linalg.norm(target - target_mean), np.linalg.norm(points - mean)
-    left, stretch, right = np.linalg.svd((target - target_mean).T @ (points - mean) / (target_spread * spread))
-    if not reflection and np.linalg.det(right.T @ left.T) < 0:
-        right[-1], stretch[-1] = -right[-1], -stretch[-1]
-    rotation = right.T @ left.T
-    trace = float(stretch.sum())
-    scale = float(trace * target_spread / spread)
-    return Similarity(scale, rotation, target_mean - scale * mean @ rotation, 1 - trace**2)
+    found = align_similarity(points, target, reflection=reflection)
+    left = np.sum((found.apply(points) - target) ** 2)
+    return Alignment(found, float(left / np.sum((target - target.mean(0)) ** 2)))

@@ -15,10 +15,11 @@ from emoca_jax import flame, render
 from emoca_jax.codes import Codes
 from emoca_jax.fit.expression_prior import ExpressionPrior, expected_units, expression_prior
 from emoca_jax.fit.least_squares import bounded_least_squares
-from emoca_jax.fit.pose_start import align_similarity, matrix_to_axis_angle
 from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
+from emoca_jax.flame.rotations import axis_angle_from_matrix
 from emoca_jax.flame.subset import point_head
 from emoca_jax.model import pose
+from emoca_jax.similarity import align_similarity
 
 LM_STEPS = 12
 LANDMARK_WEIGHT = 42.0
@@ -218,7 +219,7 @@ def _start(model: LandmarkModel, target: jax.Array) -> tuple[Variables, jax.Arra
     variables = Variables(
         shape=zeros(head.shape_dirs.shape[-1]),
         expression=zeros(head.expression_dirs.shape[-1]),
-        rotation=matrix_to_axis_angle(aligned.rotation),
+        rotation=axis_angle_from_matrix(aligned.rotation),
         camera=jnp.concatenate([aligned.scale[None], shift[:2]]),
         jaw=zeros(3),
     )

@@ -211,17 +211,6 @@ def farthest_points(points: np.ndarray, count: int) -> np.ndarray:
     return points[chosen]
 
 
-def align(vertices: np.ndarray, reference: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The similarity transform of `vertices` that lies closest to `reference` (Umeyama 1991, weighted)."""
-    w = weights / weights.sum()
-    centre, target = w @ vertices, w @ reference
-    a, b = vertices - centre, reference - target
-    u, s, vt = np.linalg.svd(b.T @ (w[:, None] * a))
-    flip = np.diag([1, 1, np.sign(np.linalg.det(u @ vt))])
-    scale = np.trace(np.diag(s) @ flip) / (w @ (a**2).sum(1))
-    return scale * a @ (u @ flip @ vt).T + target
-
-
 def symmetric_pca(
     samples: np.ndarray, mean: np.ndarray, mirror: np.ndarray, weights: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray, float]:

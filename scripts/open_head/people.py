@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from emoca_jax.similarity import align_similarity
+
 from . import eyeballs, identities
 from .identities import AVERAGE, Targets
 from .lips import Lips, seal
@@ -61,7 +63,7 @@ def random_people(
         offsets[..., :3] += bumps[start:stop]
         for row in range(start, stop):
             head = _head(base, mesh, targets, offsets[row - start], lips, radius)
-            head = identities.align(head, average, weight)
+            head = align_similarity(head, average, weight).apply(head)
             head[:-3] = eyeballs.even_openings(seal(head[:-3], lips), average[:-3], mesh)
             head[:-3] = eyeballs.place(head[:-3], mesh, clearance)
             people[row] = head

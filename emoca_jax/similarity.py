@@ -1,0 +1,53 @@
+"""The similarity that lays one set of points over another: least squares in closed form, NumPy or JAX."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+AnyArray = TypeVar("AnyArray", jax.Array, np.ndarray)
+
+
+class Similarity(NamedTuple, Generic[AnyArray]):
+    """x -> scale * rotation @ x + translation."""
+
+    scale: AnyArray
+    """A number."""
+    rotation: AnyArray
+    """[3, 3], orthogonal; a reflection only where that was allowed and fits better."""
+    translation: AnyArray
+    """[3], in the target's unit."""
+
+    def apply(self, points: AnyArray) -> AnyArray:
+        """Points [..., 3] moved over the target, in its unit."""
+        return self.scale * _product(points, self.rotation.T) + self.translation
+
+
+def align_similarity(
+    source: AnyArray, target: AnyArray, weight: AnyArray | None = None, *, reflection: bool = False
+) -> Similarity[AnyArray]:
+    """The similarity that brings `source` nearest to `target` in weighted least squares (Umeyama 1991).
+
+    source, target: [N, 3] in any units, both NumPy (result: NumPy, in their precision) or both JAX. weight: [N], not
+    negative; 1 where not given. reflection: let it mirror. Differentiable where the points do not lie in a
+    plane.
+    """
+    xp: Any = jnp if isinstance(source, jax.Array) or isinstance(target, jax.Array) else np
+    share = xp.full((len(source), 1), 1 / len(source)) if weight is None else (weight / weight.sum())[:, None]
+    source_mean, target_mean = (share * source).sum(0), (share * target).sum(0)
+    centred, aimed = source - source_mean, target - target_mean
+    u, stretch, vt = xp.linalg.svd(_product((share * aimed).T, centred))
+    if not reflection:
+        flip = xp.concatenate([xp.ones(2), xp.sign(xp.linalg.det(u) * xp.linalg.det(vt))[None]])
+        u, stretch = u * flip, stretch * flip
+    rotation = _product(u, vt)
+    scale = stretch.sum() / (share * centred**2).sum()
+    return Similarity(scale, rotation, target_mean - scale * _product(rotation, source_mean[:, None])[:, 0])
+
+
+def _product(left: Any, right: Any) -> Any:
+    """Matrix product in full precision, which JAX has to be asked for: some processors round to bfloat16."""
+    return jnp.matmul(left, right, precision="highest") if isinstance(left, jax.Array) else left @ right
