@@ -12,14 +12,13 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from emoca_jax.capture.crop import apply_transform, cut, square_crop
-from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE, POINTS_WITH_IRISES, FaceMesh, presence_score
+from emoca_jax.mediapipe_points import ALL_POINTS, OUTER_EYE_CORNERS
+from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE, FaceMesh, presence_score
 
 # The crop's side over the longer side of the face's box (MediaPipe's RectTransformationCalculator).
 _ROI_SCALE = 1.5
 # See FaceMesh.mouth_looks.
 _MOUTH_LOOKS = 2
-# Outer corners of the subject's right and left eye.
-_EYE_CORNERS = (33, 263)
 # Near profile the eye corners and the outline say too little about where the crop should lie: the detector's is kept.
 _MAX_YAW = np.deg2rad(50)
 # A better crop may not cost more presence than this.
@@ -75,7 +74,7 @@ def roi_of_box(box: Float[np.ndarray, "4"], eyes: Float[np.ndarray, "2 2"]) -> R
 
 def roi_of_landmarks(landmarks: Float[np.ndarray, "points 3"]) -> Roi:
     """The crop around known landmarks: their box with the eyes level, as a square, enlarged."""
-    across = landmarks[_EYE_CORNERS[1]] - landmarks[_EYE_CORNERS[0]]
+    across = landmarks[OUTER_EYE_CORNERS[1]] - landmarks[OUTER_EYE_CORNERS[0]]
     rotation = np.arctan2(across[1], across[0])
     axes = np.array([[np.cos(rotation), -np.sin(rotation)], [np.sin(rotation), np.cos(rotation)]])
     turned = landmarks[:, :2] @ axes
@@ -86,7 +85,7 @@ def roi_of_landmarks(landmarks: Float[np.ndarray, "points 3"]) -> Roi:
 
 def yaw_of_landmarks(landmarks: Float[np.ndarray, "points 3"]) -> float:
     """How far the face is turned from the viewer, by the line between the eyes: radians, 0 to pi/2."""
-    across = landmarks[_EYE_CORNERS[1]] - landmarks[_EYE_CORNERS[0]]
+    across = landmarks[OUTER_EYE_CORNERS[1]] - landmarks[OUTER_EYE_CORNERS[0]]
     return float(np.arctan2(abs(across[2]), np.hypot(across[0], across[1])))
 
 
@@ -101,7 +100,7 @@ def place_landmarks(
 ) -> tuple[Float[np.ndarray, "faces 478 3"], Float[np.ndarray, "faces"]]:
     """Landmarks in image pixels (z in the same unit) and presence score of one face per (image, roi), one look each."""
     if not rois:
-        return np.zeros((0, POINTS_WITH_IRISES, 3), np.float32), np.zeros(0, np.float32)
+        return np.zeros((0, ALL_POINTS, 3), np.float32), np.zeros(0, np.float32)
     sizes = np.array([roi.size for roi in rois], np.float32)
     centres, rotations = np.array([roi.centre for roi in rois]), np.array([roi.rotation for roi in rois])
     transforms = square_crop(centres, sizes, rotations, MESH_SIZE).astype(np.float32)

@@ -18,6 +18,7 @@ from emoca_jax.fit.least_squares import bounded_least_squares
 from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
 from emoca_jax.flame.rotations import axis_angle_from_matrix
 from emoca_jax.flame.subset import point_head
+from emoca_jax.mediapipe_points import BROWS, CHEEKS, LEFT_EYE_RING, LEFT_IRIS, LIP_RINGS, RIGHT_EYE_RING, RIGHT_IRIS
 from emoca_jax.model import pose
 from emoca_jax.similarity import align_similarity
 
@@ -36,19 +37,9 @@ SHAPE_LIMIT = 3.5
 """Bound on identity codes, standard deviations."""
 FACING_START, FACING_FULL = 0.05, 0.35
 """Cosine between a landmark's normal and the viewer at which it begins to count and counts in full."""
-FACE_WIDTH_POINTS = (234, 454)
-"""MediaPipe's outermost cheek points; their 3D distance is the face width, so it does not shrink with yaw."""
-IRIS_CENTRES = {"right": 468, "left": 473}
-LIP_POINTS = (
-    *(61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409),
-    *(78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415),
-)
-EYELID_POINTS = (
-    *(33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173),
-    *(263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398),
-)
-BROW_POINTS = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107, 276, 283, 282, 295, 285, 300, 293, 334, 296, 336)
-"""MediaPipe's lip rings, eyelid rings and brows: the points that carry expression."""
+EXPRESSIVE_POINTS = (*LIP_RINGS[0], *LIP_RINGS[-1], *RIGHT_EYE_RING, *LEFT_EYE_RING, *BROWS)
+"""Outer and inner line of the lips, eyelids and brows: the points that carry expression."""
+IRIS_CENTRES = (RIGHT_IRIS[0], LEFT_IRIS[0])
 EXPRESSIVE_WEIGHT = 1.5
 IRIS_WEIGHT = 2.0
 
@@ -95,8 +86,8 @@ def landmark_model(head: FaceHead) -> LandmarkModel:
     embedding, index = _with_pupils(head)
     small, points = point_head(head, embedding)
     weight = np.ones(len(index), np.float32)
-    weight[np.isin(index, LIP_POINTS + EYELID_POINTS + BROW_POINTS)] = EXPRESSIVE_WEIGHT
-    weight[np.isin(index, tuple(IRIS_CENTRES.values()))] = IRIS_WEIGHT
+    weight[np.isin(index, EXPRESSIVE_POINTS)] = EXPRESSIVE_WEIGHT
+    weight[np.isin(index, IRIS_CENTRES)] = IRIS_WEIGHT
     return LandmarkModel(
         points=small,
         embedding=points,
@@ -115,7 +106,7 @@ def _point_normals(template: jax.Array, faces: jax.Array, embedding: LandmarkEmb
 
 def face_width(landmarks: Float[Array, "*batch 478 3"]) -> Float[Array, "*batch"]:
     """3D distance between the outermost cheek points, in the landmarks' own unit."""
-    first, second = FACE_WIDTH_POINTS
+    first, second = CHEEKS
     return jnp.linalg.norm(landmarks[..., first, :] - landmarks[..., second, :], axis=-1)
 
 
@@ -274,4 +265,4 @@ def _with_pupils(head: FaceHead) -> tuple[LandmarkEmbedding, np.ndarray]:
         face_index=jax.device_put(np.concatenate([base.face_index, np.array(face_index, np.int32)])),
         barycentric=jax.device_put(np.concatenate([base.barycentric, np.stack(barycentric)])),
     )
-    return embedding, np.concatenate([index, [IRIS_CENTRES["right"], IRIS_CENTRES["left"]]])
+    return embedding, np.concatenate([index, IRIS_CENTRES])

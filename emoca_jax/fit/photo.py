@@ -16,6 +16,7 @@ from emoca_jax.codes import Codes
 from emoca_jax.fit.landmarks import LandmarkGoal, LandmarkModel, energy, landmark_goal
 from emoca_jax.fit.light import ALBEDO_LIMIT, ambient_light, fit_light_and_albedo
 from emoca_jax.flame.head import FaceHead
+from emoca_jax.mediapipe_points import FACE_OVAL
 from emoca_jax.model import decode
 from emoca_jax.nets.emotion.open import Parameters
 from emoca_jax.objectives.photo import FitWeights, SeenFace, composite, emotion_term, photometric_term
@@ -27,11 +28,6 @@ RATES = Codes(
     )
 )
 """Adam step per code, in the code's own unit."""
-FACE_OVAL = (
-    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
-    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-)
-"""MediaPipe's outline of the face, in order."""
 LANDMARK_SHARE = 1.0
 """Weight of the landmark energy beside the image terms of `objectives.photo`."""
 ALBEDO_SHARE = 0.1

@@ -11,22 +11,30 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from emoca_jax.losses.landmarks import Pairs, landmark_distance, pair_distance
+from emoca_jax.mediapipe_points import (
+    ALL_POINTS,
+    INNER_MOUTH_CORNERS,
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    LOWER_LIP_LINES,
+    OUTER_MOUTH_CORNERS,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    UPPER_LIP_LINES,
+)
 
-MESH_POINTS = 478
-
-UPPER_EYELIDS = (246, 161, 160, 159, 158, 157, 173, 466, 388, 387, 386, 385, 384, 398)
-LOWER_EYELIDS = (7, 163, 144, 145, 153, 154, 155, 249, 390, 373, 374, 380, 381, 382)
-"""Right eye then left, each from its outer to its inner corner: the n-th of one list faces the n-th of the other."""
-UPPER_LIPS = (185, 40, 39, 37, 0, 267, 269, 270, 409, 191, 80, 81, 82, 13, 312, 311, 310, 415)
-LOWER_LIPS = (146, 91, 181, 84, 17, 314, 405, 321, 375, 95, 88, 178, 87, 14, 317, 402, 318, 324)
+UPPER_EYELIDS = (*RIGHT_UPPER_LID, *LEFT_UPPER_LID)
+LOWER_EYELIDS = (*RIGHT_LOWER_LID, *LEFT_LOWER_LID)
+"""The n-th of one list faces the n-th of the other."""
+UPPER_LIPS = (*UPPER_LIP_LINES[0], *UPPER_LIP_LINES[-1])
+LOWER_LIPS = (*LOWER_LIP_LINES[0], *LOWER_LIP_LINES[-1])
 """Outer line then inner line, each from the right corner to the left."""
 
 EYELID_PAIRS: Pairs = tuple(zip(UPPER_EYELIDS, LOWER_EYELIDS, strict=True))
 OFFICIAL_EYELID_PAIRS: Pairs = tuple(zip(sorted(UPPER_EYELIDS), sorted(LOWER_EYELIDS), strict=True))
 """The official code sorts both lists by number, after which 4 of the 14 pairs still face each other."""
 LIP_PAIRS: Pairs = tuple(zip(UPPER_LIPS, LOWER_LIPS, strict=True))
-MOUTH_CORNER_PAIRS: Pairs = ((78, 308), (61, 291))
-"""Inner and outer corners, right and left."""
+MOUTH_CORNER_PAIRS: Pairs = (INNER_MOUTH_CORNERS, OUTER_MOUTH_CORNERS)
 
 
 def mediapipe_landmark_distance(
@@ -72,5 +80,5 @@ def on_mesh(
     points: Float[Array, "*batch points width"], mediapipe_index: Int[Array, "points"]
 ) -> Float[Array, "*batch 478 width"]:
     """Points at their MediaPipe numbers, zeros elsewhere."""
-    mesh = jnp.zeros((*points.shape[:-2], MESH_POINTS, points.shape[-1]), points.dtype)
+    mesh = jnp.zeros((*points.shape[:-2], ALL_POINTS, points.shape[-1]), points.dtype)
     return mesh.at[..., mediapipe_index, :].set(points)

@@ -9,15 +9,16 @@ import numpy as np
 
 from emoca_jax import flame
 from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding
+from emoca_jax.mediapipe_points import INNER_OF_68, JAW_OF_68, MESH_POINTS
 
-from . import albedo, landmarks, occlusion, people, skeleton, texels, units, uv_layout
+from . import albedo, jaw_line, landmarks, occlusion, people, skeleton, texels, units, uv_layout
 from .detection import find_points
 from .identities import Targets
-from .landmarks import Embedding
 from .lips import find_lips
 from .mesh import PARTS, HeadMesh, build_mesh
 from .regions import face_regions
 from .source import METRES, PACKAGE, VERSION, Source, read_base
+from .surface_points import Embedding
 
 SEED = 20
 CROWD = 2400
@@ -79,7 +80,7 @@ def build(wheel: Path, output: Path) -> None:
         landmarks_contour=_stored(contour),
         landmarks_full=_stored(full),
         landmarks_mediapipe=_stored(points),
-        mediapipe_index=jnp.arange(landmarks.POINTS),
+        mediapipe_index=jnp.arange(MESH_POINTS),
         albedo=AlbedoModel(jnp.asarray(mean, jnp.float32), jnp.asarray(basis, jnp.float32), names),
         joint_names=skeleton.JOINTS,
         expression_names=units.UNITS,
@@ -116,13 +117,13 @@ def _sixty_eight(
     def pick(which: tuple[int, ...]) -> Embedding:
         return Embedding(points.face_index[list(which)], points.barycentric[list(which)])
 
-    static, jaw = pick(landmarks.INNER_68), pick(landmarks.JAW_68)
+    static, jaw = pick(INNER_OF_68), pick(JAW_OF_68)
     full = Embedding(*(np.concatenate(pair) for pair in zip(
         (jaw.face_index, jaw.barycentric), (static.face_index, static.barycentric), strict=True
     )))  # fmt: skip
     places = jaw.positions(template, mesh.faces)
     ear = np.abs(template[mesh.faces].mean(1)[:, 0]) > np.abs(places[0, 0]) + 0.02
-    contour = landmarks.contour(template, mesh.faces, skin & ~ear, places, places[[0, -1]].mean(0))
+    contour = jaw_line.contour(template, mesh.faces, skin & ~ear, places, places[[0, -1]].mean(0))
     return static, contour, full
 
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from emoca_jax.capture.detect import detect_faces, load_networks
 
-from .landmarks import Embedding, View, embed
+from .landmarks import View, embed
 from .mesh import HeadMesh
 from .picture import draw, light_from, turn
+from .surface_points import Embedding
 from .units import UNITS
 
 PICTURE_SIZE = 384

@@ -107,7 +107,7 @@ def test_known_light_and_skin_are_recovered_from_a_rendering():
 def test_the_face_oval_mask_matches_scikit_image():
     from skimage.draw import polygon2mask
 
-    from emoca_jax.fit.photo import FACE_OVAL
+    from emoca_jax.mediapipe_points import FACE_OVAL
 
     landmarks = detected(codes_of(model().head))[0]
     corners = np.asarray(landmarks)[list(FACE_OVAL), :2]

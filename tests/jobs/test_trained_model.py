@@ -11,7 +11,8 @@ from emoca_jax import flame
 from emoca_jax.cli import main
 from emoca_jax.convert.convert import convert
 from emoca_jax.errors import InputError
-from emoca_jax.fit.inner_landmarks import INNER_LANDMARKS, with_landmarks
+from emoca_jax.fit.inner_landmarks import with_landmarks
+from emoca_jax.mediapipe_points import INNER_OF_68
 from emoca_jax.model import pose
 from emoca_jax.nets.encoders import Encoder, split_flame
 from tests.convert import official_files
@@ -88,7 +89,7 @@ def test_inner_landmarks_are_where_mediapipe_has_them():
     head = ej.load_head("open")
     markup = np.asarray(flame.landmarks68_fixed(head, head.template))[17:]
     row = {index: number for number, index in enumerate(np.asarray(head.mediapipe_index).tolist())}
-    mesh = np.asarray(flame.landmarks_mediapipe(head, head.template))[[row[index] for index in INNER_LANDMARKS]]
+    mesh = np.asarray(flame.landmarks_mediapipe(head, head.template))[[row[index] for index in INNER_OF_68]]
     distance = np.linalg.norm(markup - mesh, axis=1)
     assert np.median(distance) < 0.003 and distance.max() < 0.012
     bare = head.replace(
@@ -96,4 +97,4 @@ def test_inner_landmarks_are_where_mediapipe_has_them():
         landmarks_mediapipe=flame.LandmarkEmbedding(np.zeros(0), np.zeros((0, 3))),
     )
     assert with_landmarks(head) is head
-    assert np.asarray(with_landmarks(bare).mediapipe_index).tolist() == list(INNER_LANDMARKS)
+    assert np.asarray(with_landmarks(bare).mediapipe_index).tolist() == list(INNER_OF_68)

@@ -6,18 +6,17 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
+from emoca_jax.mediapipe_points import CHIN, FOREHEAD, OUTER_EYE_CORNERS
 from emoca_jax.nets.emotion.crop import (
-    CHIN,
     CROP_MARGIN,
-    FOREHEAD,
-    LEFT_EYE_CORNER,
-    RIGHT_EYE_CORNER,
     ExpressionCrop,
     expression_crop,
 )
 from emoca_jax.nets.emotion.crop import crop_image as eager_crop_image
 
 crop_image = jax.jit(eager_crop_image, static_argnums=2)
+
+RIGHT_EYE_CORNER, LEFT_EYE_CORNER = OUTER_EYE_CORNERS
 
 
 def upright_face() -> np.ndarray:

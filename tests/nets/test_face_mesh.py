@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emoca_jax.mediapipe_points import LEFT_IRIS, RIGHT_IRIS
 from emoca_jax.nets.mediapipe.face_mesh import (
     LEFT_EYE,
-    LEFT_IRIS,
     LIPS,
     RIGHT_EYE,
-    RIGHT_IRIS,
     FaceMesh,
     crop_features,
     region_transform,

@@ -7,13 +7,11 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
+from emoca_jax.mediapipe_points import CHIN, FOREHEAD, MESH_POINTS, OUTER_EYE_CORNERS
 from emoca_jax.nets.mediapipe.blaze_blocks import PRECISION
 
 CROP_SIZE = 112
 """Pixels a side: what face-api's network takes."""
-# MediaPipe's mesh points (the subject's right and left).
-MESH_POINTS = 468
-RIGHT_EYE_CORNER, LEFT_EYE_CORNER, FOREHEAD, CHIN = 33, 263, 10, 152
 
 CROP_MARGIN = 1.2
 """Side of the crop over the longer side of the box around the mesh points."""
@@ -38,7 +36,7 @@ def expression_crop(landmarks: Float[Array, "*batch 478 dims"]) -> ExpressionCro
     landmarks: MediaPipe's points in the image plane of a square picture; further coordinates than x, y are ignored.
     """
     points = landmarks[..., :MESH_POINTS, :2]
-    across = points[..., LEFT_EYE_CORNER, :] - points[..., RIGHT_EYE_CORNER, :]
+    across = points[..., OUTER_EYE_CORNERS[1], :] - points[..., OUTER_EYE_CORNERS[0], :]
     down = points[..., CHIN, :] - points[..., FOREHEAD, :]
     # Eye line and (turned by a right angle) midline together: in profile the eye line alone is short and noisy.
     x_axis = across + jnp.stack([down[..., 1], -down[..., 0]], axis=-1)

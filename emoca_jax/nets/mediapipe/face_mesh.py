@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from emoca_jax.mediapipe_points import LEFT_EYE_RING, LEFT_IRIS, LIP_RINGS, MESH_POINTS, RIGHT_EYE_RING, RIGHT_IRIS
 from emoca_jax.nets.mediapipe.blaze_blocks import (
     FROM_FILE,
     PRECISION,
@@ -22,8 +23,6 @@ from emoca_jax.nets.mediapipe.blaze_blocks import (
 )
 
 MESH_SIZE = 192
-POINTS = 468
-POINTS_WITH_IRISES = 478
 
 # (channels, stride) of each block up to the tap for the attention branches, up to 6 x 6, and on to 3 x 3.
 _FINE = ((16, 1), (16, 1), (32, 2))
@@ -40,30 +39,23 @@ _REGION_SCALE = 1.5
 _FEATURE_STRIDE = 4
 
 # Which of the 478 points each branch refines, in the order in which it answers them (MediaPipe's refinement graph:
-# rings of the mouth from outside; eye contour, then its halos and the brow).
-LIPS = (
-    *(61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409),
-    *(78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415),
-    *(76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306, 184, 74, 73, 72, 11, 302, 303, 304, 408),
-    *(62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292, 183, 42, 41, 38, 12, 268, 271, 272, 407),
-)
+# rings of the mouth: outermost, innermost, the two between; eye contour, then its halos and the brow).
+LIPS = (*LIP_RINGS[0], *LIP_RINGS[3], *LIP_RINGS[1], *LIP_RINGS[2])
 RIGHT_EYE = (
-    *(33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173),
+    *RIGHT_EYE_RING,
     *(130, 25, 110, 24, 23, 22, 26, 112, 243, 247, 30, 29, 27, 28, 56, 190),
     *(226, 31, 228, 229, 230, 231, 232, 233, 244, 113, 225, 224, 223, 222, 221, 189),
     *(35, 124, 46, 53, 52, 65, 143, 111, 117, 118, 119, 120, 121, 128, 245, 156, 70, 63, 105, 66, 107, 55, 193),
 )
 LEFT_EYE = (
-    *(263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398),
+    *LEFT_EYE_RING,
     *(359, 255, 339, 254, 253, 252, 256, 341, 463, 467, 260, 259, 257, 258, 286, 414),
     *(446, 261, 448, 449, 450, 451, 452, 453, 464, 342, 445, 444, 443, 442, 441, 413),
     *(265, 353, 276, 283, 282, 295, 372, 340, 346, 347, 348, 349, 350, 357, 465),
     *(383, 300, 293, 334, 296, 336, 285, 417),
 )
-RIGHT_IRIS = (468, 469, 470, 471, 472)
-LEFT_IRIS = (473, 474, 475, 476, 477)
 # The first points of each eye list are its contour, whose mean depth the iris takes.
-EYE_CONTOUR_POINTS = 16
+EYE_CONTOUR_POINTS = len(RIGHT_EYE_RING)
 # Two points per region whose line is turned level before cropping.
 _REGION_AXES = {"lips": (61, 291), "right_eye": (33, 133), "left_eye": (362, 263)}
 
@@ -120,11 +112,11 @@ class FaceMesh(nn.Module):
         fine = Blocks(_FINE, name="fine")(ChannelPReLU(name="stem_activation")(stem))
         middle = Blocks(_MIDDLE, name="middle")(fine)
         if not self.attention:
-            points = Branch(_COARSE, (("mesh", 3 * POINTS),), name="points")(middle)["mesh"]
+            points = Branch(_COARSE, (("mesh", 3 * MESH_POINTS),), name="points")(middle)["mesh"]
             presence = Branch(_COARSE[:1], (("presence", 1),), name="presence")(middle)["presence"]
-            return points.reshape(-1, POINTS, 3), presence[:, 0]
-        outputs = Branch(_COARSE, (("mesh", 3 * POINTS), ("presence", 1)), name="points")(middle)
-        mesh = outputs["mesh"].reshape(-1, POINTS, 3)
+            return points.reshape(-1, MESH_POINTS, 3), presence[:, 0]
+        outputs = Branch(_COARSE, (("mesh", 3 * MESH_POINTS), ("presence", 1)), name="points")(middle)
+        mesh = outputs["mesh"].reshape(-1, MESH_POINTS, 3)
         refined = mesh[..., :2]
         for name, indices, parts, looks in (
             ("lips", LIPS, {"lips": LIPS}, self.mouth_looks),

@@ -1,0 +1,76 @@
+"""Names for the points of MediaPipe's face mesh: every table of their numbers in this project.
+
+Right and left are the subject's. Lists run as their docstrings say; rings of lips and lids from the outer or right
+corner. Source: MediaPipe's canonical face mesh and the refinement options of its attention mesh.
+"""
+
+from __future__ import annotations
+
+MESH_POINTS = 468
+ALL_POINTS = 478
+"""With the five of each iris."""
+
+FOREHEAD, CHIN = 10, 152
+CHEEKS = (234, 454)
+"""The outermost points beside right and left ear: the face's width."""
+OUTER_EYE_CORNERS, INNER_EYE_CORNERS = (33, 263), (133, 362)
+"""Right, left."""
+OUTER_MOUTH_CORNERS, INNER_MOUTH_CORNERS = (61, 291), (78, 308)
+"""Right, left."""
+RIGHT_IRIS, LEFT_IRIS = (468, 469, 470, 471, 472), (473, 474, 475, 476, 477)
+"""The centre, then four points around it."""
+
+RIGHT_UPPER_LID, RIGHT_LOWER_LID = (246, 161, 160, 159, 158, 157, 173), (7, 163, 144, 145, 153, 154, 155)
+LEFT_UPPER_LID, LEFT_LOWER_LID = (466, 388, 387, 386, 385, 384, 398), (249, 390, 373, 374, 380, 381, 382)
+"""Between the corners, from the outer one to the inner one: the n-th of one lid faces the n-th of the other."""
+RIGHT_EYE_RING = (33, *RIGHT_LOWER_LID, 133, *RIGHT_UPPER_LID)
+LEFT_EYE_RING = (263, *LEFT_LOWER_LID, 362, *LEFT_UPPER_LID)
+
+RIGHT_BROW_LOWER, RIGHT_BROW_UPPER = (46, 53, 52, 65, 55), (70, 63, 105, 66, 107)
+LEFT_BROW_LOWER, LEFT_BROW_UPPER = (276, 283, 282, 295, 285), (300, 293, 334, 296, 336)
+"""From the temple to the nose."""
+BROWS = (*RIGHT_BROW_LOWER, *RIGHT_BROW_UPPER, *LEFT_BROW_LOWER, *LEFT_BROW_UPPER)
+
+UPPER_LIP_LINES = (
+    (185, 40, 39, 37, 0, 267, 269, 270, 409),
+    (184, 74, 73, 72, 11, 302, 303, 304, 408),
+    (183, 42, 41, 38, 12, 268, 271, 272, 407),
+    (191, 80, 81, 82, 13, 312, 311, 310, 415),
+)
+LOWER_LIP_LINES = (
+    (146, 91, 181, 84, 17, 314, 405, 321, 375),
+    (77, 90, 180, 85, 16, 315, 404, 320, 307),
+    (96, 89, 179, 86, 15, 316, 403, 319, 325),
+    (95, 88, 178, 87, 14, 317, 402, 318, 324),
+)
+LIP_CORNERS = ((61, 291), (76, 306), (62, 292), (78, 308))
+"""Four rings around the mouth from the outer line of the lips to the inner one: between the corners, from right to
+left, and each ring's right and left corner."""
+LIP_RINGS = tuple(
+    (right, *lower, left, *upper)
+    for (right, left), lower, upper in zip(LIP_CORNERS, LOWER_LIP_LINES, UPPER_LIP_LINES, strict=True)
+)
+
+FACE_OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+"""The outline of the face from the forehead over the left cheek."""
+
+INNER_OF_68 = (
+    *RIGHT_BROW_UPPER,
+    *reversed(LEFT_BROW_UPPER),
+    *(168, 197, 5, 4, 75, 97, 2, 326, 305),  # nose
+    *(33, 160, 158, 133, 153, 144),  # right eye
+    *(362, 385, 387, 263, 373, 380),  # left eye
+    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),  # outer lips
+    *(78, 82, 13, 312, 308, 317, 14, 87),  # inner lips
+)
+"""The points nearest to 17-67 of the 68-point markup (Sagonas et al. 2013, 300 faces in the wild).
+
+31 and 35, the outer ends of the nose's lower edge, are 75 and 305. On the eleven photos at hand, laid over FLAME by the
+nose points that FLAME's two landmark tables name, 75 is 1.7 mm from FLAME's 31 (median); 98 is 5.7 mm from it, and 4.3
+mm further out on FLAME itself.
+"""
+JAW_OF_68 = (127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356)
+"""At the places of 0-16, right ear to left ear."""
