@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw
 from emoca_jax import flame, render
 from emoca_jax.export.pictures import paper
 from emoca_jax.mesh_view.mesh_files import CLAY, Mesh
-from emoca_jax.mesh_view.picture import Look, View, draw_views, over_background
+from emoca_jax.mesh_view.picture import Style, Viewpoint, draw_views, over_background
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "render_inverse.png"
 SEED = 0
@@ -30,7 +30,7 @@ STAGES = ((3, 64, 100, 3e-2, 4.0), (4, 128, 300, 1e-2, 1.5))
 """Subdivisions of an icosahedron (642 and 2,562 vertices), side of the pictures, steps, their length at first, and how
 far a change of one vertex spreads to its neighbours (lambda of Nicolet et al. 2021)."""
 SHOWN = (0, 5, 20, 100, 150, 400)
-LOOKS = (View(25, 8), View(90, 0))
+VIEWPOINTS = (Viewpoint(25, 8), Viewpoint(90, 0))
 
 
 def icosahedron() -> tuple[Float[np.ndarray, "12 3"], Int[np.ndarray, "20 3"]]:
@@ -175,12 +175,12 @@ def write_picture(
     size, margin, caption = 220, 14, 26
     columns = [(f"step {step}", clay(*mesh)) for step, mesh in kept.items()]
     columns.append(("the head", clay(*goal)))
-    sheet = Image.new("RGB", (len(columns) * size + 2 * margin, len(LOOKS) * size + 2 * margin + caption), "white")
+    sheet = Image.new("RGB", (len(columns) * size + 2 * margin, len(VIEWPOINTS) * size + 2 * margin + caption), "white")
     pen = ImageDraw.Draw(sheet)
     for column, (name, mesh) in enumerate(columns):
         left = margin + column * size
         pen.text((left + size / 2, margin), name, fill=paper.INK, font=paper.font(16), anchor="ma")
-        for row, picture in enumerate(draw_views(mesh, LOOKS, size, Look("orthographic"))):
+        for row, picture in enumerate(draw_views(mesh, VIEWPOINTS, size, Style("orthographic"))):
             sheet.paste(
                 Image.fromarray(over_background(picture, (255, 255, 255))), (left, margin + caption + row * size)
             )

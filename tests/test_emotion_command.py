@@ -19,7 +19,7 @@ from emoca_jax.codes import Codes
 from emoca_jax.commands.photos import COMPILE_LINE
 from emoca_jax.convert.readers import emotion_networks as translators
 from emoca_jax.convert.readers.networks import encoder
-from emoca_jax.emotion.networks import read_codes, read_photo
+from emoca_jax.emotion.networks import read_codes, read_crop
 from emoca_jax.emotion.reading import EmotionReading, reading_of
 from emoca_jax.errors import InputError
 from emoca_jax.export.pictures.emotion import COLOURS, emotion_picture, photo_window
@@ -52,14 +52,14 @@ def emotion_mlp():
 
 def test_image_networks_read_what_the_official_ones_read(emonet):
     golden, image = reference.golden("emonet"), reference.images()[1]
-    read = read_photo("emonet", emonet, image)
+    read = read_crop("emonet", emonet, image)
     np.testing.assert_allclose(read.valence, golden["valence"][1], rtol=TOLERANCE)
     exponentials = np.exp(golden["expression"][1].astype(np.float64))
     shares = dict(zip(AFFECTNET_CLASSES, exponentials / exponentials.sum(), strict=True))
     assert reading_of("EmoNet", read).probabilities == pytest.approx(shares, rel=TOLERANCE)
     golden = reference.golden("emotion")
     resnet = fold_batch_norms(translators.emotion_resnet50(reference.emotion_resnet()).variables)
-    read = read_photo("emotion_resnet50", resnet, image)
+    read = read_crop("emotion_resnet50", resnet, image)
     np.testing.assert_allclose(read.arousal, golden["cnn_arousal"][1, 0], rtol=1e-4)
     logarithms = np.log(list(reading_of("ResNet-50", read).probabilities.values()))
     np.testing.assert_allclose(logarithms, golden["cnn_expr_classification"][1], rtol=TOLERANCE)
@@ -116,7 +116,7 @@ def test_a_folder_is_read_by_all_it_has(tmp_path, found, emonet, emotion_mlp):
     (result,) = capture.read_emotion(model, photo)
     assert [reading.network for reading in result.readings] == ["EmoNet", "EMO-MLP (3D)"]
     crop = np.asarray(capture.look(model.expression, result).image)
-    assert result.readings[0].valence == pytest.approx(float(read_photo("emonet", emonet, crop).valence), rel=1e-4)
+    assert result.readings[0].valence == pytest.approx(float(read_crop("emonet", emonet, crop).valence), rel=1e-4)
     told = read_codes(emotion_mlp, jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, crop[None])))
     assert result.readings[1].arousal == pytest.approx(float(told.arousal), rel=1e-5)
 

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from emoca_jax.capture.crop import apply_transform
-from emoca_jax.capture.detector_views import View, tile_views, whole_view
+from emoca_jax.capture.detector_inputs import DetectorInput, tile_inputs, whole_input
 from emoca_jax.capture.place_landmarks import (
     VIEW_BATCHES,
     Roi,
@@ -118,9 +118,9 @@ def _detect_turned(networks: Networks, images: Sequence[np.ndarray], turns: Sequ
     short, full = [], []
     for i, image in enumerate(images):
         for turn in turns:
-            short.append((i, whole_view(image, SHORT_RANGE_SIZE, turn)))
-            full.append((i, whole_view(image, FULL_RANGE_SIZE, turn)))
-            full.extend((i, view) for view in tile_views(image, FULL_RANGE_SIZE, turn))
+            short.append((i, whole_input(image, SHORT_RANGE_SIZE, turn)))
+            full.append((i, whole_input(image, FULL_RANGE_SIZE, turn)))
+            full.extend((i, view) for view in tile_inputs(image, FULL_RANGE_SIZE, turn))
     seen = [
         *_candidates(_look_short_range, networks["short_range"], short),
         *_candidates(_look_full_range, networks["full_range"], full),
@@ -189,12 +189,14 @@ def _strongest(outputs: Any, anchors: np.ndarray) -> tuple[Array, Array]:
 _merge_across_views = jax.jit(partial(weighted_non_maximum_suppression, min_score=_MIN_SCORE))
 
 
-def _candidates(look: Callable, parameters: dict, views: list[tuple[int, View]]) -> list[tuple[int, float, np.ndarray]]:
+def _candidates(
+    network: Callable, parameters: dict, views: list[tuple[int, DetectorInput]]
+) -> list[tuple[int, float, np.ndarray]]:
     """(photo, score, points in image pixels) of everything a detector takes for a face."""
     if not views:
         return []
     pixels = np.stack([view.pixels for _, view in views])
-    scores, points = run_batched(partial(look, parameters), pixels, VIEW_BATCHES)
+    scores, points = run_batched(partial(network, parameters), pixels, VIEW_BATCHES)
     return [
         (i, float(score), np.asarray(apply_transform(view.transform, position)))
         for (i, view), row, positions in zip(views, scores, points, strict=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from emoca_jax.mesh_view.mesh_files import Mesh
-    from emoca_jax.mesh_view.picture import Look
+    from emoca_jax.mesh_view.picture import Style
 
 FORMATS = (".png", ".gif", ".mp4")
 VIEWS = {
@@ -122,12 +122,12 @@ def _output(arguments: argparse.Namespace) -> Path:
 
 def _file(mesh: Mesh, arguments: argparse.Namespace, suffix: str) -> bytes:
     from emoca_jax.export.save import png_bytes
-    from emoca_jax.mesh_view.picture import View, draw_views, over_background
-    from emoca_jax.mesh_view.turntable import gif, mp4, turntable_views
+    from emoca_jax.mesh_view.picture import Viewpoint, draw_views, over_background
+    from emoca_jax.mesh_view.turntable import gif, mp4, turntable_viewpoints
 
-    start, colour = View(*arguments.view), _rgb(arguments.background)
-    views = [start] if suffix == ".png" else turntable_views(start, arguments.frames)
-    pictures = draw_views(mesh, views, arguments.size, _look(arguments), up=arguments.up)
+    start, colour = Viewpoint(*arguments.view), _rgb(arguments.background)
+    views = [start] if suffix == ".png" else turntable_viewpoints(start, arguments.frames)
+    pictures = draw_views(mesh, views, arguments.size, _style(arguments), up=arguments.up)
     if colour is None:
         return png_bytes(next(pictures))
     if suffix == ".png":
@@ -136,12 +136,12 @@ def _file(mesh: Mesh, arguments: argparse.Namespace, suffix: str) -> bytes:
     return gif(frames) if suffix == ".gif" else mp4(frames)
 
 
-def _look(arguments: argparse.Namespace) -> Look:
-    from emoca_jax.mesh_view.picture import SINGLE_LIGHT, STUDIO, Look
+def _style(arguments: argparse.Namespace) -> Style:
+    from emoca_jax.mesh_view.picture import SINGLE_LIGHT, STUDIO, Style
 
     light = arguments.light
     lights = {"studio": STUDIO, "flat": None}[light] if isinstance(light, str) else ((light, SINGLE_LIGHT),)
-    return Look(arguments.camera, lights, arguments.facets)
+    return Style(arguments.camera, lights, arguments.facets)
 
 
 def _with_progress(pictures: Iterable[np.ndarray], count: int) -> Iterable[np.ndarray]:

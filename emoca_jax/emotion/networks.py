@@ -28,7 +28,7 @@ CODES_NETWORK_NAME = "EMO-MLP (3D)"
 
 
 def load_image_networks(folder: ModelFolder) -> dict[str, Parameters]:
-    """Variables of the image networks that a converted folder has, by part, ready for `read_photo`."""
+    """Variables of the image networks that a converted folder has, by part, ready for `read_crop`."""
     networks = {part: folder.variables(part) for part in IMAGE_NETWORKS if folder.has(part)}
     if "emotion_resnet50" in networks:
         networks["emotion_resnet50"] = fold_batch_norms(networks["emotion_resnet50"])
@@ -36,7 +36,7 @@ def load_image_networks(folder: ModelFolder) -> dict[str, Parameters]:
     return {part: jax.device_put(variables) for part, variables in networks.items()}
 
 
-def read_photo(part: str, variables: Parameters, crop: Float[np.ndarray, "224 224 3"]) -> AffectRead:
+def read_crop(part: str, variables: Parameters, crop: Float[np.ndarray, "224 224 3"]) -> AffectRead:
     """What one of `IMAGE_NETWORKS` reads in a face cut out as EMOCA cuts it, RGB in [0, 1]; NumPy leaves, no batch."""
     return _alone(_read_image(part, variables, jnp.asarray(crop)[None]))
 

@@ -22,7 +22,7 @@ from emoca_jax.emotion.networks import (
     IMAGE_NETWORKS,
     load_image_networks,
     read_codes,
-    read_photo,
+    read_crop,
     takes_detail,
 )
 from emoca_jax.emotion.reading import EmotionReading, reading_of
@@ -135,7 +135,7 @@ def _trained(model: EmotionModel, found: PhotoFace) -> tuple[EmotionReading, ...
     """Off the crop that EMOCA encodes, and off its codes."""
     crop = np.asarray(look(model.expression, found).image)
     readings = [
-        reading_of(IMAGE_NETWORKS[part], read_photo(part, variables, crop)) for part, variables in model.images.items()
+        reading_of(IMAGE_NETWORKS[part], read_crop(part, variables, crop)) for part, variables in model.images.items()
     ]
     if model.encoders is not None and model.codes is not None:
         codes = jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, jnp.asarray(crop)[None]))

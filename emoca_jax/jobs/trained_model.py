@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.codes import Codes
 from emoca_jax.detail import DetailModel, detail_model
-from emoca_jax.emotion.networks import CODES_NETWORK, CODES_NETWORK_NAME, IMAGE_NETWORKS, read_codes, read_photo
+from emoca_jax.emotion.networks import CODES_NETWORK, CODES_NETWORK_NAME, IMAGE_NETWORKS, read_codes, read_crop
 from emoca_jax.emotion.reading import EmotionReading, open_reading, reading_of
 from emoca_jax.fit.inner_landmarks import with_landmarks
 from emoca_jax.fit.landmarks import landmark_model
@@ -128,7 +128,7 @@ def _read_emotion(
     affect = None
     if model.emotion is not None:
         name, pictures = IMAGE_NETWORKS[EMOTION_NETWORK], (seen.image, picture)
-        reads = [read_photo(EMOTION_NETWORK, model.emotion, np.asarray(x)) for x in pictures]
+        reads = [read_crop(EMOTION_NETWORK, model.emotion, np.asarray(x)) for x in pictures]
         photo, rendering = (reading_of(name, x) for x in reads)
         affect = photo
     else:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from emoca_jax.errors import InputError
-from emoca_jax.mesh_view.surface import Surface, read_picture
+from emoca_jax.mesh_view.mesh_part import MeshPart, read_picture
 
 COMPONENT = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
@@ -38,13 +38,13 @@ DAMAGE = (KeyError, IndexError, ValueError, TypeError, AttributeError, struct.er
 """What Python raises where the pieces of a file contradict each other."""
 
 
-def read_glb(data: bytes) -> list[Surface]:
+def read_glb(data: bytes) -> list[MeshPart]:
     """Every triangle primitive of the default scene in world coordinates.
 
     Errors: InputError without the file's name, which `read_mesh` adds.
     """
     try:
-        return _Document(data).surfaces()
+        return _Document(data).parts()
     except DAMAGE as error:
         raise InputError(f"is damaged or no binary glTF 2.0 ({type(error).__name__}: {error})") from error
 
@@ -70,7 +70,7 @@ class _Document:
         if missing := set(self.json.get("extensionsRequired", [])) - NEEDLESS:
             raise InputError(f"needs the glTF extension {min(missing)}, which is not read; export it without")
 
-    def surfaces(self) -> list[Surface]:
+    def parts(self) -> list[MeshPart]:
         scenes = self.json.get("scenes", [])
         roots = scenes[self.json.get("scene", 0)].get("nodes", []) if scenes else range(len(self.json["nodes"]))
         world: dict[int, np.ndarray] = {}
@@ -85,7 +85,7 @@ class _Document:
                 joints = self._joint_matrices(node["skin"], world) if "skin" in node else None
                 for primitive in mesh["primitives"]:
                     if primitive.get("mode", TRIANGLES) in (TRIANGLES, STRIP, FAN):
-                        found.append(self._surface(primitive, weights, matrix, joints))
+                        found.append(self._part(primitive, weights, matrix, joints))
         return found
 
     def _place(self, index: int, parent: np.ndarray, world: dict[int, np.ndarray]) -> None:
@@ -105,7 +105,7 @@ class _Document:
             matrices = matrices @ self.accessor(skin["inverseBindMatrices"]).reshape(-1, 4, 4).swapaxes(1, 2)
         return matrices
 
-    def _surface(self, primitive: dict, weights: list[float], matrix: np.ndarray, joints: np.ndarray | None) -> Surface:
+    def _part(self, primitive: dict, weights: list[float], matrix: np.ndarray, joints: np.ndarray | None) -> MeshPart:
         attributes = primitive["attributes"]
         position = self.accessor(attributes["POSITION"]).astype(np.float64)
         normal = self.accessor(attributes["NORMAL"]).astype(np.float64) if "NORMAL" in attributes else None
@@ -122,7 +122,7 @@ class _Document:
         texture = material.get("baseColorTexture")
         uv = attributes.get(f"TEXCOORD_{texture.get('texCoord', 0)}") if texture else None
         colours = self.accessor(attributes["COLOR_0"])[:, :3] if "COLOR_0" in attributes else 1.0
-        return Surface(
+        return MeshPart(
             vertices=position,
             faces=_triangles(corners.astype(np.int64), primitive.get("mode", TRIANGLES)),
             normals=normal,

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, UInt8
 
 from emoca_jax.errors import InputError
 from emoca_jax.mesh_view.glb_reading import read_glb
-from emoca_jax.mesh_view.surface import Surface, read_picture
+from emoca_jax.mesh_view.mesh_part import MeshPart, read_picture
 
 SUFFIXES = (".glb", ".obj", ".ply")
 CLAY = (0.45, 0.43, 0.41)
@@ -53,56 +53,56 @@ def read_mesh(path: str | Path) -> Mesh:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     try:
-        surfaces = read_glb(data) if suffix == ".glb" else _read_with_trimesh(path)
-        return join([_checked(surface) for surface in surfaces if len(surface.faces)])
+        parts = read_glb(data) if suffix == ".glb" else _read_with_trimesh(path)
+        return join([_checked(part) for part in parts if len(part.faces)])
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
 
-def join(surfaces: list[Surface]) -> Mesh:
-    """One mesh out of many surfaces; a picture that several of them wear is kept once.
+def join(parts: list[MeshPart]) -> Mesh:
+    """One mesh out of many parts; a picture that several of them wear is kept once.
 
     Errors: InputError where there is nothing to draw.
     """
-    if not surfaces:
+    if not parts:
         raise InputError("has no faces; a point cloud cannot be drawn, make a mesh of it first")
-    first = np.cumsum([0, *(len(surface.vertices) for surface in surfaces)])
+    first = np.cumsum([0, *(len(part.vertices) for part in parts)])
     kept: dict[tuple[Any, ...], int] = {}
     pictures: list[np.ndarray] = []
     worn = []
-    for surface in surfaces:
+    for part in parts:
         number = -1
-        if surface.picture is not None and surface.uv is not None:
-            key = (surface.picture.shape, surface.picture.tobytes())
+        if part.picture is not None and part.uv is not None:
+            key = (part.picture.shape, part.picture.tobytes())
             number = kept.setdefault(key, len(pictures))
             if number == len(pictures):
-                pictures.append(surface.picture)
-        worn.append(np.full(len(surface.faces), number, np.int32))
-    vertices = np.concatenate([surface.vertices for surface in surfaces])
+                pictures.append(part.picture)
+        worn.append(np.full(len(part.faces), number, np.int32))
+    vertices = np.concatenate([part.vertices for part in parts])
     if not np.ptp(vertices, axis=0).any():
         raise InputError("has no extent: all its vertices lie in one point")
-    none = [np.zeros((len(surface.vertices), 2)) for surface in surfaces]
+    none = [np.zeros((len(part.vertices), 2)) for part in parts]
     return Mesh(
         vertices=vertices.astype(np.float32),
-        faces=np.concatenate([s.faces + start for s, start in zip(surfaces, first[:-1], strict=True)]).astype(np.int32),
-        normals=np.concatenate([_unit_normals(surface) for surface in surfaces]).astype(np.float32),
-        uv=np.concatenate([s.uv if s.uv is not None else zero for s, zero in zip(surfaces, none, strict=True)]).astype(
+        faces=np.concatenate([s.faces + start for s, start in zip(parts, first[:-1], strict=True)]).astype(np.int32),
+        normals=np.concatenate([_unit_normals(part) for part in parts]).astype(np.float32),
+        uv=np.concatenate([s.uv if s.uv is not None else zero for s, zero in zip(parts, none, strict=True)]).astype(
             np.float32
         ),
         colours=np.concatenate(
-            [np.broadcast_to(CLAY, s.colours.shape) if s.plain else s.colours for s in surfaces]
+            [np.broadcast_to(CLAY, s.colours.shape) if s.plain else s.colours for s in parts]
         ).astype(np.float32),
         face_picture=np.concatenate(worn),
         pictures=tuple(pictures),
     )
 
 
-def _checked(surface: Surface) -> Surface:
-    """The surface with only the vertices that its faces use, all of them finite."""
-    if surface.faces.min() < 0 or surface.faces.max() >= len(surface.vertices):
-        raise InputError(f"is damaged: a face names vertex {surface.faces.max()} of {len(surface.vertices)}")
-    used, faces = np.unique(surface.faces, return_inverse=True)
-    vertices = surface.vertices[used]
+def _checked(part: MeshPart) -> MeshPart:
+    """The part with only the vertices that its faces use, all of them finite."""
+    if part.faces.min() < 0 or part.faces.max() >= len(part.vertices):
+        raise InputError(f"is damaged: a face names vertex {part.faces.max()} of {len(part.vertices)}")
+    used, faces = np.unique(part.faces, return_inverse=True)
+    vertices = part.vertices[used]
     broken = int(np.count_nonzero(~np.isfinite(vertices).all(1)))
     if broken:
         raise InputError(f"{broken} of {len(vertices)} vertices are not finite numbers; repair the mesh")
@@ -113,28 +113,28 @@ def _checked(surface: Surface) -> Surface:
     def rows(array: np.ndarray | None, default: float) -> np.ndarray | None:
         return None if array is None else np.nan_to_num(array[used], nan=default, posinf=default, neginf=default)
 
-    return Surface(
+    return MeshPart(
         vertices=vertices,
         faces=faces.reshape(-1, 3),
-        normals=rows(surface.normals, 0.0),
-        uv=rows(surface.uv, 0.0),
-        colours=np.clip(np.nan_to_num(surface.colours[used]), 0, 1),
-        picture=surface.picture,
-        plain=surface.plain,
+        normals=rows(part.normals, 0.0),
+        uv=rows(part.uv, 0.0),
+        colours=np.clip(np.nan_to_num(part.colours[used]), 0, 1),
+        picture=part.picture,
+        plain=part.plain,
     )
 
 
-def _unit_normals(surface: Surface) -> Float[np.ndarray, "vertices 3"]:
+def _unit_normals(part: MeshPart) -> Float[np.ndarray, "vertices 3"]:
     """The file's normals, else area-weighted ones; vertices that lie on each other, as along seams, share theirs."""
-    if surface.normals is not None and np.abs(surface.normals).max() > 0:
-        return _unit(surface.normals)
-    _, place = np.unique(surface.vertices, axis=0, return_inverse=True)
+    if part.normals is not None and np.abs(part.normals).max() > 0:
+        return _unit(part.normals)
+    _, place = np.unique(part.vertices, axis=0, return_inverse=True)
     place = place.reshape(-1)
-    a, b, c = (surface.vertices[surface.faces[:, corner]] for corner in range(3))
+    a, b, c = (part.vertices[part.faces[:, corner]] for corner in range(3))
     across = np.cross(b - a, c - a)
     total = np.zeros((place.max() + 1, 3))
     for corner in range(3):
-        np.add.at(total, place[surface.faces[:, corner]], across)
+        np.add.at(total, place[part.faces[:, corner]], across)
     return _unit(total)[place]
 
 
@@ -149,14 +149,14 @@ def to_linear(colour: np.ndarray) -> np.ndarray:
     return np.where(colour <= 0.04045, colour / 12.92, ((np.maximum(colour, 0) + 0.055) / 1.055) ** 2.4)
 
 
-def _read_with_trimesh(path: Path) -> list[Surface]:
+def _read_with_trimesh(path: Path) -> list[MeshPart]:
     import trimesh
 
     # Its warnings (a texture that is missing, say) would appear without context; the picture shows the effect.
     logging.getLogger("trimesh").setLevel(logging.ERROR)
     try:
         scene = trimesh.load_scene(path, process=False)
-        return [_surface(part) for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
+        return [_as_part(part) for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
     except InputError:
         raise
     except Exception as error:  # a parser that meets a damaged file raises whatever its next step stumbles over
@@ -164,9 +164,9 @@ def _read_with_trimesh(path: Path) -> list[Surface]:
         raise InputError(f"is damaged or no {kind} ({type(error).__name__}: {error})") from error
 
 
-def _surface(part: Any) -> Surface:
+def _as_part(mesh: Any) -> MeshPart:
     """A trimesh.Trimesh, of which colours are sRGB by custom."""
-    visual, vertices = part.visual, np.asarray(part.vertices, float)
+    visual, vertices = mesh.visual, np.asarray(mesh.vertices, float)
     uv, picture, colours, plain = None, None, None, True
     if visual.kind == "texture":
         material = visual.material
@@ -180,11 +180,11 @@ def _surface(part: Any) -> Surface:
     elif visual.kind in ("vertex", "face"):
         plain = False
         colours = np.asarray(visual.vertex_colors, float)[:, :3] / 255
-    stored = "vertex_normals" in part._cache
-    return Surface(
+    stored = "vertex_normals" in mesh._cache
+    return MeshPart(
         vertices=vertices,
-        faces=np.asarray(part.faces, np.int64).reshape(-1, 3),
-        normals=np.asarray(part.vertex_normals, float) if stored else None,
+        faces=np.asarray(mesh.faces, np.int64).reshape(-1, 3),
+        normals=np.asarray(mesh.vertex_normals, float) if stored else None,
         uv=uv,
         colours=np.broadcast_to(np.ones(3) if colours is None else to_linear(colours), vertices.shape),
         picture=None if picture is None else read_picture(picture),

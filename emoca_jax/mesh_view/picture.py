@@ -32,14 +32,14 @@ BAND_PIXELS = 2**21
 """Samples drawn at once: about 150 bytes each, so a picture of any size takes 0.3 GB."""
 
 
-class View(NamedTuple):
+class Viewpoint(NamedTuple):
     """Where the camera stands, in degrees: yaw 90 looks at the mesh's own left side, pitch 90 from straight above."""
 
     yaw: float
     pitch: float
 
 
-class Look(NamedTuple):
+class Style(NamedTuple):
     """What decides the picture beside the mesh and the view; hashable.
 
     lights: none for flat colours without shading. flat: every face its own normal.
@@ -50,11 +50,11 @@ class Look(NamedTuple):
     flat: bool = False
 
 
-STUDIO_LOOK = Look()
+STUDIO_STYLE = Style()
 
 
 def draw_views(
-    mesh: Mesh, views: Sequence[View], size: int, look: Look = STUDIO_LOOK, *, up: Literal["y", "z"] = "y"
+    mesh: Mesh, views: Sequence[Viewpoint], size: int, style: Style = STUDIO_STYLE, *, up: Literal["y", "z"] = "y"
 ) -> Iterator[UInt8[np.ndarray, "size size 4"]]:
     """One square sRGB picture per view with alpha (not premultiplied), all framed alike so that nothing jumps.
 
@@ -66,7 +66,7 @@ def draw_views(
     centre, extent = (low + high) / 2, (high - low).max()
     vertices = (mesh.vertices - centre) / extent @ upright.T
     turns = [turn(view) for view in views]
-    distance, scale = _framing(vertices, turns, look.projection)
+    distance, scale = _framing(vertices, turns, style.projection)
     samples = 3 if size <= 1024 else 2
     rows = max(1, min(size, BAND_PIXELS // (size * samples**2)))
     arrays = (
@@ -81,13 +81,13 @@ def draw_views(
     for matrix in turns:
         camera = jnp.asarray(matrix, jnp.float32), jnp.float32(distance), jnp.float32(scale)
         bands = [
-            np.asarray(_draw_band(*arrays, pictures, camera, first, rows, size, samples, look))
+            np.asarray(_draw_band(*arrays, pictures, camera, first, rows, size, samples, style))
             for first in range(0, size, rows)
         ]
         yield _encode(np.concatenate(bands)[:size])
 
 
-def turn(view: View) -> Float[np.ndarray, "3 3"]:
+def turn(view: Viewpoint) -> Float[np.ndarray, "3 3"]:
     """World to camera axes (right, up, towards the camera)."""
     yaw, pitch = np.radians(view)
     around = np.array([[np.cos(yaw), 0, -np.sin(yaw)], [0, 1, 0], [np.sin(yaw), 0, np.cos(yaw)]])
@@ -116,7 +116,7 @@ def _framing(vertices: np.ndarray, turns: Sequence[np.ndarray], projection: Proj
     return max(float(distance.max()) for distance in needed), scale
 
 
-@partial(jax.jit, static_argnames=("rows", "size", "samples", "look"))
+@partial(jax.jit, static_argnames=("rows", "size", "samples", "style"))
 def _draw_band(
     vertices: Array,
     normals: Array,
@@ -130,12 +130,12 @@ def _draw_band(
     rows: int,
     size: int,
     samples: int,
-    look: Look,
+    style: Style,
 ) -> Float[Array, "rows size 4"]:
     """A strip of the picture from row `first` down: linear RGB times alpha, and alpha."""
     matrix, distance, scale = camera
     seen = jnp.matmul(vertices, matrix.T, precision=jax.lax.Precision.HIGHEST)
-    perspective = look.projection == "perspective"
+    perspective = style.projection == "perspective"
     depth = distance - seen[:, 2]
     across = seen[:, :2] * jnp.array([1.0, -1.0]) * scale / (depth[:, None] if perspective else 1.0)
     middle = (2 * first + rows) / size - 1
@@ -144,8 +144,8 @@ def _draw_band(
 
     covered = fragments.face_index >= 0
     light = jnp.ones(covered.shape)
-    if look.lights is not None:
-        if look.flat:
+    if style.lights is not None:
+        if style.flat:
             normals, corners = render.face_normals(vertices, faces), jnp.tile(jnp.arange(len(faces))[:, None], 3)
         else:
             corners = faces
@@ -153,7 +153,7 @@ def _draw_band(
         # Open meshes show their inside: light it as if it were the outside.
         facing = facing * jnp.where(facing[..., 2:] < 0, -1.0, 1.0)
         light = jnp.where(covered, AMBIENT, 0.0)
-        for direction, strength in look.lights:
+        for direction, strength in style.lights:
             towards = np.array(direction) / np.linalg.norm(direction)
             light += strength * jnp.maximum(facing @ jnp.asarray(towards, jnp.float32), 0)
     albedo = render.interpolate(fragments, colours, faces)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from emoca_jax.mesh_view.picture import View
+from emoca_jax.mesh_view.picture import Viewpoint
 
 FRAMES_PER_SECOND = {".gif": 20, ".mp4": 30}
 """Of a gif, whose clock ticks in hundredths of a second, and which browsers slow down below two ticks a frame."""
@@ -19,9 +19,9 @@ PALETTE_FRAMES = 8
 """As many frames, spread over the turn, decide the colours of the whole gif."""
 
 
-def turntable_views(start: View, frames: int) -> list[View]:
+def turntable_viewpoints(start: Viewpoint, frames: int) -> list[Viewpoint]:
     """Views evenly spread over one turn, beginning at `start`; the last leads on to the first."""
-    return [View(start.yaw + 360 * frame / frames, start.pitch) for frame in range(frames)]
+    return [Viewpoint(start.yaw + 360 * frame / frames, start.pitch) for frame in range(frames)]
 
 
 def gif(frames: Sequence[UInt8[np.ndarray, "height width 3"]]) -> bytes:

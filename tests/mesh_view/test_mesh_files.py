@@ -13,7 +13,7 @@ from emoca_jax.errors import InputError
 from emoca_jax.export.gltf import head_glb
 from emoca_jax.export.save import png_bytes, save_face
 from emoca_jax.mesh_view.mesh_files import CLAY, read_mesh, to_linear
-from emoca_jax.mesh_view.picture import Look, View, draw_views, turn
+from emoca_jax.mesh_view.picture import Style, Viewpoint, draw_views, turn
 from tests.export.made_up_face import made_up_face, made_up_head
 from tests.export.read_glb import Glb
 
@@ -100,7 +100,7 @@ def test_scene_transforms_textures_and_factors_of_a_glb(tmp_path):
     np.testing.assert_allclose(mesh.uv, [[0, 0], [1, 0], [1, 1], [0, 1]])
     np.testing.assert_allclose(mesh.normals, [[1, 0, 0]] * 4, atol=1e-6)
     # Seen from its front, at +x, the texture's left half is on the left.
-    picture = next(draw_views(mesh, [View(90, 0)], 64, Look("orthographic", None)))
+    picture = next(draw_views(mesh, [Viewpoint(90, 0)], 64, Style("orthographic", None)))
     np.testing.assert_array_equal(picture[32, [12, 52]], [[255, 0, 0, 255], [0, 0, 188, 255]])
     assert picture[2, 2, 3] == 0
 
@@ -138,9 +138,9 @@ def test_meshes_without_colour_are_clay_and_seams_do_not_show(tmp_path):
 
 
 def test_views_look_from_where_they_say():
-    to_the_camera = {View(0, 0): (0, 0, 1), View(90, 0): (1, 0, 0), View(0, 90): (0, 1, 0), View(180, 0): (0, 0, -1)}
+    to_the_camera = {(0, 0): (0, 0, 1), (90, 0): (1, 0, 0), (0, 90): (0, 1, 0), (180, 0): (0, 0, -1)}
     for view, direction in to_the_camera.items():
-        np.testing.assert_allclose(turn(view) @ direction, [0, 0, 1], atol=1e-12)
+        np.testing.assert_allclose(turn(Viewpoint(*view)) @ direction, [0, 0, 1], atol=1e-12)
 
 
 @pytest.mark.parametrize("projection", ["orthographic", "perspective"])
@@ -150,7 +150,7 @@ def test_the_mesh_fills_the_picture_whatever_its_place_and_scale(tmp_path, proje
         corners = SQUARE * [1, 0.3, 1] * scale + shift
         (tmp_path / "square.ply").write_bytes(trimesh.Trimesh(corners, FACES, process=False).export(file_type="ply"))
         mesh = read_mesh(tmp_path / "square.ply")
-        alpha = next(draw_views(mesh, [View(0, 0)], 100, Look(projection)))[..., 3] > 127
+        alpha = next(draw_views(mesh, [Viewpoint(0, 0)], 100, Style(projection)))[..., 3] > 127
         shapes.append((alpha.any(0).sum(), alpha.any(1).sum()))
     for width, height in shapes:
         assert abs(width - 86) <= 1 and abs(height - 13) <= 1
@@ -158,9 +158,9 @@ def test_the_mesh_fills_the_picture_whatever_its_place_and_scale(tmp_path, proje
 
 def test_a_picture_in_strips_is_the_whole_picture(tmp_path, monkeypatch):
     mesh = read_mesh(save(tmp_path / "square.glb", square_glb()))
-    whole = next(draw_views(mesh, [View(60, 20)], 45))
+    whole = next(draw_views(mesh, [Viewpoint(60, 20)], 45))
     monkeypatch.setattr("emoca_jax.mesh_view.picture.BAND_PIXELS", 9 * 45 * 7)
-    np.testing.assert_allclose(next(draw_views(mesh, [View(60, 20)], 45)).astype(int), whole, atol=1)
+    np.testing.assert_allclose(next(draw_views(mesh, [Viewpoint(60, 20)], 45)).astype(int), whole, atol=1)
 
 
 def ply(header, body=""):
@@ -210,6 +210,6 @@ def test_a_texture_that_is_no_picture(tmp_path):
 
 def test_the_picture_is_a_png(tmp_path):
     mesh = read_mesh(save(tmp_path / "square.glb", square_glb()))
-    drawn = next(draw_views(mesh, [View(90, 0)], 32))
+    drawn = next(draw_views(mesh, [Viewpoint(90, 0)], 32))
     with Image.open(io.BytesIO(png_bytes(drawn))) as picture:
         assert picture.mode == "RGBA" and picture.size == (32, 32)

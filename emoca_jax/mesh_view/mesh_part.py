@@ -16,7 +16,7 @@ LARGEST_PICTURE = 2048
 
 
 @dataclass(frozen=True)
-class Surface:
+class MeshPart:
     """Triangles of one material, in the file's world; every array has one row per vertex.
 
     normals: any length, None where the file has none. uv: origin bottom left. colours: linear RGB, multiplied with the

@@ -21,21 +21,21 @@ _MAX_FINE_WIDTH = 4 * _FINE_HEIGHT
 
 
 @dataclass(frozen=True)
-class View:
+class DetectorInput:
     """A square detector input and the way back: image position = transform @ (view position, 1)."""
 
     pixels: UInt8[np.ndarray, "size size 3"]
     transform: Float[np.ndarray, "2 3"]
 
 
-def whole_view(image: UInt8[np.ndarray, "height width 3"], size: int, turns: int = 0) -> View:
+def whole_input(image: UInt8[np.ndarray, "height width 3"], size: int, turns: int = 0) -> DetectorInput:
     """The photo scaled to fit a size x size square, black below or to the right, turned by quarters."""
     scale = size / max(image.shape[:2])
     canvas, transform = _resized(image, scale)
     return _turned(_square(canvas, size), transform, turns)
 
 
-def tile_views(image: UInt8[np.ndarray, "height width 3"], size: int, turns: int = 0) -> list[View]:
+def tile_inputs(image: UInt8[np.ndarray, "height width 3"], size: int, turns: int = 0) -> list[DetectorInput]:
     """Overlapping size x size tiles of the photo, fine enough for faces of 5 % of its height; none for a tiny photo."""
     height, width = image.shape[:2]
     if max(height, width) < _MIN_FINE_SIDE:
@@ -74,11 +74,11 @@ def _square(pixels: np.ndarray, size: int) -> np.ndarray:
     return square
 
 
-def _turned(pixels: np.ndarray, transform: np.ndarray, turns: int) -> View:
+def _turned(pixels: np.ndarray, transform: np.ndarray, turns: int) -> DetectorInput:
     """The view turned counter-clockwise by quarters."""
     linear, offset = transform[:, :2], transform[:, 2]
     for _ in range(turns):
         # A position (x, y) of the turned square lies at (size - y, x) of the one before.
         offset = offset + linear @ np.array([pixels.shape[0], 0], np.float32)
         linear = linear @ np.array([[0, -1], [1, 0]], np.float32)
-    return View(np.rot90(pixels, turns), np.concatenate([linear, offset[:, None]], axis=1))
+    return DetectorInput(np.rot90(pixels, turns), np.concatenate([linear, offset[:, None]], axis=1))
