@@ -17,9 +17,7 @@ from emoca_jax.detail import DetailModel
 from emoca_jax.emotion.reading import EmotionReading
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import Reconstruction, decode
-
-IMAGE_SIZE = 224
-"""Side in pixels of `ReconstructedFace.reconstruction`, EMOCA's image size."""
+from emoca_jax.nets.encoders import IMAGE_SIZE
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ EXPRESSION_JAW_OUTPUTS = 53
 DETAIL_OUTPUTS = 128
 HIDDEN = 1024
 IMAGE_SIZE = 224
+"""Pixels a side of the crops that the encoders were trained on; faces are fitted and drawn at this size as well."""
 
 # The order of E_flame's numbers, fixed by the official weights.
 _FLAME_PARTS = {"shape": 100, "albedo": 50, "expression": 50, "pose": 3, "jaw": 3, "camera": 3, "light": 27}

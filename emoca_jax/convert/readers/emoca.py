@@ -15,6 +15,7 @@ from emoca_jax.convert.readers.pieces import Pieces, shape_of
 from emoca_jax.convert.readers.translate import UNKNOWN, Row, Translated
 from emoca_jax.convert.run_folders import CONFIG_NAME, config_of, read_config, settings, stage_of
 from emoca_jax.errors import InputError
+from emoca_jax.nets.encoders import IMAGE_SIZE
 
 OUTPUTS = {"flame_encoder": (236,), "expression_encoder": (50, 53), "detail_encoder": (128,)}
 """How many numbers each encoder gives; 53 = expression and jaw (`exp_deca_jaw_pose`)."""
@@ -169,7 +170,7 @@ def _options(chosen: Mapping[str, Any]) -> dict[str, Any]:
         "albedo_components": 50,
         "detail": 128,
         "light": 27,
-        "image_size": 224,
+        "image_size": IMAGE_SIZE,
         "uv_size": 256,
         "albedo": ALBEDO_PARTS.get(str(chosen.get("tex_type", "BFM")), "bfm"),
     }

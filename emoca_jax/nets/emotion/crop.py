@@ -8,7 +8,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from emoca_jax.mediapipe_points import CHIN, FOREHEAD, MESH_POINTS, OUTER_EYE_CORNERS
-from emoca_jax.nets.mediapipe.blaze_blocks import PRECISION
+from emoca_jax.nets.convolution import PRECISION
 
 CROP_SIZE = 112
 """Pixels a side: what face-api's network takes."""

@@ -14,8 +14,9 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Float
 
+from emoca_jax.nets.convolution import PRECISION, ImageFeatures, max_pool
 from emoca_jax.nets.emotion.crop import ExpressionCrop, crop_image
-from emoca_jax.nets.mediapipe.blaze_blocks import FROM_FILE, PRECISION, ImageFeatures, depthwise_convolution, pointwise
+from emoca_jax.nets.mediapipe.blaze_blocks import FROM_FILE, depthwise_convolution, pointwise, same_padding
 from emoca_jax.nets.weights import Parameters, load_shipped_weights
 
 XCEPTION_SIZE = 64
@@ -49,19 +50,6 @@ class NetworkRead(struct.PyTreeNode):
     """In the network's own class order."""
 
 
-def max_pool(x: ImageFeatures) -> Float[Array, "batch out_height out_width channels"]:
-    """Largest of 3 x 3 with stride 2 and SAME padding, axis by axis: 1.6 times as fast as XLA's windows."""
-    for axis in (1, 2):
-        size = x.shape[axis]
-        padding = [(0, 0)] * 4
-        padding[axis] = jax.lax.padtype_to_pads((size,), (3,), (2,), "SAME")[0]
-        padded = jnp.pad(x, padding, constant_values=-jnp.inf)
-        end = 2 * (-(-size // 2)) - 1
-        shifted = [jax.lax.slice_in_dim(padded, i, i + end, stride=2, axis=axis) for i in range(3)]
-        x = jnp.maximum(jnp.maximum(shifted[0], shifted[1]), shifted[2])
-    return x
-
-
 class SeparableConv(nn.Module):
     """3 x 3 depthwise convolution, then a dense layer over channels, bias at the end; SAME padding."""
 
@@ -86,7 +74,7 @@ class MiniXception(nn.Module):
         for index, features in enumerate((16, 32, 64, 128)):
             y = nn.relu(SeparableConv(features, name=f"block{index}_first")(x))
             y = SeparableConv(features, name=f"block{index}_second")(y)
-            y = max_pool(y)
+            y = max_pool(y, *same_padding(y.shape[1], 3, 2))
             x = y + pointwise(features, f"block{index}_skip")(x[:, ::2, ::2])
         logits = nn.Conv(7, (3, 3), kernel_init=FROM_FILE, precision=PRECISION, name="classifier")(x).mean(axis=(1, 2))
         return NetworkRead(x.mean(axis=(1, 2)), logits)

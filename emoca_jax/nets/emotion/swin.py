@@ -8,10 +8,11 @@ from jaxtyping import Array, Float
 from emoca_jax.nets.convolution import PRECISION
 from emoca_jax.nets.emotion.affect import AFFECT_OUTPUTS, AffectRead, affect_read
 from emoca_jax.nets.emotion.swin_blocks import WINDOW, PatchMerging, SwinBlock, dense, layer_norm
+from emoca_jax.nets.encoders import IMAGE_SIZE
 
 PATCH = 4
 """Pixels a side of what the first layer sees as one."""
-SWIN_SIZE = 224
+SWIN_SIZE = IMAGE_SIZE
 """Pixels a side of the input: the last stage then has one window."""
 
 

@@ -10,16 +10,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-# TF32 on a GPU would move landmarks by a tenth of a pixel; these networks are too small for it to matter in time.
-PRECISION = jax.lax.Precision.HIGHEST
+from emoca_jax.nets.convolution import PRECISION, ImageFeatures
 
 # Weights come from files. Flax traces the initialiser of each for its shape: a random one takes half of a cold start.
 FROM_FILE = nn.initializers.zeros
 
-ImageFeatures = Float[Array, "batch height width channels"]
 
-
-def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     """TensorFlow's SAME padding of one axis: the odd pixel goes to the end."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
@@ -37,7 +34,7 @@ def depthwise_convolution(
     size = kernel.shape[0]
     batch, height, width, channels = x.shape
     out_height, out_width = -(-height // stride), -(-width // stride)
-    rows, columns = _same_padding(height, size, stride), _same_padding(width, size, stride)
+    rows, columns = same_padding(height, size, stride), same_padding(width, size, stride)
     padded = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (*rows, 0), (*columns, 0), (0, 0, 0)))
     total = jnp.zeros((), x.dtype)
     for i in range(size):

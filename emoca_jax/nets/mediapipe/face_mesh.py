@@ -13,14 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from emoca_jax.mediapipe_points import LEFT_EYE_RING, LEFT_IRIS, LIP_RINGS, MESH_POINTS, RIGHT_EYE_RING, RIGHT_IRIS
-from emoca_jax.nets.mediapipe.blaze_blocks import (
-    FROM_FILE,
-    PRECISION,
-    BlazeBlock,
-    ChannelPReLU,
-    ImageFeatures,
-    pointwise,
-)
+from emoca_jax.nets.convolution import PRECISION, ImageFeatures
+from emoca_jax.nets.mediapipe.blaze_blocks import FROM_FILE, BlazeBlock, ChannelPReLU, pointwise
 
 MESH_SIZE = 192
 
