@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jax.lax import Precision
 from jaxtyping import Array, Float
 
 from emoca_jax import render
@@ -21,7 +20,6 @@ def clay_image(
 
     coverage: 1 on the head, 0 elsewhere. Source: DECA's `render_shape`.
     """
-    directions = render.normalize(jnp.array(LAMPS))
-    facing = jnp.einsum("...k,lk->...l", normal_image, directions, precision=Precision.HIGHEST)
-    light = STRENGTH * jnp.mean(jnp.clip(facing, 0.0, 1.0), axis=-1)
-    return jnp.broadcast_to((GREY * light * coverage)[..., None], normal_image.shape)
+    lamps = jnp.array(LAMPS)
+    light = render.directional_lights(normal_image.reshape(-1, 3), lamps, jnp.full_like(lamps, STRENGTH), official=True)
+    return GREY * light.reshape(normal_image.shape) * coverage[..., None]

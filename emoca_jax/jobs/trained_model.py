@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from emoca_jax import render
 from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.codes import Codes
 from emoca_jax.detail import DetailModel, detail_model
@@ -116,8 +117,7 @@ def encode_photo(model: TrainedModel, found: PhotoFace) -> FaceResult:
 def _over_photo(head: FaceHead, codes: Codes, photo: Array, official: bool) -> Float[Array, "size size 3"]:
     """The model's own rendering, albedo times shading, in its place in the crop."""
     decoded = decode(head, codes, (CROP_SIZE, CROP_SIZE), official=official)
-    alpha = decoded.alpha[..., None]
-    return jnp.clip(decoded.rendering + (1 - alpha) * photo, 0.0, 1.0)
+    return jnp.clip(render.over(photo, decoded.rendering, decoded.alpha), 0.0, 1.0)
 
 
 def _read_emotion(

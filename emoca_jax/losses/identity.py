@@ -5,6 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emoca_jax import render
+
 NORM_FLOOR = 1e-8
 """Smallest product of lengths (what torch's cosine similarity divides by at least)."""
 
@@ -34,5 +36,4 @@ def rendering_over_photo(
     DECA draws albedo and shading from detached albedo and light codes, so that the face must be recognised by its
     shape; that is the caller's to do.
     """
-    mask = mask[..., None]
-    return albedo * shading * mask + image * (1 - mask)
+    return render.over(image, albedo * shading * mask[..., None], mask)

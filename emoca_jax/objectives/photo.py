@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
+from emoca_jax import render
 from emoca_jax.losses.emotion_consistency import emotion_feature_distance
 from emoca_jax.losses.photometric import robust_photometric_distance
 from emoca_jax.nets.emotion.crop import ExpressionCrop, crop_image
@@ -44,8 +45,7 @@ def composite(
     alpha: Float[Array, "height width"],
 ) -> Float[Array, "height width 3"]:
     """The rendering in the photo's place, hair and background kept, as the expression network sees both."""
-    covered = alpha[..., None]
-    return image * (1 - covered) + jnp.clip(rendering, 0.0, 1.0) * covered
+    return render.over(image, jnp.clip(rendering, 0.0, 1.0), alpha)
 
 
 def photometric_term(

@@ -2,7 +2,7 @@
 
 from emoca_jax.render.antialias import antialias
 from emoca_jax.render.camera import look_at, orthographic, perspective, weak_perspective
-from emoca_jax.render.draw import Drawing, EdgeStyle, draw, finish_edges, fragments_for_edges
+from emoca_jax.render.draw import Drawing, EdgeStyle, draw, finish_edges, fragments_for_edges, over
 from emoca_jax.render.fill import push_pull
 from emoca_jax.render.interpolate import interpolate
 from emoca_jax.render.lighting import directional_lights, point_lights, sh_basis, spherical_harmonics
@@ -33,6 +33,7 @@ __all__ = [
     "mip_pyramid",
     "normalize",
     "orthographic",
+    "over",
     "perspective",
     "point_lights",
     "push_pull",

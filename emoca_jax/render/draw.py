@@ -92,3 +92,15 @@ def finish_edges(
         both = antialias(jnp.concatenate([image, alpha], axis=-1), fragments, vertices, faces, edges=mesh_edges)
         image, alpha = both[..., :-1], both[..., -1:]
     return image, alpha[..., 0]
+
+
+def over(
+    image: Float[Array, "*batch height width channels"],
+    rendering: Float[Array, "*batch height width channels"],
+    alpha: Float[Array, "*batch height width"],
+) -> Float[Array, "*batch height width channels"]:
+    """A rendering in its place in an image. rendering: black where nothing is covered (colour times coverage).
+
+    Differentiable in all three.
+    """
+    return image * (1 - alpha[..., None]) + rendering

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
+from emoca_jax import render
 from emoca_jax.codes import Codes
 from emoca_jax.export.pictures import paper
 from emoca_jax.export.pictures.detail import detail_tiles
@@ -124,12 +125,11 @@ def _draw(
     head: FaceHead, codes: Codes, texture: Float[jax.Array, "rows columns 3"], size: int
 ) -> tuple[jax.Array, ...]:
     picture = decode(head, codes, (size * OVERSAMPLING, size * OVERSAMPLING), texture)
-    light = jnp.full(picture.normal_image.shape[:2], AMBIENT)
-    normals = picture.normal_image
-    for direction, strength in LIGHTS:
-        towards = jnp.array(direction) / jnp.linalg.norm(jnp.array(direction))
-        light += strength * jnp.maximum(normals @ towards, 0)
-    light = (light * picture.alpha)[..., None]
+    directions, strengths = (jnp.array(column) for column in zip(*LIGHTS, strict=True))
+    lit = render.directional_lights(
+        picture.normal_image.reshape(-1, 3), directions, jnp.repeat(strengths[:, None], 3, axis=1)
+    )
+    light = (AMBIENT + lit.reshape(picture.normal_image.shape)) * picture.alpha[..., None]
     layers = (picture.alpha[..., None], picture.rendering, picture.shading, light * CLAY, light * picture.albedo_image)
     return tuple(
         jnp.clip(layer, 0, None).reshape(size, OVERSAMPLING, size, OVERSAMPLING, -1).mean((1, 3)) for layer in layers
