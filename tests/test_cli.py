@@ -20,9 +20,7 @@ from emoca_jax import compile_cache
 from emoca_jax.capture.images import as_photo
 from emoca_jax.cli import main
 from emoca_jax.commands.photos import COMPILE_LINE, output_stems
-from emoca_jax.commands.reconstruct import FORMATS
 from emoca_jax.errors import InputError
-from emoca_jax.export import FORMATS as WRITABLE
 from emoca_jax.flame import save_head
 from emoca_jax.jobs import reconstruct as capture
 from tests.export.made_up_face import made_up_face, made_up_head
@@ -182,7 +180,6 @@ def test_bad_usage(words, capsys):
 def test_without_words_it_shows_what_it_can_do(capsys):
     assert main([]) == 2
     assert "emoca reconstruct photo.jpg" in capsys.readouterr().err
-    assert set(FORMATS) == set(WRITABLE)
 
 
 def test_info_describes_the_head_and_where_the_cache_is(capsys, monkeypatch, tmp_path):

@@ -17,7 +17,7 @@ from emoca_jax.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 """What a folder is searched for, in any case."""
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB")
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB")
 """Decoders of Pillow a file may reach, whatever its name says (JPEG opens the MPO of many phones too)."""
 MAX_PIXELS = 225_000_000
 """Larger files are refused: room for the 200-megapixel pictures of today's phones; 0.9 GB while a png decodes."""
@@ -56,7 +56,7 @@ def read_photo(path: str | Path) -> Photo:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give an image file")
     try:
-        with _without_pillow_limit(), Image.open(path, formats=FORMATS) as image:
+        with _without_pillow_limit(), Image.open(path, formats=PHOTO_FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise InputError(f"{path}: has more than {MAX_PIXELS // 1_000_000} megapixels; scale it down")

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emoca_jax.commands.photos import PhotoCommand, Row, add_photo_arguments, run_on_photos
+from emoca_jax.face_formats import FACE_FORMATS
 
 if TYPE_CHECKING:
     from emoca_jax.jobs.result import FaceResult
 
-FORMATS = ("glb", "obj", "npz", "json", "png")
 TILE_RANGE = (64, 2048)
 """Pixels: below, nothing can be seen; above, the comparison picture passes 50 megapixels."""
 COLUMNS = {"face": False, "emotion": True, "valence": False, "arousal": False, "fit error": False, "seconds": False}
@@ -50,9 +50,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--format",
         type=_formats,
-        default=FORMATS,
+        default=FACE_FORMATS,
         metavar="LIST",
-        help=f"all, or some of {','.join(FORMATS)} with commas between (default: all)",
+        help=f"all, or some of {','.join(FACE_FORMATS)} with commas between (default: all)",
     )
     parser.set_defaults(run=run)
 
@@ -93,10 +93,10 @@ def _row(face: FaceResult) -> Row:
 def _formats(text: str) -> tuple[str, ...]:
     chosen = [name.strip().lower().removeprefix(".") for name in text.split(",") if name.strip()]
     if chosen == ["all"]:
-        return FORMATS
-    unknown = [name for name in chosen if name not in FORMATS]
+        return FACE_FORMATS
+    unknown = [name for name in chosen if name not in FACE_FORMATS]
     if unknown or not chosen:
-        raise argparse.ArgumentTypeError(f"{text!r} is not all or a list of {','.join(FORMATS)}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not all or a list of {','.join(FACE_FORMATS)}")
     return tuple(chosen)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from emoca_jax.mesh_view.mesh_files import Mesh
     from emoca_jax.mesh_view.picture import Style
 
-FORMATS = (".png", ".gif", ".mp4")
+PICTURE_SUFFIXES = (".png", ".gif", ".mp4")
 VIEWS = {
     "front": (0.0, 0.0),
     "three-quarter": (35.0, 10.0),
@@ -109,8 +109,8 @@ def _output(arguments: argparse.Namespace) -> Path:
     if output is None:
         output = Path(arguments.mesh.stem + (".gif" if arguments.turntable else ".png"))
     suffix = output.suffix.lower()
-    if suffix not in FORMATS:
-        raise InputError(f"{output}: is not one of {', '.join(FORMATS)}; give such a name")
+    if suffix not in PICTURE_SUFFIXES:
+        raise InputError(f"{output}: is not one of {', '.join(PICTURE_SUFFIXES)}; give such a name")
     if arguments.turntable and suffix == ".png":
         raise InputError(f"{output}: a png does not move; give a .gif or .mp4, or leave out --turntable")
     if _rgb(arguments.background) is None and suffix != ".png":

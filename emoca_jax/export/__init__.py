@@ -1,5 +1,5 @@
 """Faces out: files that other programs read, and the picture that people look at."""
 
-from emoca_jax.export.save import FORMATS, save_face
+from emoca_jax.export.save import save_face
 
-__all__ = ["FORMATS", "save_face"]
+__all__ = ["save_face"]

@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from emoca_jax import render
 from emoca_jax.detail import DetailModel, displaced_points, to_uv
+from emoca_jax.export.obj_text import face_lines, vertex_lines
 from emoca_jax.export.tangents import uv_tangents
 from emoca_jax.faces import ReconstructedFace
 from emoca_jax.flame.head import FaceHead
@@ -75,11 +76,7 @@ def detail_obj(result: ReconstructedFace, *, material_file: str) -> str:
     normals = np.asarray(render.vertex_normals(points, faces))
     uv = np.stack([(texel % columns + 0.5) / columns, 1 - (texel // columns + 0.5) / rows], -1)
     lines = [f"mtllib {material_file}", "o detail", "usemtl skin"]
-    lines += ["v {:.6f} {:.6f} {:.6f}".format(*row) for row in points.tolist()]
-    lines += ["vt {:.6f} {:.6f}".format(*row) for row in uv.tolist()]
-    lines += ["vn {:.4f} {:.4f} {:.4f}".format(*row) for row in normals.tolist()]
-    corners = np.repeat(faces + 1, 3, axis=1)
-    lines += ["f {}/{}/{} {}/{}/{} {}/{}/{}".format(*row) for row in corners.tolist()]
+    lines += [*vertex_lines(points, uv, normals), *face_lines(faces, faces)]
     return "\n".join(lines) + "\n"
 
 

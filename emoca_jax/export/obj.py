@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from emoca_jax import render
+from emoca_jax.export.obj_text import face_lines, vertex_lines
 from emoca_jax.flame.head import FaceHead
 
 _normals = jax.jit(render.vertex_normals)
@@ -17,18 +18,13 @@ def head_obj(head: FaceHead, vertices: Float[np.ndarray, "vertices 3"], *, mater
 
     Vertex order is the head's own, so a list of vertex numbers made for it (FLAME's masks, say) still fits.
     """
-    faces, uv_faces = np.asarray(head.faces) + 1, np.asarray(head.uv_faces) + 1
+    faces, uv_faces, part_of = (np.asarray(array) for array in (head.faces, head.uv_faces, head.face_part))
     normals = np.asarray(_normals(vertices, head.faces))
     lines = [f"mtllib {material_file}", f"o {head.name or 'head'}"]
-    lines += ["v {:.6f} {:.6f} {:.6f}".format(*row) for row in vertices.tolist()]
-    lines += ["vt {:.6f} {:.6f}".format(*row) for row in np.asarray(head.uv).tolist()]
-    lines += ["vn {:.4f} {:.4f} {:.4f}".format(*row) for row in normals.tolist()]
-    for part in np.unique(head.face_part):
+    lines += vertex_lines(vertices, np.asarray(head.uv), normals)
+    for part in np.unique(part_of):
         name = head.part_names[part]
-        lines += [f"g {name}", f"usemtl {name}"]
-        chosen = np.asarray(head.face_part) == part
-        corners = np.stack([faces[chosen], uv_faces[chosen], faces[chosen]], -1).reshape(-1, 9)
-        lines += ["f {}/{}/{} {}/{}/{} {}/{}/{}".format(*row) for row in corners.tolist()]
+        lines += [f"g {name}", f"usemtl {name}", *face_lines(faces[part_of == part], uv_faces[part_of == part])]
     return "\n".join(lines) + "\n"
 
 

@@ -16,11 +16,11 @@ from emoca_jax.export.gltf import head_glb
 from emoca_jax.export.obj import head_mtl, head_obj
 from emoca_jax.export.pictures.comparison import comparison
 from emoca_jax.export.tables import codes_npz, summary_json
+from emoca_jax.face_formats import FACE_FORMATS
 from emoca_jax.faces import ReconstructedFace
 from emoca_jax.version import package_version
 from emoca_jax.whole_files import open_folder, write_file
 
-FORMATS = ("glb", "obj", "npz", "json", "png")
 DETAIL_MTL = """# {name}_normals.png (tangent space) and {name}_displacement.png belong on the coarse {name}.obj,
 # which has the same uv; black is {middle} m of displacement, white {strength} m more.
 newmtl skin
@@ -33,7 +33,7 @@ map_Kd {name}_texture.png
 
 
 def save_face(
-    result: ReconstructedFace, path: str | Path, formats: Iterable[str] = FORMATS, *, size: int = 384
+    result: ReconstructedFace, path: str | Path, formats: Iterable[str] = FACE_FORMATS, *, size: int = 384
 ) -> list[Path]:
     """Write the chosen formats; `out/anna_0` gives out/anna_0.glb, .obj (+ .mtl, _texture.png), .npz, .json, .png.
 
@@ -44,8 +44,8 @@ def save_face(
     Returns the files written. Errors: InputError for an unknown format or a place that cannot be written.
     """
     path, formats = Path(path), set(formats)
-    if unknown := sorted(formats.difference(FORMATS)):
-        raise InputError(f"format {unknown[0]!r} is unknown; choose from {', '.join(FORMATS)}")
+    if unknown := sorted(formats.difference(FACE_FORMATS)):
+        raise InputError(f"format {unknown[0]!r} is unknown; choose from {', '.join(FACE_FORMATS)}")
     open_folder(path.parent)
     files: dict[str, bytes] = {}
     wrinkled = result.detail_model is not None

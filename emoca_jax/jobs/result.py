@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from emoca_jax.export import FORMATS, save_face
+from emoca_jax.export import save_face
+from emoca_jax.face_formats import FACE_FORMATS
 from emoca_jax.faces import ReconstructedFace
 
 
@@ -14,7 +15,7 @@ from emoca_jax.faces import ReconstructedFace
 class FaceResult(ReconstructedFace):
     """A reconstructed face, and the way to its files."""
 
-    def save(self, path: str | Path, formats: Iterable[str] = FORMATS, *, size: int = 384) -> list[Path]:
+    def save(self, path: str | Path, formats: Iterable[str] = FACE_FORMATS, *, size: int = 384) -> list[Path]:
         """Write every format beside each other; `path` has no extension: `out/anna_0` gives `out/anna_0.glb` and so on.
 
         size: side in pixels of one tile of the comparison picture. Returns the files written.
