@@ -17,11 +17,9 @@ import jax
 import jax.numpy as jnp
 from rasterize import HEADER, Timing, jobs, machine, measure, row, sphere
 
-from emoca_jax.nets.encoders import Encoder
+from emoca_jax.nets.encoders import DETAIL_OUTPUTS, EXPRESSION_OUTPUTS, FLAME_OUTPUTS, IMAGE_SIZE, Encoder
 
-SIZE = 224
-OUTPUTS = (236, 50, 128)
-"""Of EMOCA's encoders for shape and the like, expression, and detail."""
+OUTPUTS = (FLAME_OUTPUTS, EXPRESSION_OUTPUTS, DETAIL_OUTPUTS)
 COPY_FLOATS = 2**28
 DRAWINGS = (
     "surface",
@@ -47,11 +45,11 @@ def main() -> None:
 
 def report(batch: int, runs: int) -> list[str]:
     mesh = sphere()
-    drawings = jobs(mesh, batch, SIZE)
+    drawings = jobs(mesh, batch, IMAGE_SIZE)
     timings, lines = {}, [machine() + ".", "", HEADER]
     for name in DRAWINGS:
         timings[name] = measure(drawings[name][0], *drawings[name][1], runs=runs)
-        lines.append(row(name, SIZE, batch, timings[name]))
+        lines.append(row(name, IMAGE_SIZE, batch, timings[name]))
         print(lines[-1], file=sys.stderr, flush=True)
     lines.append("")
     for name in ("surface", "soft outline, 50 faces"):
@@ -80,7 +78,7 @@ def roofline(function, inputs, timing: Timing, runs: int) -> str:
 
 def training_step(batch: int, runs: int) -> Timing:
     """Three encoders, forward and backward in training mode, as they stand beside the renderer in a step."""
-    images = jnp.zeros((batch, SIZE, SIZE, 3))
+    images = jnp.zeros((batch, IMAGE_SIZE, IMAGE_SIZE, 3))
     encoders = [Encoder(outputs) for outputs in OUTPUTS]
     variables = [jax.jit(encoder.init)(jax.random.key(0), images[:1]) for encoder in encoders]
 

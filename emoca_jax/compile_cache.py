@@ -6,11 +6,12 @@ import hashlib
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from emoca_jax.errors import InputError
 from emoca_jax.version import package_version
+from emoca_jax.whole_files import open_folder
 
 VARIABLE = "EMOCA_JAX_CACHE"
 """Environment variable with another cache folder; empty: no cache."""
@@ -36,7 +37,9 @@ def enable() -> Path | None:
         return None
     # A home folder may be shared by machines of several kinds; code compiled for one would crash on another.
     folder = folder / hashlib.sha256(_processor().encode()).hexdigest()[:8]
-    if not _is_writable(folder):
+    try:
+        open_folder(folder)
+    except InputError:
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -94,12 +97,3 @@ def _processor() -> str:
         return kind
     told = {line.partition(":")[0].strip(): line.partition(":")[2] for line in lines}
     return kind + "".join(told.get(key, "") for key in ("model name", "flags", "Features"))
-
-
-def _is_writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False

@@ -23,8 +23,8 @@ RIGHT_IRIS, LEFT_IRIS = (468, 469, 470, 471, 472), (473, 474, 475, 476, 477)
 RIGHT_UPPER_LID, RIGHT_LOWER_LID = (246, 161, 160, 159, 158, 157, 173), (7, 163, 144, 145, 153, 154, 155)
 LEFT_UPPER_LID, LEFT_LOWER_LID = (466, 388, 387, 386, 385, 384, 398), (249, 390, 373, 374, 380, 381, 382)
 """Between the corners, from the outer one to the inner one: the n-th of one lid faces the n-th of the other."""
-RIGHT_EYE_RING = (33, *RIGHT_LOWER_LID, 133, *RIGHT_UPPER_LID)
-LEFT_EYE_RING = (263, *LEFT_LOWER_LID, 362, *LEFT_UPPER_LID)
+RIGHT_EYE_RING = (OUTER_EYE_CORNERS[0], *RIGHT_LOWER_LID, INNER_EYE_CORNERS[0], *RIGHT_UPPER_LID)
+LEFT_EYE_RING = (OUTER_EYE_CORNERS[1], *LEFT_LOWER_LID, INNER_EYE_CORNERS[1], *LEFT_UPPER_LID)
 
 RIGHT_BROW_LOWER, RIGHT_BROW_UPPER = (46, 53, 52, 65, 55), (70, 63, 105, 66, 107)
 LEFT_BROW_LOWER, LEFT_BROW_UPPER = (276, 283, 282, 295, 285), (300, 293, 334, 296, 336)
@@ -43,7 +43,7 @@ LOWER_LIP_LINES = (
     (96, 89, 179, 86, 15, 316, 403, 319, 325),
     (95, 88, 178, 87, 14, 317, 402, 318, 324),
 )
-LIP_CORNERS = ((61, 291), (76, 306), (62, 292), (78, 308))
+LIP_CORNERS = (OUTER_MOUTH_CORNERS, (76, 306), (62, 292), INNER_MOUTH_CORNERS)
 """Four rings around the mouth from the outer line of the lips to the inner one: between the corners, from right to
 left, and each ring's right and left corner."""
 LIP_RINGS = tuple(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from importlib import resources
@@ -20,6 +19,7 @@ from safetensors import SafetensorError
 from emoca_jax import render
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding
+from emoca_jax.whole_files import write_file
 
 FORMAT_VERSION = 1
 OPEN_HEAD = "open"
@@ -149,8 +149,8 @@ def save_head_arrays(
         "provenance": dict(provenance or {}),
     }
     # The json first: a reader that comes between the two sees a wrong checksum, never a silent mixture.
-    _replace(path.with_suffix(".json"), json.dumps(description, indent=1).encode())
-    _replace(path, data)
+    write_file(path.with_suffix(".json"), json.dumps(description, indent=1).encode())
+    write_file(path, data)
 
 
 def _file_bytes(arrays: dict[str, np.ndarray], path: Path) -> bytes:
@@ -185,16 +185,6 @@ def _pack(array: np.ndarray, kind: str | None, name: str) -> tuple[np.ndarray, f
         scale = np.where(largest > 0, largest, 1.0) / 127
         return np.round(array / scale).astype(np.int8), scale.astype(float).tolist()
     raise InputError(f"Head array {name!r} cannot be stored as {kind!r}: choose float16, uint8 or int8.")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"The head file {path} cannot be written ({error.strerror}): choose another place.") from error
 
 
 def _read(path: Any) -> bytes:

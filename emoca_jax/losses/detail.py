@@ -36,16 +36,6 @@ def visible_patches(
     return face_patch(rendered) * mask, face_patch(photographed) * mask
 
 
-def detail_photometric(
-    rendered: Float[Array, "*batch size size 3"],
-    photographed: Float[Array, "*batch size size 3"],
-    visible: Float[Array, "*batch size size"],
-) -> Float[Array, ""]:
-    """Mean over the face patch of visible * |rendered texture - the photo's texture|. Source: DECA equation 9."""
-    first, second = visible_patches(rendered, photographed, visible)
-    return jnp.mean(jnp.abs(first - second))
-
-
 def displacement_size(displacement: Float[Array, "*batch height width"]) -> Float[Array, ""]:
     """Mean absolute displacement: details stay small. Source: DECA section 3.4, regularisation."""
     return jnp.mean(jnp.abs(displacement))

@@ -16,7 +16,6 @@ STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
 """Width of the bottleneck and number of blocks of each stage."""
 EXPANSION = 4
 """Channels out of a block over its width."""
-FEATURES = STAGES[-1][0] * EXPANSION
 
 # Padding of the first max-pool at the two ends: 1 and 1, or none and ceil_mode, which is one at the far end.
 _POOL_PADDING = {"torchvision": (1, 1), "vggface2": (0, 1)}

@@ -15,11 +15,20 @@ from emoca_jax.convert.readers.pieces import Pieces, shape_of
 from emoca_jax.convert.readers.translate import UNKNOWN, Row, Translated
 from emoca_jax.convert.run_folders import CONFIG_NAME, config_of, read_config, settings, stage_of
 from emoca_jax.errors import InputError
-from emoca_jax.nets.encoders import IMAGE_SIZE
+from emoca_jax.nets.encoders import (
+    DETAIL_OUTPUTS,
+    EXPRESSION_JAW_OUTPUTS,
+    EXPRESSION_OUTPUTS,
+    FLAME_OUTPUTS,
+    IMAGE_SIZE,
+)
 
-OUTPUTS = {"flame_encoder": (236,), "expression_encoder": (50, 53), "detail_encoder": (128,)}
-"""How many numbers each encoder gives; 53 = expression and jaw (`exp_deca_jaw_pose`)."""
-WITH_JAW = 53
+OUTPUTS = {
+    "flame_encoder": (FLAME_OUTPUTS,),
+    "expression_encoder": (EXPRESSION_OUTPUTS, EXPRESSION_JAW_OUTPUTS),
+    "detail_encoder": (DETAIL_OUTPUTS,),
+}
+"""How many numbers each encoder gives; the jaw with the expression where `exp_deca_jaw_pose` is set."""
 OFFICIAL_NAMES = {
     "flame_encoder": "E_flame",
     "expression_encoder": "E_expression",
@@ -104,7 +113,7 @@ def emoca_networks(state: Mapping[str, Any], chosen: Mapping[str, Any], place: s
         del groups["expression_encoder"]
     outputs = np.shape(groups.get("expression_encoder", {}).get("layers.2.bias", ()))
     says_jaw = chosen.get("exp_deca_jaw_pose")
-    if outputs and says_jaw is not None and bool(says_jaw) != (outputs[0] == WITH_JAW):
+    if outputs and says_jaw is not None and bool(says_jaw) != (outputs[0] == EXPRESSION_JAW_OUTPUTS):
         raise InputError(
             f"{place}: cfg.yaml says exp_deca_jaw_pose: {says_jaw}, but E_expression gives {outputs[0]} numbers: take "
             "the configuration and the checkpoint of one release."
@@ -112,7 +121,7 @@ def emoca_networks(state: Mapping[str, Any], chosen: Mapping[str, Any], place: s
     parts = {part: _network(part, group, f"deca.{OFFICIAL_NAMES[part]}.", place) for part, group in groups.items()}
     if "expression_encoder" not in parts:
         return "deca", parts
-    return "emoca_jaw" if _outputs(parts["expression_encoder"]) == WITH_JAW else "emoca", parts
+    return "emoca_jaw" if _outputs(parts["expression_encoder"]) == EXPRESSION_JAW_OUTPUTS else "emoca", parts
 
 
 def _copies(state: Mapping[str, Any], albedo_part: str, place: str) -> dict[str, Pieces]:
@@ -168,7 +177,7 @@ def _options(chosen: Mapping[str, Any]) -> dict[str, Any]:
         "shape": SHAPES,
         "expression": EXPRESSIONS,
         "albedo_components": 50,
-        "detail": 128,
+        "detail": DETAIL_OUTPUTS,
         "light": 27,
         "image_size": IMAGE_SIZE,
         "uv_size": 256,

@@ -17,7 +17,6 @@ from emoca_jax.nets.mediapipe.blaze_blocks import FROM_FILE, BlazeBlock, DoubleB
 
 SHORT_RANGE_SIZE = 128
 FULL_RANGE_SIZE = 192
-KEYPOINTS = ("right_eye", "left_eye", "nose", "mouth", "right_ear", "left_ear")
 
 # (channels, stride) of each block.
 _SHORT_FINE = ((24, 1), (28, 1), (32, 2), (36, 1), (42, 1), (48, 2), (56, 1), (64, 1), (72, 1), (80, 1), (88, 1))
