@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emoca_jax.products import precise_matmul
+
 AnyArray = TypeVar("AnyArray", jax.Array, np.ndarray)
 
 
@@ -50,4 +52,4 @@ def align_similarity(
 
 def _product(left: Any, right: Any) -> Any:
     """Matrix product in full precision, which JAX has to be asked for: some processors round to bfloat16."""
-    return jnp.matmul(left, right, precision="highest") if isinstance(left, jax.Array) else left @ right
+    return precise_matmul(left, right) if isinstance(left, jax.Array) else left @ right

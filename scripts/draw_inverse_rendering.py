@@ -22,6 +22,7 @@ from emoca_jax import flame, render
 from emoca_jax.export.pictures import paper
 from emoca_jax.mesh_view.mesh_files import CLAY, Mesh
 from emoca_jax.mesh_view.picture import Style, Viewpoint, draw_views, over_background
+from emoca_jax.products import precise_einsum
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "render_inverse.png"
 SEED = 0
@@ -89,7 +90,7 @@ def directions(count: int) -> Float[np.ndarray, "views 3 3"]:
 
 def seen(vertices: Float[Array, "vertices 3"], turns: Float[Array, "views 3 3"]) -> Float[Array, "views vertices 3"]:
     """The mesh on the image plane of each camera; depths are positive for a mesh inside of the unit ball."""
-    turned = jnp.einsum("vk,nlk->nvl", vertices, turns, precision=jax.lax.Precision.HIGHEST)
+    turned = precise_einsum("vk,nlk->nvl", vertices, turns)
     return turned * jnp.array([1.0, -1.0, -1.0]) + jnp.array([0.0, 0.0, 3.0])
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from jaxtyping import Float, Num, UInt8
 from PIL import Image
 
+from emoca_jax.products import precise_matmul
+
 Array = np.ndarray | jax.Array
 
 _STRIP_PIXELS = 2**22
@@ -46,7 +48,7 @@ def apply_transform(
     """Crop positions to image positions."""
     xp = _namespace(transform, points)
     linear = xp.swapaxes(transform[..., :2], -1, -2)
-    product = jnp.matmul(points, linear, precision="highest") if xp is jnp else points @ linear
+    product = precise_matmul(points, linear) if xp is jnp else points @ linear
     return product + transform[..., None, :, 2]
 
 

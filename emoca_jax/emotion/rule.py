@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from emoca_jax.products import precise_matmul
+
 ACTION_UNITS = {
     "1": ("browInnerUp",),
     "2": ("browOuterUpLeft", "browOuterUpRight"),
@@ -93,7 +95,7 @@ def affect_from_classes(probabilities: Mapping[str, float]) -> tuple[float, floa
 
 def action_units(expression: Float[Array, "*batch units"], names: tuple[str, ...]) -> dict[str, Float[Array, "*batch"]]:
     """Intensity in [0, 1] of each of `ACTION_UNITS`."""
-    values = jnp.matmul(jnp.clip(expression, 0, 1), _unit_matrix(names), precision=jax.lax.Precision.HIGHEST)
+    values = precise_matmul(jnp.clip(expression, 0, 1), _unit_matrix(names))
     return {name: values[..., column] for column, name in enumerate(ACTION_UNITS)}
 
 

@@ -19,6 +19,7 @@ from emoca_jax.export.obj_text import face_lines, vertex_lines
 from emoca_jax.export.tangents import uv_tangents
 from emoca_jax.faces import ReconstructedFace
 from emoca_jax.flame.head import FaceHead
+from emoca_jax.products import precise_einsum
 
 LARGEST_DISPLACEMENT = 0.02
 """Metres that the ends of the 16-bit displacement map stand for; the decoder predicts up to 0.01, the fixed part adds
@@ -43,7 +44,7 @@ def _tangent_space(
     along_u = render.interpolate(model.uv_fragments, uv_tangents(head, vertices), head.uv_faces)
     tangent = render.normalize(along_u - jnp.sum(along_u * outward, -1, keepdims=True) * outward)
     frame = jnp.stack([tangent, jnp.cross(outward, tangent), outward], axis=-2)
-    local = jnp.einsum("hwkl,hwl->hwk", frame, normals, precision="highest")
+    local = precise_einsum("hwkl,hwl->hwk", frame, normals)
     # Beside an empty texel the grid's normals bend towards nothing.
     empty = (model.uv_fragments.face_index < 0)[..., None]
     beside = lax.reduce_window(empty, False, jnp.logical_or, (3, 3, 1), (1, 1, 1), "SAME")

@@ -20,6 +20,7 @@ from emoca_jax.flame.rotations import axis_angle_from_matrix
 from emoca_jax.flame.subset import point_head
 from emoca_jax.mediapipe_points import BROWS, CHEEKS, LEFT_EYE_RING, LEFT_IRIS, LIP_RINGS, RIGHT_EYE_RING, RIGHT_IRIS
 from emoca_jax.model import pose
+from emoca_jax.products import precise_matmul
 from emoca_jax.similarity import align_similarity
 
 LM_STEPS = 12
@@ -112,7 +113,7 @@ def face_width(landmarks: Float[Array, "*batch 478 3"]) -> Float[Array, "*batch"
 
 def facing(model: LandmarkModel, rotation: Float[Array, "3 3"]) -> Float[Array, "points"]:
     """How much each point faces the viewer under a head rotation: 0 turned away, 1 in full view."""
-    towards = jnp.matmul(model.normals, rotation[2], precision="highest")
+    towards = precise_matmul(model.normals, rotation[2])
     return jnp.clip((towards - FACING_START) / (FACING_FULL - FACING_START), 0.0, 1.0)
 
 
@@ -192,7 +193,7 @@ def prior_residuals(
     return [
         SHAPE_WEIGHT * shape,
         EXPRESSION_WEIGHT * expression,
-        COUPLING_WEIGHT * jnp.matmul(prior.couplings, expression, precision="highest"),
+        COUPLING_WEIGHT * precise_matmul(prior.couplings, expression),
         EMOTION_WEIGHT * jnp.sqrt(weight) * (expression - mean),
     ]
 
@@ -203,8 +204,8 @@ def _start(model: LandmarkModel, target: jax.Array) -> tuple[Variables, jax.Arra
     points = flame.points_on_mesh(head.template, head.faces, model.embedding)
     upright = target * jnp.array([1.0, -1.0, -1.0])
     aligned = align_similarity(points, upright, model.weight)
-    root = jnp.matmul(head.joint_regressor[0], head.template, precision="highest")
-    turned_root = root - jnp.matmul(aligned.rotation, root, precision="highest")
+    root = precise_matmul(head.joint_regressor[0], head.template)
+    turned_root = root - precise_matmul(aligned.rotation, root)
     shift = aligned.translation / aligned.scale - turned_root
     zeros = functools.partial(jnp.zeros, dtype=jnp.float32)
     variables = Variables(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emoca_jax.fit.positive_solve import solve_positive
+from emoca_jax.products import precise_matmul
 
 PIVOTING_ROUNDS = 8
 """At most, of block principal pivoting (Portugal, Judice and Vicente 1994); face fits settle within four."""
@@ -44,8 +45,8 @@ def bounded_least_squares(
         x, value, damping = state
         r, push = jax.linearize(residuals, x)
         jacobian = jax.vmap(push)(jnp.eye(x.shape[0], dtype=x.dtype))
-        hessian = jnp.matmul(jacobian, jacobian.T, precision=jax.lax.Precision.HIGHEST)
-        gradient = jnp.matmul(jacobian, r, precision=jax.lax.Precision.HIGHEST) + linear
+        hessian = precise_matmul(jacobian, jacobian.T)
+        gradient = precise_matmul(jacobian, r) + linear
         damped = hessian + jnp.diag(damping * jnp.diag(hessian) + 1e-9 * jnp.max(jnp.diag(hessian)))
         candidate = jnp.clip(x + _box_quadratic(damped, gradient, lower - x, upper - x), lower, upper)
         candidate_value = cost(candidate, residuals(candidate))
@@ -68,14 +69,14 @@ def _box_quadratic(
         held = at_lower | at_upper
         value = jnp.where(at_lower, lower, 0.0) + jnp.where(at_upper & ~at_lower, upper, 0.0)
         free = ~held
-        target = -(gradient + jnp.matmul(hessian, value, precision=jax.lax.Precision.HIGHEST))
+        target = -(gradient + precise_matmul(hessian, value))
         masked = jnp.where(free[:, None] & free[None, :], hessian, 0.0) + jnp.diag(held.astype(hessian.dtype))
         return jnp.where(free, solve_positive(masked, jnp.where(free, target, 0.0)), value)
 
     def pivot(sets: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         at_lower, at_upper = sets
         step = solve(at_lower, at_upper)
-        slope = jnp.matmul(hessian, step, precision=jax.lax.Precision.HIGHEST) + gradient
+        slope = precise_matmul(hessian, step) + gradient
         fixed = lower == upper
         stays_low, stays_up = at_lower & (slope > 0), at_upper & (slope < 0)
         free = ~(at_lower | at_upper)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from emoca_jax import render
 from emoca_jax.flame.head import AlbedoModel
 from emoca_jax.model import Reconstruction
+from emoca_jax.products import precise_einsum
 
 STRIDE = 2
 """Every second pixel both ways is plenty for 9 + 20 unknowns."""
@@ -82,6 +83,6 @@ def _ridge(
 ) -> Float[Array, "n"]:
     """argmin of EVIDENCE * weighted mean square of (design x - target) / COLOUR_SIGMA + |(x - mean) / sigma|^2."""
     share = EVIDENCE / COLOUR_SIGMA**2 * weight / jnp.maximum(jnp.sum(weight), 1.0)
-    normal = jnp.einsum("p,pci,pcj->ij", share, design, design, precision="highest") + jnp.diag(sigma**-2)
-    right = jnp.einsum("p,pci,pc->i", share, design, target, precision="highest") + mean / sigma**2
+    normal = precise_einsum("p,pci,pcj->ij", share, design, design) + jnp.diag(sigma**-2)
+    right = precise_einsum("p,pci,pc->i", share, design, target) + mean / sigma**2
     return jax.scipy.linalg.solve(normal, right, assume_a="pos")

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emoca_jax.products import precise_matmul
+
 BLOCK = 32
 """Unknowns eliminated at a time."""
 
@@ -45,7 +47,7 @@ def solve_positive(matrix: Float[Array, "n n"], right: Float[Array, "n"]) -> Flo
 
 
 def _product(first: Array, second: Array) -> Array:
-    return jnp.matmul(first, second, precision=jax.lax.Precision.HIGHEST)
+    return precise_matmul(first, second)
 
 
 def _whitener(pivot: Float[Array, "n n"]) -> Float[Array, "n n"]:

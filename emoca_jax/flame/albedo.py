@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
-from jax.lax import Precision
 from jaxtyping import Array, Float
 
 from emoca_jax.flame.head import AlbedoModel
+from emoca_jax.products import precise_einsum
 
 
 def albedo_map(model: AlbedoModel, code: Float[Array, "*batch components"]) -> Float[Array, "*batch height width 3"]:
@@ -14,4 +13,4 @@ def albedo_map(model: AlbedoModel, code: Float[Array, "*batch components"]) -> F
 
     Linear in the code and not clipped, so that its gradient never dies; codes within the model's range stay in [0, 1].
     """
-    return model.mean + jnp.einsum("hwck,...k->...hwc", model.basis, code, precision=Precision.HIGHEST)
+    return model.mean + precise_einsum("hwck,...k->...hwc", model.basis, code)

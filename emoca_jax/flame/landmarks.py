@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jax.lax import Precision
 from jaxtyping import Array, Float, Int
 
 from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
 from emoca_jax.flame.rotations import yaw_degrees
 from emoca_jax.flame.skinning import FlameOutput
+from emoca_jax.products import precise_einsum
 
 LARGEST_YAW_BIN = 39
 """The contour table has one row per degree up to this turn to either side; beyond it the last row stays (FLAME)."""
@@ -28,7 +28,7 @@ def points_on_mesh(
     else:
         flat = corner_index.reshape(*corner_index.shape[:-2], -1, 1)
         corners = jnp.take_along_axis(vertices, flat, axis=-2).reshape(*flat.shape[:-2], *corner_index.shape[-2:], 3)
-    return jnp.einsum("...lck,...lc->...lk", corners, embedding.barycentric, precision=Precision.HIGHEST)
+    return precise_einsum("...lck,...lc->...lk", corners, embedding.barycentric)
 
 
 def contour_bin(rotation: Float[Array, "*batch 3 3"]) -> Int[Array, "*batch"]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 from flax import struct
-from jax.lax import Precision
 from jaxtyping import Array, Float
 
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.flame.rotations import rotation_matrix
+from emoca_jax.products import precise_einsum, precise_matmul
 
 
 class FlameOutput(struct.PyTreeNode):
@@ -37,7 +37,7 @@ def forward(
     """
     _check_codes(head, shape, expression, pose)
     unposed = unposed_vertices(head, shape, expression)
-    rest_joints = jnp.einsum("jv,...vk->...jk", head.joint_regressor, unposed, precision=Precision.HIGHEST)
+    rest_joints = precise_einsum("jv,...vk->...jk", head.joint_regressor, unposed)
     local = rotation_matrix(pose)
     if head.pose_dirs.shape[-1]:
         bend = (local[..., 1:, :, :] - jnp.eye(3, dtype=local.dtype)).reshape(*local.shape[:-3], -1)
@@ -54,7 +54,7 @@ def unposed_vertices(
 
 
 def _blend(directions: Array, code: Array) -> Array:
-    return jnp.einsum("vkc,...c->...vk", directions, code, precision=Precision.HIGHEST)
+    return precise_einsum("vkc,...c->...vk", directions, code)
 
 
 def _walk_skeleton(parents: tuple[int, ...], rest_joints: Array, local: Array) -> tuple[Array, Array]:
@@ -63,20 +63,20 @@ def _walk_skeleton(parents: tuple[int, ...], rest_joints: Array, local: Array) -
     for joint, parent in enumerate(parents[1:], start=1):
         bone = rest_joints[..., joint, :] - rest_joints[..., parent, :]
         positions.append(positions[parent] + _rotate(rotations[parent], bone))
-        rotations.append(jnp.matmul(rotations[parent], local[..., joint, :, :], precision=Precision.HIGHEST))
+        rotations.append(precise_matmul(rotations[parent], local[..., joint, :, :]))
     positions = jnp.broadcast_arrays(*positions)
     return jnp.stack(positions, axis=-2), jnp.stack(rotations, axis=-3)
 
 
 def _rotate(rotation: Array, vector: Array) -> Array:
-    return jnp.einsum("...kl,...l->...k", rotation, vector, precision=Precision.HIGHEST)
+    return precise_einsum("...kl,...l->...k", rotation, vector)
 
 
 def _skin(head: FaceHead, unposed: Array, rest_joints: Array, joints: Array, rotations: Array) -> Array:
     """Each vertex by the weighted mean of its joints' rigid motions."""
     shifts = joints - _rotate(rotations, rest_joints)
     motions = jnp.concatenate([rotations, shifts[..., None]], axis=-1)
-    per_vertex = jnp.einsum("vj,...jkl->...vkl", head.skin_weights, motions, precision=Precision.HIGHEST)
+    per_vertex = precise_einsum("vj,...jkl->...vkl", head.skin_weights, motions)
     return _rotate(per_vertex[..., :3], unposed) + per_vertex[..., 3]
 
 

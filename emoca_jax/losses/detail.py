@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jax.lax import Precision
 from jaxtyping import Array, Bool, Float
+
+from emoca_jax.products import PRECISION
 
 LAYOUT_PIXELS = 2048
 """Size of the texture in which the face's place below is given."""
@@ -23,7 +24,7 @@ def face_patch(texture: Float[Array, "*batch size size channels"]) -> Float[Arra
     """The face out of a square texture of FLAME's layout ([50:206] of 256 pixels), enlarged bilinearly to its size."""
     size = texture.shape[-2]
     low, high = (pixel * size // LAYOUT_PIXELS for pixel in FACE_SPAN)
-    return jax.image.resize(texture[..., low:high, low:high, :], texture.shape, "bilinear", precision=Precision.HIGHEST)
+    return jax.image.resize(texture[..., low:high, low:high, :], texture.shape, "bilinear", precision=PRECISION)
 
 
 def visible_patches(

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emoca_jax.losses.emotion_consistency import FeatureDistance, feature_distance
+from emoca_jax.products import precise_einsum
 
 MOUTH = slice(48, 68)
 """Of the 68 landmarks."""
@@ -36,7 +37,7 @@ def mouth_crop(
     # Clamped as the 96 pixel cut, of which the network then sees the middle.
     low = jnp.clip(centre.astype(jnp.int32) - CUT_PIXELS // 2, 0, jnp.array([width, height]) - CUT_PIXELS)
     low += (CUT_PIXELS - SEEN_PIXELS) // 2
-    grey = jnp.einsum("...c,c->...", image, jnp.array(GREY), precision=jax.lax.Precision.HIGHEST)
+    grey = precise_einsum("...c,c->...", image, jnp.array(GREY))
 
     def cut(picture: Float[Array, "height width"], corner: Array) -> Float[Array, "88 88"]:
         return jax.lax.dynamic_slice(picture, (corner[1], corner[0]), (SEEN_PIXELS, SEEN_PIXELS))

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
-from jax.lax import Precision
 from jaxtyping import Array, Float
+
+from emoca_jax.products import precise_einsum
 
 STYLE_LAYERS = ("relu3_2", "relu4_2")
 CONTENT_LAYERS = ("relu4_2",)
@@ -79,6 +80,6 @@ def _products(
     total = jnp.zeros(())
     for start in range(0, first.shape[-1], SUMMED_CHANNELS):
         part = slice(start, start + SUMMED_CHANNELS)
-        pairs = jnp.einsum("...tc,...rc->...tr", first[..., part], second[..., part], precision=Precision.HIGHEST)
+        pairs = precise_einsum("...tc,...rc->...tr", first[..., part], second[..., part])
         total = total + pairs
     return total

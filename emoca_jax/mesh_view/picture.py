@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, UInt8
 
 from emoca_jax import render
 from emoca_jax.mesh_view.mesh_files import Mesh, to_linear
+from emoca_jax.products import precise_matmul
 
 Projection = Literal["orthographic", "perspective"]
 Light = tuple[tuple[float, float, float], float]
@@ -134,7 +135,7 @@ def _draw_band(
 ) -> Float[Array, "rows size 4"]:
     """A strip of the picture from row `first` down: linear RGB times alpha, and alpha."""
     matrix, distance, scale = camera
-    seen = jnp.matmul(vertices, matrix.T, precision=jax.lax.Precision.HIGHEST)
+    seen = precise_matmul(vertices, matrix.T)
     perspective = style.projection == "perspective"
     depth = distance - seen[:, 2]
     across = seen[:, :2] * jnp.array([1.0, -1.0]) * scale / (depth[:, None] if perspective else 1.0)

@@ -14,13 +14,9 @@ from jaxtyping import Array, Float
 
 from emoca_jax.nets.batch_norm import TORCH_EPSILON, BatchNorm
 from emoca_jax.nets.winograd import PATCH, transform_kernel, winograd_convolution
+from emoca_jax.products import PRECISION, Precision
 
 ImageFeatures = Float[Array, "batch height width channels"]
-
-# Full float32: TF32 on a GPU would be off by 1e-3 where parity asks for 1e-5, and move MediaPipe's landmarks by a tenth
-# of a pixel. Who wants speed asks for bfloat16.
-PRECISION = lax.Precision.HIGHEST
-Precision = lax.Precision
 
 # He et al., arXiv:1502.01852, as torchvision starts its ResNets.
 RESNET_START = nn.initializers.variance_scaling(2.0, "fan_out", "normal")

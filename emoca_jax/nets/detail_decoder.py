@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emoca_jax.nets.batch_norm import BatchNorm
-from emoca_jax.nets.convolution import PRECISION, TORCH_START, Conv, ConvNorm, ImageFeatures
+from emoca_jax.nets.convolution import TORCH_START, Conv, ConvNorm, ImageFeatures
+from emoca_jax.products import PRECISION
 
 LATENT = 181
 """Jaw 3, expression 50, detail 128, in this order."""

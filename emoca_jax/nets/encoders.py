@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from emoca_jax.nets.convolution import PRECISION, TORCH_START, Precision, fold_batch_norms, with_winograd
+from emoca_jax.nets.convolution import TORCH_START, fold_batch_norms, with_winograd
 from emoca_jax.nets.resnet import ResNet50, has_stride
+from emoca_jax.products import PRECISION, Precision
 
 FLAME_OUTPUTS = 236
 EXPRESSION_OUTPUTS = 50

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emoca_jax.nets.resnet import ResNet50
+from emoca_jax.products import PRECISION
 
 MEAN_BGR = (91.4953, 103.8827, 131.0912)
 """VGGFace2's mean colour, in 0..255."""
@@ -25,7 +26,7 @@ def preprocess(images: Float[Array, "batch height width 3"]) -> Float[Array, "ba
     height, width = images.shape[1:3]
     x = images[..., ::-1] * 255 - jnp.array(MEAN_BGR)
     x = x[:, MARGIN : height - MARGIN, MARGIN : width - MARGIN] * 2 - 1
-    return jax.image.resize(x, images.shape, "bilinear", precision=jax.lax.Precision.HIGHEST)
+    return jax.image.resize(x, images.shape, "bilinear", precision=PRECISION)
 
 
 def identity_features(

@@ -9,7 +9,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from emoca_jax.nets.convolution import PRECISION, ConvNorm, ImageFeatures, Precision, max_pool
+from emoca_jax.nets.convolution import ConvNorm, ImageFeatures, max_pool
+from emoca_jax.products import PRECISION, Precision
 
 Layout = Literal["torchvision", "vggface2"]
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))

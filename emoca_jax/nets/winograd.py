@@ -13,6 +13,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from emoca_jax.products import precise_einsum
+
 TILE = 2
 """Results a side that one tile gives."""
 PATCH = 4
@@ -47,7 +49,7 @@ def winograd_convolution(
     patches = [[pixel(i, j) for j in range(PATCH)] for i in range(PATCH)]
     transformed = _both_sides(_PIXELS, patches)
     stacked = jnp.stack([part for row in transformed for part in row])
-    products = jnp.einsum("ptc,pcd->ptd", stacked, tiles, precision=lax.Precision.HIGHEST)
+    products = precise_einsum("ptc,pcd->ptd", stacked, tiles)
     results = _both_sides(_PRODUCTS, [[products[i * PATCH + j] for j in range(PATCH)] for i in range(PATCH)])
     shape = (batch, down, across, tiles.shape[-1])
     rows = [jnp.stack([part.reshape(shape) for part in row], axis=3) for row in results]

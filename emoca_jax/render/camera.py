@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float
+
+from emoca_jax.products import precise_matmul
 
 SMALLEST_DEPTH = float(np.finfo(np.float32).eps)
 """Points nearer to the camera's plane are divided by this instead: what is that near is cut off in any case."""
@@ -64,7 +65,7 @@ def look_at(
     back = _unit(eye - target)
     right = _unit(jnp.cross(jnp.broadcast_to(jnp.array(up, back.dtype), back.shape), back))
     rotation = jnp.stack([right, jnp.cross(back, right), back], axis=-1)
-    return jnp.matmul(vertices - eye[..., None, :], rotation, precision=lax.Precision.HIGHEST)
+    return precise_matmul(vertices - eye[..., None, :], rotation)
 
 
 def _unit(vector: Array) -> Array:

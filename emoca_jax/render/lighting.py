@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from emoca_jax.errors import InputError
+from emoca_jax.products import precise_matmul
 from emoca_jax.render.normals import normalize
 
 SH_BANDS = (
@@ -60,7 +61,7 @@ def _shade_backward(kept: tuple[Array, Array], cotangent: Array) -> tuple[Array,
     factors = jnp.array(SH_BANDS, light.dtype)[:, None]
     x, y, z = jnp.unstack(normals, axis=-1)
     basis = lax.optimization_barrier(jnp.stack(_bands(x, y, z), axis=1))
-    to_light = jnp.matmul(basis, cotangent, precision=lax.Precision.HIGHEST) * factors
+    to_light = precise_matmul(basis, cotangent) * factors
     scaled, (red, green, blue) = light * factors, jnp.unstack(cotangent, axis=-1)
     _, b_x, b_y, b_z, b_xy, b_xz, b_yz, b_square, b_zz = (
         scaled[:, i, :1] * red + scaled[:, i, 1:2] * green + scaled[:, i, 2:] * blue for i in range(9)

@@ -8,7 +8,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from emoca_jax.mediapipe_points import CHIN, FOREHEAD, MESH_POINTS, OUTER_EYE_CORNERS
-from emoca_jax.nets.convolution import PRECISION
+from emoca_jax.products import precise_einsum
 
 CROP_SIZE = 112
 """Pixels a side: what face-api's network takes."""
@@ -43,11 +43,11 @@ def expression_crop(landmarks: Float[Array, "*batch 478 dims"]) -> ExpressionCro
     x_axis = x_axis / jnp.linalg.norm(x_axis, axis=-1, keepdims=True)
     y_axis = jnp.stack([-x_axis[..., 1], x_axis[..., 0]], axis=-1)
     axes = jnp.stack([x_axis, y_axis], axis=-2)
-    upright = jnp.einsum("...pk,...ak->...pa", points, axes, precision=PRECISION)
+    upright = precise_einsum("...pk,...ak->...pa", points, axes)
     low, high = upright.min(axis=-2), upright.max(axis=-2)
     side = jnp.max(high - low, axis=-1)
     middle = (low + high) / 2 + jnp.array([0.0, CROP_SHIFT]) * side[..., None]
-    centre = jnp.einsum("...a,...ak->...k", middle, axes, precision=PRECISION)
+    centre = precise_einsum("...a,...ak->...k", middle, axes)
     return ExpressionCrop(centre, CROP_MARGIN * side / 2, jnp.arctan2(x_axis[..., 1], x_axis[..., 0]))
 
 

@@ -13,8 +13,9 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from emoca_jax.nets.batch_norm import BatchNorm
-from emoca_jax.nets.convolution import PRECISION, TORCH_START, Conv, ImageFeatures
+from emoca_jax.nets.convolution import TORCH_START, Conv, ImageFeatures
 from emoca_jax.nets.emotion.affect import AFFECT_OUTPUTS, AffectRead, affect_read
+from emoca_jax.products import PRECISION
 
 EMONET_SIZE = 256
 """Pixels a side of the input: the heat maps then have 64, and the emotion branch ends on 4 x 4."""

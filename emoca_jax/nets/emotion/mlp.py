@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emoca_jax.nets.batch_norm import BatchNorm
-from emoca_jax.nets.convolution import PRECISION, TORCH_START
+from emoca_jax.nets.convolution import TORCH_START
 from emoca_jax.nets.emotion.affect import AFFECT_OUTPUTS, AffectRead, affect_read
+from emoca_jax.products import PRECISION
 
 HIDDEN_LAYERS = 4
 HIDDEN_FEATURES = 2048

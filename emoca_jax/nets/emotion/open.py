@@ -14,10 +14,11 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Float
 
-from emoca_jax.nets.convolution import PRECISION, ImageFeatures, max_pool
+from emoca_jax.nets.convolution import ImageFeatures, max_pool
 from emoca_jax.nets.emotion.crop import ExpressionCrop, crop_image
 from emoca_jax.nets.mediapipe.blaze_blocks import FROM_FILE, depthwise_convolution, pointwise, same_padding
 from emoca_jax.nets.weights import Parameters, load_shipped_weights
+from emoca_jax.products import PRECISION, precise_einsum
 
 XCEPTION_SIZE = 64
 DENSE_SIZE = 112
@@ -138,7 +139,7 @@ def expression_features(parameters: Parameters, crops: Float[Array, "*batch size
     """
     batch = crops.shape[:-3]
     flat = crops.reshape(-1, *crops.shape[-3:])
-    grey = jnp.einsum("bhwc,c->bhw", flat, jnp.array(_GREY), precision=PRECISION)[..., None]
+    grey = precise_einsum("bhwc,c->bhw", flat, jnp.array(_GREY))[..., None]
     grey = _inner_part(grey, XCEPTION_PART, XCEPTION_SIZE)
     colour = _inner_part(flat, 1.0, DENSE_SIZE)
     weights = parameters["params"]
@@ -154,7 +155,7 @@ def expression_features(parameters: Parameters, crops: Float[Array, "*batch size
         blocks += [_unit(block) * (SHARES[network] / 2) ** 0.5 for block in (read.pooled, centred)]
     features = jnp.concatenate(blocks, axis=-1)
     features = features * features.shape[-1] ** 0.5
-    probabilities = jnp.einsum("bnc,n->bc", nn.softmax(logits), jnp.array(SHARES), precision=PRECISION)
+    probabilities = precise_einsum("bnc,n->bc", nn.softmax(logits), jnp.array(SHARES))
     return ExpressionRead(*(value.reshape(*batch, *value.shape[1:]) for value in (features, probabilities, logits)))
 
 
@@ -177,8 +178,8 @@ def _inner_part(pictures: Array, part: float, size: int) -> Array:
     if part == 1.0 and source == size:
         return pictures
     matrix = _resampling(source, part, size)
-    rows = jnp.einsum("ts,bsxc->btxc", matrix, pictures, precision=PRECISION)
-    return jnp.einsum("ts,bysc->bytc", matrix, rows, precision=PRECISION)
+    rows = precise_einsum("ts,bsxc->btxc", matrix, pictures)
+    return precise_einsum("ts,bysc->bytc", matrix, rows)
 
 
 def _resampling(source: int, part: float, size: int) -> np.ndarray:

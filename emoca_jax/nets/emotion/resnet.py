@@ -5,9 +5,10 @@ from __future__ import annotations
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from emoca_jax.nets.convolution import PRECISION, TORCH_START
+from emoca_jax.nets.convolution import TORCH_START
 from emoca_jax.nets.emotion.affect import AFFECT_OUTPUTS, AffectRead, affect_read
 from emoca_jax.nets.resnet import ResNet50
+from emoca_jax.products import PRECISION
 
 
 class EmotionResNet50(nn.Module):

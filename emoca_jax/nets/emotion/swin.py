@@ -5,10 +5,10 @@ from __future__ import annotations
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from emoca_jax.nets.convolution import PRECISION
 from emoca_jax.nets.emotion.affect import AFFECT_OUTPUTS, AffectRead, affect_read
 from emoca_jax.nets.emotion.swin_blocks import WINDOW, PatchMerging, SwinBlock, dense, layer_norm
 from emoca_jax.nets.encoders import IMAGE_SIZE
+from emoca_jax.products import PRECISION
 
 PATCH = 4
 """Pixels a side of what the first layer sees as one."""

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from emoca_jax.nets.convolution import PRECISION
+from emoca_jax.products import PRECISION, precise_einsum
 
 WINDOW = 7
 """Patches a side of a window."""
@@ -58,11 +58,11 @@ class WindowAttention(nn.Module):
         table = self.param("relative_position_bias_table", START, ((2 * WINDOW - 1) ** 2, self.heads))
         qkv = dense(3 * channels, "qkv")(x)
         query, key, value = jnp.moveaxis(qkv.reshape(*x.shape[:-1], 3, self.heads, -1), -3, 0)
-        logits = jnp.einsum("bwqhc,bwkhc->bwhqk", query * (channels // self.heads) ** -0.5, key, precision=PRECISION)
+        logits = precise_einsum("bwqhc,bwkhc->bwhqk", query * (channels // self.heads) ** -0.5, key)
         logits = logits + jnp.moveaxis(table[relative_position_index()], -1, 0)
         if mask is not None:
             logits = logits + mask[:, None]
-        y = jnp.einsum("bwhqk,bwkhc->bwqhc", nn.softmax(logits), value, precision=PRECISION)
+        y = precise_einsum("bwhqk,bwkhc->bwqhc", nn.softmax(logits), value)
         return dense(channels, "proj")(y.reshape(x.shape))
 
 

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from emoca_jax.nets.convolution import PRECISION, ImageFeatures
+from emoca_jax.nets.convolution import ImageFeatures
+from emoca_jax.products import PRECISION
 
 # Weights come from files. Flax traces the initialiser of each for its shape: a random one takes half of a cold start.
 FROM_FILE = nn.initializers.zeros

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from emoca_jax.nets.convolution import PRECISION, ImageFeatures
+from emoca_jax.nets.convolution import ImageFeatures
 from emoca_jax.nets.mediapipe.blaze_blocks import FROM_FILE, BlazeBlock, DoubleBlazeBlock, pointwise
+from emoca_jax.products import PRECISION
 
 SHORT_RANGE_SIZE = 128
 FULL_RANGE_SIZE = 192

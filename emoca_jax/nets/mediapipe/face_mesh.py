@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from emoca_jax.mediapipe_points import LEFT_EYE_RING, LEFT_IRIS, LIP_RINGS, MESH_POINTS, RIGHT_EYE_RING, RIGHT_IRIS
-from emoca_jax.nets.convolution import PRECISION, ImageFeatures
+from emoca_jax.nets.convolution import ImageFeatures
 from emoca_jax.nets.mediapipe.blaze_blocks import FROM_FILE, BlazeBlock, ChannelPReLU, pointwise
+from emoca_jax.products import PRECISION, precise_einsum
 
 MESH_SIZE = 192
 
@@ -139,7 +140,7 @@ class Region(nn.Module):
         for part, count in self.parts:
             flat = Branch(_REGION_HEAD, (("points", 2 * count),), name=part)(x)["points"]
             # A branch answers in units of which the crop is FEATURE_STRIDE * REGION_GRID wide.
-            turned = jnp.einsum("bij,bpj->bpi", linear, flat.reshape(-1, count, 2), precision=PRECISION)
+            turned = precise_einsum("bij,bpj->bpi", linear, flat.reshape(-1, count, 2))
             points[part] = turned + _FEATURE_STRIDE * offset[:, None, :]
         return points
 
@@ -165,9 +166,9 @@ def region_transform(
     along = along / jnp.maximum(jnp.linalg.norm(along, axis=-1, keepdims=True), 1e-12)
     # Columns: the directions of the crop's x and y in the features.
     axes = jnp.stack([along, jnp.stack([-along[:, 1], along[:, 0]], axis=-1)], axis=-1)
-    turned = jnp.einsum("bpi,bij->bpj", points[:, np.array(indices)], axes, precision=PRECISION)
+    turned = precise_einsum("bpi,bij->bpj", points[:, np.array(indices)], axes)
     low, high = turned.min(axis=1), turned.max(axis=1)
-    centre = jnp.einsum("bij,bj->bi", axes, (low + high) / 2, precision=PRECISION)
+    centre = precise_einsum("bij,bj->bi", axes, (low + high) / 2)
     linear = axes * ((high - low) * _REGION_SCALE / _REGION_GRID)[:, None, :]
     return linear, centre - linear.sum(axis=-1) * (_REGION_GRID / 2)
 
@@ -180,7 +181,7 @@ def crop_features(
     """Bilinear samples of the features at the region's grid; cells whose centre falls outside are 0."""
     height, width = features.shape[1:3]
     cells = jnp.stack(jnp.meshgrid(*[jnp.arange(_REGION_GRID) + 0.5] * 2), axis=-1)
-    where = jnp.einsum("bij,yxj->byxi", linear, cells, precision=PRECISION) + offset[:, None, None, :] - 0.5
+    where = precise_einsum("bij,yxj->byxi", linear, cells) + offset[:, None, None, :] - 0.5
     limit = jnp.array([width - 1, height - 1], where.dtype)
     inside = jnp.all((where >= 0) & (where <= limit), axis=-1, keepdims=True)
     where = jnp.clip(where, 0, limit)
