@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emoca_jax import compile_cache
 from emoca_jax.capture.images import as_photo
 from emoca_jax.cli import main
+from emoca_jax.commands import compile_cache
 from emoca_jax.commands.photos import COMPILE_LINE, output_stems
 from emoca_jax.errors import InputError
 from emoca_jax.flame import save_head
@@ -203,7 +203,7 @@ def test_the_compile_line_comes_once(photos, capsys, monkeypatch, tmp_path):
 
 INTERRUPTED = """
 import os, sys, time
-from emoca_jax import compile_cache
+from emoca_jax.commands import compile_cache
 from emoca_jax.jobs import reconstruct as capture
 from tests.test_cli import made_up_reconstruct
 from emoca_jax.cli import main

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from emoca_jax import render
-from emoca_jax.clay import clay_image
 from emoca_jax.codes import Codes
 from emoca_jax.convert.readers import networks
 from emoca_jax.detail import detail_model, displaced_normals, grid_normals, unwrap_image, uv_visibility
 from emoca_jax.flame import AlbedoModel
 from emoca_jax.model import EncoderVariables, codes_from, decode, decode_posed, encode, full_pose
 from emoca_jax.nets.encoders import inference_variables, split_expression, split_flame
+from emoca_jax.render.clay import clay_image
 from tests import reference_weights
 from tests.flame.made_up_flame import made_up_head
 from tests.shared_data import shared_path

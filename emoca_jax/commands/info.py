@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emoca_jax import compile_cache
+from emoca_jax.commands import compile_cache
 from emoca_jax.version import package_version
 
 if TYPE_CHECKING:

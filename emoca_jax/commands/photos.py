@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from emoca_jax import compile_cache
+from emoca_jax.commands import compile_cache
 from emoca_jax.errors import InputError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emoca_jax import compile_cache
+from emoca_jax.commands import compile_cache
 from emoca_jax.errors import InputError
 
 if TYPE_CHECKING:

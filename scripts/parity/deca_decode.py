@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import jax.numpy as jnp
 
 from emoca_jax import flame, render
-from emoca_jax.clay import clay_image
 from emoca_jax.codes import Codes
 from emoca_jax.detail import DetailModel, displaced_points, grid_normals, to_uv, unwrap_image
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import Reconstruction, decode, sample
+from emoca_jax.render.clay import clay_image
 from parity.assets import Assets
 from parity.decoding import (
     MASK,

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import jax.numpy as jnp
 
-from emoca_jax.clay import clay_image
 from emoca_jax.detail import unwrap_image, uv_visibility
 from emoca_jax.model import decode, sample
 from emoca_jax.objectives.coarse import uv_mask_image
+from emoca_jax.render.clay import clay_image
 from parity.assets import Assets
 from parity.decoding import (
     MASK,

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from emoca_jax.clay import clay_image
 from emoca_jax.codes import Codes
 from emoca_jax.detail import DetailModel
 from emoca_jax.export.pictures import paper
 from emoca_jax.faces import ReconstructedFace
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import decode
+from emoca_jax.render.clay import clay_image
 
 Tile = UInt8[np.ndarray, "size size 3"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emoca_jax import compile_cache
+from emoca_jax.commands import compile_cache
 
 HOME = Path.home()
 
@@ -29,7 +29,7 @@ def test_folder_by_the_customs_of_the_system(environment, system, folder):
 
 
 CODE = """
-from emoca_jax import compile_cache
+from emoca_jax.commands import compile_cache
 folder = compile_cache.enable()
 import jax, jax.numpy as jnp
 from jax import monitoring

@@ -10,12 +10,12 @@ import pytest
 from flax.traverse_util import flatten_dict
 from PIL import Image
 
-from emoca_jax import compile_cache
 from emoca_jax.capture import found_faces
 from emoca_jax.capture.detect import DetectedFace
 from emoca_jax.capture.place_landmarks import Roi
 from emoca_jax.cli import main
 from emoca_jax.codes import Codes
+from emoca_jax.commands import compile_cache
 from emoca_jax.commands.photos import COMPILE_LINE
 from emoca_jax.convert.readers import emotion_networks as translators
 from emoca_jax.convert.readers.networks import encoder

@@ -7,8 +7,8 @@ import pytest
 import trimesh
 from PIL import Image
 
-from emoca_jax import compile_cache
 from emoca_jax.cli import main
+from emoca_jax.commands import compile_cache
 from emoca_jax.errors import InputError
 from emoca_jax.mesh_view import picture as mesh_picture
 
