@@ -76,7 +76,10 @@ class MiniXception(nn.Module):
             y = nn.relu(SeparableConv(features, name=f"block{index}_first")(x))
             y = SeparableConv(features, name=f"block{index}_second")(y)
             y = max_pool(y, *same_padding(y.shape[1], 3, 2))
-            x = y + pointwise(features, f"block{index}_skip")(x[:, ::2, ::2])
+            # XLA for GPUs (jaxlib 0.10 and 0.11) draws a strided slice of a batch of one into the product behind it and
+            # aborts over its shape (openxla/xla issue 47381): the barrier has the slice written out first.
+            skipped = jax.lax.optimization_barrier(x[:, ::2, ::2])
+            x = y + pointwise(features, f"block{index}_skip")(skipped)
         logits = nn.Conv(7, (3, 3), kernel_init=FROM_FILE, precision=PRECISION, name="classifier")(x).mean(axis=(1, 2))
         return NetworkRead(x.mean(axis=(1, 2)), logits)
 
