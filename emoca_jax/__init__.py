@@ -25,7 +25,7 @@ __all__ = [
     "render",
 ]
 
-_HOME = {
+HOME = {
     "Codes": "codes",
     "FaceResult": "jobs.result",
     "InputError": "errors",
@@ -39,8 +39,8 @@ _HOME = {
 
 def __getattr__(name: str) -> object:
     """Import on first use (PEP 562), so that `emoca --help` need not wait for jax."""
-    if name in _HOME:
-        return getattr(import_module(f"emoca_jax.{_HOME[name]}"), name)
+    if name in HOME:
+        return getattr(import_module(f"emoca_jax.{HOME[name]}"), name)
     if name in ("flame", "render"):
         return import_module(f"emoca_jax.{name}")
     raise AttributeError(f"module 'emoca_jax' has no attribute '{name}'")

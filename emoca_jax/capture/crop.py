@@ -19,7 +19,7 @@ from emoca_jax.products import precise_matmul
 
 Array = np.ndarray | jax.Array
 
-_STRIP_PIXELS = 2**22
+STRIP_PIXELS = 2**22
 
 
 def _namespace(*arrays: Array) -> ModuleType:
@@ -99,7 +99,7 @@ def shrink(
     rows, columns = image.shape[0] // factor, image.shape[1] // factor
     result = np.empty((rows, columns, image.shape[2]), np.uint8)
     # A strip at a time: Pillow copies what it reduces, at four bytes a pixel.
-    strip = max(1, _STRIP_PIXELS // (image.shape[1] * factor))
+    strip = max(1, STRIP_PIXELS // (image.shape[1] * factor))
     for start in range(0, rows, strip):
         part = image[start * factor : min(start + strip, rows) * factor, : columns * factor]
         result[start : start + strip] = np.asarray(Image.fromarray(part).reduce(factor))

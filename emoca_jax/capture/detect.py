@@ -41,26 +41,26 @@ from emoca_jax.nets.mediapipe.face_detection import (
 )
 from emoca_jax.nets.weights import load_shipped_weights
 
-# Candidates under this are dropped before the mesh network looks at them. (MediaPipe, without that second opinion, asks
-# for 0.5 of the short-range and 0.6 of the full-range detector.)
-_MIN_SCORE = 0.28
-# On the mesh network's own face score, which sees faces in cats and clocks and doubts full profiles: no more than a
-# first sieve.
-_MIN_PRESENCE = 0.1
-# What decides: when the crop of a real face is moved a little, its landmarks move along, to 0.2 to 0.8 % of its side
-# (1 to 2.5 % in full profile); on what is no face, or one upside down, the network guesses anew, 2 % and more apart.
-# The surer the detector, the more scatter is allowed.
-_MAX_SCATTER_PER_SCORE = 0.025
-_MAX_SCATTER_PER_SCORE_IN_PROFILE = 0.035
-_PROFILE_YAW = np.deg2rad(50)
-# A photo all of whose faces exceed this part of what is allowed is looked at turned as well: a face on its side can
-# pass for an upright one.
-_CERTAIN = 0.6
-# Of two faces whose landmark boxes overlap more than this, the more doubtful one is a duplicate.
-_MAX_OVERLAP = 0.4
-# Candidates kept per view, and per photo before merging.
-_PER_VIEW = 16
-_PER_PHOTO = 128
+MIN_SCORE = 0.28
+"""Candidates under this are dropped before the mesh network looks at them. (MediaPipe, without that second opinion,
+asks for 0.5 of the short-range and 0.6 of the full-range detector.)"""
+MIN_PRESENCE = 0.1
+"""On the mesh network's own face score, which sees faces in cats and clocks and doubts full profiles: no more than a
+first sieve."""
+MAX_SCATTER_PER_SCORE = 0.025
+MAX_SCATTER_PER_SCORE_IN_PROFILE = 0.035
+PROFILE_YAW = np.deg2rad(50)
+"""What decides: when the crop of a real face is moved a little, its landmarks move along, to 0.2 to 0.8 % of its side
+(1 to 2.5 % in full profile); on what is no face, or one upside down, the network guesses anew, 2 % and more apart. The
+surer the detector, the more scatter is allowed."""
+CERTAIN = 0.6
+"""A photo all of whose faces exceed this part of what is allowed is looked at turned as well: a face on its side can
+pass for an upright one."""
+MAX_OVERLAP = 0.4
+"""Of two faces whose landmark boxes overlap more than this, the more doubtful one is a duplicate."""
+PER_VIEW = 16
+PER_PHOTO = 128
+"""Candidates kept per view, and per photo before merging."""
 Networks = dict[str, dict]
 
 
@@ -107,7 +107,7 @@ def detect_batch(networks: Networks, images: Sequence[UInt8[np.ndarray, "height 
                 f"Faces are found in uint8 RGB images [height, width, 3], this one is {image.dtype} {image.shape}."
             )
     found = _detect_turned(networks, images, (0,))
-    doubtful = [i for i, faces in enumerate(found) if not any(_doubt(face) <= _CERTAIN for face in faces)]
+    doubtful = [i for i, faces in enumerate(found) if not any(_doubt(face) <= CERTAIN for face in faces)]
     turned = _detect_turned(networks, [images[i] for i in doubtful], (1, 2, 3))
     for i, faces in zip(doubtful, turned, strict=True):
         found[i] = _without_duplicates(found[i] + faces)
@@ -137,7 +137,7 @@ def _confirmed(
     """The faces of each photo among (photo, score, points): those in which the mesh network sees one, and stably."""
     rois = [roi_of_box(points[:2].reshape(4), points[2:4]) for *_, points in boxes]
     landmarks, presence = place_landmarks(parameters, [images[i] for i, *_ in boxes], rois)
-    sure = [k for k in range(len(boxes)) if presence[k] >= _MIN_PRESENCE]
+    sure = [k for k in range(len(boxes)) if presence[k] >= MIN_PRESENCE]
     better, rois, scatter = refine_landmarks(
         parameters, [images[boxes[k][0]] for k in sure], [rois[k] for k in sure], landmarks[sure], presence[sure]
     )
@@ -152,8 +152,8 @@ def _confirmed(
 
 def _doubt(face: DetectedFace) -> float:
     """Scatter of the face's landmarks in parts of what is allowed."""
-    in_profile = yaw_of_landmarks(face.landmarks) > _PROFILE_YAW
-    limit = _MAX_SCATTER_PER_SCORE_IN_PROFILE if in_profile else _MAX_SCATTER_PER_SCORE
+    in_profile = yaw_of_landmarks(face.landmarks) > PROFILE_YAW
+    limit = MAX_SCATTER_PER_SCORE_IN_PROFILE if in_profile else MAX_SCATTER_PER_SCORE
     return face.scatter / (limit * face.score)
 
 
@@ -173,20 +173,20 @@ def _signed(pixels: Array) -> Array:
 
 
 def _strongest(outputs: Any, anchors: np.ndarray) -> tuple[Array, Array]:
-    """Scores [*, _PER_VIEW] and points [*, _PER_VIEW, 8, 2] of the anchors most like a face, in view pixels.
+    """Scores [*, PER_VIEW] and points [*, PER_VIEW, 8, 2] of the anchors most like a face, in view pixels.
 
     Boxes are merged within the view first, since one face lights up many anchors.
     """
     logits, boxes = outputs
     scores, points = decode(logits, boxes, jnp.asarray(anchors))
-    best, where = jax.lax.top_k(scores, 2 * _PER_VIEW)
+    best, where = jax.lax.top_k(scores, 2 * PER_VIEW)
     chosen = jnp.take_along_axis(points, where[..., None, None], axis=1)
-    merge = partial(weighted_non_maximum_suppression, min_score=_MIN_SCORE)
+    merge = partial(weighted_non_maximum_suppression, min_score=MIN_SCORE)
     best, chosen = jax.vmap(merge)(best, chosen)
-    return best[:, :_PER_VIEW], chosen[:, :_PER_VIEW]
+    return best[:, :PER_VIEW], chosen[:, :PER_VIEW]
 
 
-_merge_across_views = jax.jit(partial(weighted_non_maximum_suppression, min_score=_MIN_SCORE))
+_merge_across_views = jax.jit(partial(weighted_non_maximum_suppression, min_score=MIN_SCORE))
 
 
 def _candidates(
@@ -207,8 +207,8 @@ def _candidates(
 
 def _merge(candidates: list[tuple[float, np.ndarray]]) -> list[tuple[float, np.ndarray]]:
     """Candidates of all views of one photo with those of the same face merged, strongest first."""
-    strongest = sorted(candidates, key=lambda candidate: -candidate[0])[:_PER_PHOTO]
-    scores, points = np.zeros(_PER_PHOTO, np.float32), np.zeros((_PER_PHOTO, 8, 2), np.float32)
+    strongest = sorted(candidates, key=lambda candidate: -candidate[0])[:PER_PHOTO]
+    scores, points = np.zeros(PER_PHOTO, np.float32), np.zeros((PER_PHOTO, 8, 2), np.float32)
     for row, (score, position) in enumerate(strongest):
         # Turned views have turned corners.
         box = np.stack([position[:2].min(axis=0), position[:2].max(axis=0)])
@@ -222,6 +222,6 @@ def _without_duplicates(faces: list[DetectedFace]) -> list[DetectedFace]:
     kept: list[tuple[DetectedFace, np.ndarray]] = []
     for face in sorted(faces, key=_doubt):
         extent = np.concatenate([face.landmarks[:, :2].min(axis=0), face.landmarks[:, :2].max(axis=0)])
-        if all(float(box_overlap(extent, other)) <= _MAX_OVERLAP for _, other in kept):
+        if all(float(box_overlap(extent, other)) <= MAX_OVERLAP for _, other in kept):
             kept.append((face, extent))
     return [face for face, _ in sorted(kept, key=lambda pair: -pair[0].roi.size)]

@@ -10,14 +10,14 @@ from PIL import Image
 
 from emoca_jax.capture.crop import shrink
 
-# Small faces: the photo is scaled to this height, so that a face of 5 % of it has 24 pixels, and cut into tiles that
-# overlap by 48 pixels: a tenth of the height, the size from which on the view of the whole photo is enough.
-_FINE_HEIGHT = 480
-_TILE_OVERLAP = 48
-# A photo not much larger than one tile gains nothing from tiles.
-_MIN_FINE_SIDE = 256
-# Bounds the work on a panorama.
-_MAX_FINE_WIDTH = 4 * _FINE_HEIGHT
+FINE_HEIGHT = 480
+TILE_OVERLAP = 48
+"""Small faces: the photo is scaled to this height, so that a face of 5 % of it has 24 pixels, and cut into tiles that
+overlap by 48 pixels: a tenth of the height, the size from which on the view of the whole photo is enough."""
+MIN_FINE_SIDE = 256
+"""A photo not much larger than one tile gains nothing from tiles."""
+MAX_FINE_WIDTH = 4 * FINE_HEIGHT
+"""Bounds the work on a panorama."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ def whole_input(image: UInt8[np.ndarray, "height width 3"], size: int, turns: in
 def tile_inputs(image: UInt8[np.ndarray, "height width 3"], size: int, turns: int = 0) -> list[DetectorInput]:
     """Overlapping size x size tiles of the photo, fine enough for faces of 5 % of its height; none for a tiny photo."""
     height, width = image.shape[:2]
-    if max(height, width) < _MIN_FINE_SIDE:
+    if max(height, width) < MIN_FINE_SIDE:
         return []
-    canvas, transform = _resized(image, min(1.0, _FINE_HEIGHT / height, _MAX_FINE_WIDTH / width))
+    canvas, transform = _resized(image, min(1.0, FINE_HEIGHT / height, MAX_FINE_WIDTH / width))
     views = []
     for y in _starts(canvas.shape[0], size):
         for x in _starts(canvas.shape[1], size):
@@ -54,7 +54,7 @@ def _starts(length: int, size: int) -> list[int]:
     """Where tiles begin along an axis: as few as overlap enough, evenly spread."""
     if length <= size:
         return [0]
-    count = -(-(length - _TILE_OVERLAP) // (size - _TILE_OVERLAP))
+    count = -(-(length - TILE_OVERLAP) // (size - TILE_OVERLAP))
     return [round(i * (length - size) / (count - 1)) for i in range(count)]
 
 

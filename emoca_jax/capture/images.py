@@ -73,7 +73,7 @@ def read_photo(path: str | Path) -> Photo:
     except PermissionError:
         raise InputError(f"{path}: may not be read; check its permissions") from None
     except UnidentifiedImageError:
-        raise InputError(f"{path}: is not an image that can be read; give a {_SUFFIX_LIST} file") from None
+        raise InputError(f"{path}: is not an image that can be read; give a {SUFFIX_LIST} file") from None
     except MemoryError:
         raise InputError(f"{path}: does not fit into memory; scale it down") from None
     # Decoders report damage by many exceptions: OSError, SyntaxError (png), struct.error, ValueError, EOFError, ...
@@ -81,7 +81,7 @@ def read_photo(path: str | Path) -> Photo:
         raise
     except Exception as error:
         raise InputError(f"{path}: is damaged ({_one_line(error)}); save or copy it again") from None
-    original = (height, width) if orientation in _SIDEWAYS else (width, height)
+    original = (height, width) if orientation in SIDEWAYS else (width, height)
     return Photo(pixels, np.asarray(original, np.float32) / pixels.shape[1::-1], path)
 
 
@@ -133,7 +133,7 @@ def find_images(inputs: Sequence[str | Path]) -> list[Path]:
     return list(found.values())
 
 
-_SUFFIX_LIST = ", ".join(suffix[1:] for suffix in SUFFIXES)
+SUFFIX_LIST = ", ".join(suffix[1:] for suffix in SUFFIXES)
 
 
 def _expand(name: str) -> list[Path]:
@@ -142,7 +142,7 @@ def _expand(name: str) -> list[Path]:
         if path.is_dir():
             images = sorted(entry for entry in path.iterdir() if _looks_like_image(entry))
             if not images:
-                raise InputError(f"{name}: has no image in it; give a folder with {_SUFFIX_LIST} files")
+                raise InputError(f"{name}: has no image in it; give a folder with {SUFFIX_LIST} files")
             return images
         if path.exists() or not glob.has_magic(name):
             return [path]
@@ -187,7 +187,7 @@ def _shrunk(image: Image.Image) -> Image.Image:
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
-_UPRIGHT = {
+UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -197,7 +197,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """What brings each EXIF orientation upright."""
-_SIDEWAYS = (5, 6, 7, 8)
+SIDEWAYS = (5, 6, 7, 8)
 """Orientations that exchange width and height."""
 
 
@@ -210,7 +210,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:
-    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:

@@ -15,25 +15,26 @@ from emoca_jax.capture.crop import apply_transform, cut, square_crop
 from emoca_jax.mediapipe_points import ALL_POINTS, OUTER_EYE_CORNERS
 from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE, FaceMesh, presence_score
 
-# The crop's side over the longer side of the face's box (MediaPipe's RectTransformationCalculator).
-_ROI_SCALE = 1.5
-# See FaceMesh.mouth_looks.
-_MOUTH_LOOKS = 2
-# Near profile the eye corners and the outline say too little about where the crop should lie: the detector's is kept.
-_MAX_YAW = np.deg2rad(50)
-# A better crop may not cost more presence than this.
-_PRESENCE_LOSS = 0.1
-# The last answer is the mean over crops moved a little, which takes out most of the network's own jitter: shifts in
-# parts of the crop's side, the logarithm of its scale, and radians. Over ten photos, the RMS distance to the mean over
-# 64 crops is 1.07 % of the face's width for one crop, 0.60 % for a second, 0.27 % for this.
-_MOVES = np.array([[1, 1, -1, 1], [-1, 1, 1, -1], [1, -1, 1, -1], [-1, -1, -1, 1]]) * [0.018, 0.018, 0.046, 0.063]
+ROI_SCALE = 1.5
+"""The crop's side over the longer side of the face's box (MediaPipe's RectTransformationCalculator)."""
+MOUTH_LOOKS = 2
+"""See FaceMesh.mouth_looks."""
+MAX_YAW = np.deg2rad(50)
+"""Near profile the eye corners and the outline say too little about where the crop should lie: the detector's is
+kept."""
+PRESENCE_LOSS = 0.1
+"""A better crop may not cost more presence than this."""
+MOVES = np.array([[1, 1, -1, 1], [-1, 1, 1, -1], [1, -1, 1, -1], [-1, -1, -1, 1]]) * [0.018, 0.018, 0.046, 0.063]
+"""The last answer is the mean over crops moved a little, which takes out most of the network's own jitter: shifts in
+parts of the crop's side, the logarithm of its scale, and radians. Over ten photos, the RMS distance to the mean over 64
+crops is 1.07 % of the face's width for one crop, 0.60 % for a second, 0.27 % for this."""
 
-# Inputs are padded to these batch sizes. Each is a program of its own to trace and compile, seconds at every start, so
-# there is one per network on a CPU: four crops at once cost the mesh network less than two one by one, and the
-# detectors gain nothing from batches.
-_ON_CPU = jax.default_backend() == "cpu"
-VIEW_BATCHES = (1,) if _ON_CPU else (16, 4, 1)
-_CROP_BATCHES = (4,) if _ON_CPU else (16, 4, 1)
+ON_CPU = jax.default_backend() == "cpu"
+"""Inputs are padded to these batch sizes. Each is a program of its own to trace and compile, seconds at every start, so
+there is one per network on a CPU: four crops at once cost the mesh network less than two one by one, and the detectors
+gain nothing from batches."""
+VIEW_BATCHES = (1,) if ON_CPU else (16, 4, 1)
+CROP_BATCHES = (4,) if ON_CPU else (16, 4, 1)
 
 Landmarks = Float[np.ndarray, "478 3"]
 Image = UInt8[np.ndarray, "height width 3"]
@@ -68,7 +69,7 @@ def roi_of_box(box: Float[np.ndarray, "4"], eyes: Float[np.ndarray, "2 2"]) -> R
     """MediaPipe's crop for the mesh: the detection box as a square, enlarged, with the eyes (right, left) level."""
     across = eyes[1] - eyes[0]
     centre = (box[:2] + box[2:]) / 2
-    size = _ROI_SCALE * (box[2:] - box[:2]).max()
+    size = ROI_SCALE * (box[2:] - box[:2]).max()
     return Roi((float(centre[0]), float(centre[1])), float(size), float(np.arctan2(across[1], across[0])))
 
 
@@ -80,7 +81,7 @@ def roi_of_landmarks(landmarks: Float[np.ndarray, "points 3"]) -> Roi:
     turned = landmarks[:, :2] @ axes
     low, high = turned.min(axis=0), turned.max(axis=0)
     centre = axes @ ((low + high) / 2)
-    return Roi((float(centre[0]), float(centre[1])), float(_ROI_SCALE * (high - low).max()), float(rotation))
+    return Roi((float(centre[0]), float(centre[1])), float(ROI_SCALE * (high - low).max()), float(rotation))
 
 
 def yaw_of_landmarks(landmarks: Float[np.ndarray, "points 3"]) -> float:
@@ -91,7 +92,7 @@ def yaw_of_landmarks(landmarks: Float[np.ndarray, "points 3"]) -> float:
 
 @jax.jit
 def _mesh(parameters: dict, crops: UInt8[Array, "batch 192 192 3"]) -> tuple[Array, Array]:
-    outputs: Any = FaceMesh(attention=True, mouth_looks=_MOUTH_LOOKS).apply(parameters, crops.astype(np.float32) / 255)
+    outputs: Any = FaceMesh(attention=True, mouth_looks=MOUTH_LOOKS).apply(parameters, crops.astype(np.float32) / 255)
     return outputs[0], presence_score(outputs[1])
 
 
@@ -105,7 +106,7 @@ def place_landmarks(
     centres, rotations = np.array([roi.centre for roi in rois]), np.array([roi.rotation for roi in rois])
     transforms = square_crop(centres, sizes, rotations, MESH_SIZE).astype(np.float32)
     crops = [cut(image, move, (MESH_SIZE, MESH_SIZE)) for image, move in zip(images, transforms, strict=True)]
-    points, presence = run_batched(partial(_mesh, parameters), np.stack(crops), _CROP_BATCHES)
+    points, presence = run_batched(partial(_mesh, parameters), np.stack(crops), CROP_BATCHES)
     depth = points[..., 2:] * (sizes / MESH_SIZE)[:, None, None]
     return np.concatenate([apply_transform(transforms, points[..., :2]), depth], axis=-1), presence
 
@@ -125,13 +126,13 @@ def refine_landmarks(
     better = [_next_roi(roi, points) for roi, points in zip(rois, landmarks, strict=True)]
     second, surer = place_landmarks(parameters, images, better)
     for i, roi in enumerate(better):
-        if surer[i] >= presence[i] - _PRESENCE_LOSS:
+        if surer[i] >= presence[i] - PRESENCE_LOSS:
             rois[i] = _next_roi(roi, second[i])
-    moved = [_moved(roi, move) for roi in rois for move in _MOVES]
-    looks, weights = place_landmarks(parameters, [image for image in images for _ in _MOVES], moved)
+    moved = [_moved(roi, move) for roi in rois for move in MOVES]
+    looks, weights = place_landmarks(parameters, [image for image in images for _ in MOVES], moved)
     looks, weights = (
-        looks.reshape(len(rois), len(_MOVES), *looks.shape[1:]),
-        weights.reshape(len(rois), len(_MOVES), 1, 1),
+        looks.reshape(len(rois), len(MOVES), *looks.shape[1:]),
+        weights.reshape(len(rois), len(MOVES), 1, 1),
     )
     means: np.ndarray = (looks * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), np.finfo(np.float32).tiny)
     deviation = looks[..., :2] - means[:, None, :, :2]
@@ -140,7 +141,7 @@ def refine_landmarks(
 
 
 def _next_roi(roi: Roi, landmarks: Landmarks) -> Roi:
-    return roi if yaw_of_landmarks(landmarks) > _MAX_YAW else roi_of_landmarks(landmarks)
+    return roi if yaw_of_landmarks(landmarks) > MAX_YAW else roi_of_landmarks(landmarks)
 
 
 def _moved(roi: Roi, move: np.ndarray) -> Roi:

@@ -60,10 +60,10 @@ VGGFACE2_IDENTITIES = 8631
 LARGEST_DISPLACEMENT = 0.05
 """Metres; a fixed displacement moves the surface by a few millimetres."""
 MASK_SIDES = (256, 512, 1024, 2048)
-# First pickle of PyTorch's old format: the magic number 0x1950a86a20f9469cfc6c.
-_OLD_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
-_LARGEST_TEXT = 64 << 20
-_TAR_MAGIC = slice(257, 262)
+OLD_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
+LARGEST_TEXT = 64 << 20
+TAR_MAGIC = slice(257, 262)
+"""First pickle of PyTorch's old format: the magic number 0x1950a86a20f9469cfc6c."""
 
 
 def recognise(path: Path) -> Found:  # noqa: PLR0911 (one return for each kind of container)
@@ -78,7 +78,7 @@ def recognise(path: Path) -> Found:  # noqa: PLR0911 (one return for each kind o
         raise InputError(f"{path} cannot be read ({error.strerror or error}).") from error
     if start.startswith(b"PK"):
         return _in_zip(path)
-    if _OLD_TORCH in start[:16] or start[_TAR_MAGIC] == b"ustar":
+    if OLD_TORCH in start[:16] or start[TAR_MAGIC] == b"ustar":
         return _checkpoint(path, read_torch(path))
     if start.startswith(b"\x93NUMPY"):
         return _array(path, read_npy(path))
@@ -86,7 +86,7 @@ def recognise(path: Path) -> Found:  # noqa: PLR0911 (one return for each kind o
         return _picture(path)
     if _looks_pickled(path, start):
         return _pickled(path, read_pickle(path))
-    if _looks_like_obj(start) and path.stat().st_size <= _LARGEST_TEXT:
+    if _looks_like_obj(start) and path.stat().st_size <= LARGEST_TEXT:
         return _obj(path)
     return Found(path, None, "no official file" if start else "empty")
 

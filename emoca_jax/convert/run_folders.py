@@ -16,8 +16,8 @@ CHECKPOINT_SUFFIX = ".ckpt"
 STAGES = ("detail", "coarse")
 """Sub-folders of a run and keys of its configuration; the detail stage holds all networks, so it comes first."""
 LARGEST_CONFIG = 4 << 20
-# A checkpoint lies at most here: RUN/detail/checkpoints/deca-epoch=..-val_loss/dataloader_idx_0=...ckpt
-_DEEPEST = 4
+DEEPEST = 4
+"""A checkpoint lies at most here: RUN/detail/checkpoints/deca-epoch=..-val_loss/dataloader_idx_0=...ckpt"""
 
 
 class Run(NamedTuple):
@@ -74,7 +74,7 @@ def find_runs(files: Iterable[Path]) -> list[Run]:
 
 def config_of(checkpoint: Path) -> Path | None:
     """The `cfg.yaml` of the run that a checkpoint belongs to; None where it lies alone."""
-    places = [parent / CONFIG_NAME for parent in list(checkpoint.absolute().parents)[:_DEEPEST]]
+    places = [parent / CONFIG_NAME for parent in list(checkpoint.absolute().parents)[:DEEPEST]]
     return next((place for place in places if place.is_file()), None)
 
 

@@ -69,7 +69,7 @@ def load_head(source: str | Path = OPEN_HEAD) -> FaceHead:
     """Read a head: "open" for the one that ships with the package, else a head file or the folder that holds it.
 
     A folder that `emoca convert` made will do, too. All float arrays come back as float32, whatever they were stored
-    as. Raises InputError, naming the array and the shape expected and found, where the file is missing, damaged,
+    as. Errors: InputError, naming the array and the shape expected and found, where the file is missing, damaged,
     incomplete or holds numbers that are not finite.
     """
     if source == OPEN_HEAD:
@@ -109,7 +109,7 @@ def save_head(
     storage: array name to "float16", "uint8" (for values in [0, 1], steps of 1/255) or "int8" (symmetric, one scale per
     index of the last axis, zeros stay zero); everything else is kept as float32 or the smallest integer type.
     provenance: anything json can hold, kept under that key.
-    Raises InputError where the target folder cannot be written.
+    Errors: InputError where the target folder cannot be written.
     """
     static = {field: getattr(head, field) for field in STATIC_FIELDS}
     names = head.albedo.names if head.albedo else ()

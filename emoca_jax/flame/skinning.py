@@ -33,7 +33,7 @@ def forward(
     shape: identity code [*B, S]; expression: [*B, E]; pose: local axis-angle per joint in radians [*B, J, 3], in the
     head's joint order (global, neck, jaw, left eye, right eye). Batch dimensions broadcast against each other; joints
     are regressed from the unposed face *with* its expression, as FLAME does.
-    Raises InputError when a code's length does not fit the head.
+    Errors: InputError where a code's length does not fit the head.
     """
     _check_codes(head, shape, expression, pose)
     unposed = unposed_vertices(head, shape, expression)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 Pairs = tuple[tuple[int, int], ...]
 """Indices of points that belong together."""
 
-_RAISED_WEIGHTS = (
+RAISED_WEIGHTS = (
     ((5, 6, 10, 11), 2.0),
     (tuple(range(27, 36)), 1.5),
     ((30, 31, 35), 3.0),
@@ -35,7 +35,7 @@ SUM_FLOOR = 1e-8
 def landmark_weights() -> Float[Array, "68"]:
     """Weight of each of the 68 points. Source: DECA section 3.3 and EMOCA's weighted landmark loss."""
     weights = jnp.ones(68)
-    for points, weight in _RAISED_WEIGHTS:
+    for points, weight in RAISED_WEIGHTS:
         weights = weights.at[jnp.array(points)].set(weight)
     return weights
 

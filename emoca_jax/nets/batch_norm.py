@@ -14,8 +14,8 @@ from jaxtyping import Array, Float
 TORCH_EPSILON = 1e-5
 TORCH_MOMENTUM = 0.1
 """Share of the new batch in the running statistics: torch.nn.BatchNorm2d's default."""
-# A ResNet's rows of 112, 56, 28, 14, 7 all part into groups of 7 or 8.
-_GROUP = 8
+GROUP = 8
+"""A ResNet's rows of 112, 56, 28, 14, 7 all part into groups of 7 or 8."""
 
 
 class BatchNorm(nn.Module):
@@ -96,7 +96,7 @@ def _channel_sums(x: Float[Array, "*batch channels"]) -> Float[Array, "channels"
     """
     if x.ndim == 4:
         batch, height, width, channels = x.shape
-        group = max(size for size in range(1, _GROUP + 1) if width % size == 0)
+        group = max(size for size in range(1, GROUP + 1) if width % size == 0)
         neighbours = x.reshape(batch, height, width // group, group, channels)
         x = functools.reduce(jnp.add, [neighbours[:, :, :, index] for index in range(group)])
     return x.sum(axis=tuple(range(x.ndim - 1)))

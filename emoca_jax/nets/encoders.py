@@ -23,8 +23,8 @@ HIDDEN = 1024
 IMAGE_SIZE = 224
 """Pixels a side of the crops that the encoders were trained on; faces are fitted and drawn at this size as well."""
 
-# The order of E_flame's numbers, fixed by the official weights.
-_FLAME_PARTS = {"shape": 100, "albedo": 50, "expression": 50, "pose": 3, "jaw": 3, "camera": 3, "light": 27}
+FLAME_PARTS = {"shape": 100, "albedo": 50, "expression": 50, "pose": 3, "jaw": 3, "camera": 3, "light": 27}
+"""The order of E_flame's numbers, fixed by the official weights."""
 
 
 class FlameCodes(NamedTuple):
@@ -118,7 +118,7 @@ def run_encoder(
 def split_flame(flat: Float[Array, "*batch 236"]) -> FlameCodes:
     """E_flame's numbers by name."""
     batch, parts, start = flat.shape[:-1], {}, 0
-    for name, size in _FLAME_PARTS.items():
+    for name, size in FLAME_PARTS.items():
         parts[name] = flat[..., start : start + size]
         start += size
     parts["pose"] = jnp.stack([parts["pose"], jnp.zeros_like(parts["pose"])], axis=-2)

@@ -18,8 +18,8 @@ STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
 EXPANSION = 4
 """Channels out of a block over its width."""
 
-# Padding of the first max-pool at the two ends: 1 and 1, or none and ceil_mode, which is one at the far end.
-_POOL_PADDING = {"torchvision": (1, 1), "vggface2": (0, 1)}
+POOL_PADDING = {"torchvision": (1, 1), "vggface2": (0, 1)}
+"""Padding of the first max-pool at the two ends: 1 and 1, or none and ceil_mode, which is one at the far end."""
 
 
 class Bottleneck(nn.Module):
@@ -65,7 +65,7 @@ class ResNet50(nn.Module):
     def __call__(self, images: Float[Array, "batch height width 3"], train: bool = False) -> Float[Array, "batch 2048"]:
         rules: Any = {"folded": self.folded, "dtype": self.dtype, "precision": self.precision}
         x = ConvNorm(STAGES[0][0], 7, 2, **rules, name="conv1")(images, train)
-        x = max_pool(nn.relu(x), *_POOL_PADDING[self.layout])
+        x = max_pool(nn.relu(x), *POOL_PADDING[self.layout])
         for stage, (width, blocks) in enumerate(STAGES, start=1):
             for block in range(blocks):
                 stride = 2 if stage > 1 and block == 0 else 1

@@ -20,15 +20,15 @@ TILE = 2
 PATCH = 4
 """Pixels a side that a tile takes: TILE + 3 - 1."""
 
-# Matrices of the paper, section 4.1: of the pixels, of the kernel, of the products.
-_PIXELS = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
-_KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-_PRODUCTS = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
+PIXELS = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
+KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+PRODUCTS = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
+"""Matrices of the paper, section 4.1: of the pixels, of the kernel, of the products."""
 
 
 def transform_kernel(kernel: np.ndarray) -> np.ndarray:
     """Kernel [3, 3, in, out] as `winograd_convolution` takes it: [16, in, out]; in NumPy."""
-    both_sides = np.kron(_KERNEL, _KERNEL).astype(np.float32)
+    both_sides = np.kron(KERNEL, KERNEL).astype(np.float32)
     tiles = both_sides @ np.asarray(kernel, np.float32).reshape(9, -1)
     return tiles.reshape(PATCH * PATCH, *kernel.shape[2:])
 
@@ -47,10 +47,10 @@ def winograd_convolution(
         return lax.slice(padded, (0, i, j, 0), end, (1, TILE, TILE, 1)).reshape(-1, channels)
 
     patches = [[pixel(i, j) for j in range(PATCH)] for i in range(PATCH)]
-    transformed = _both_sides(_PIXELS, patches)
+    transformed = _both_sides(PIXELS, patches)
     stacked = jnp.stack([part for row in transformed for part in row])
     products = precise_einsum("ptc,pcd->ptd", stacked, tiles)
-    results = _both_sides(_PRODUCTS, [[products[i * PATCH + j] for j in range(PATCH)] for i in range(PATCH)])
+    results = _both_sides(PRODUCTS, [[products[i * PATCH + j] for j in range(PATCH)] for i in range(PATCH)])
     shape = (batch, down, across, tiles.shape[-1])
     rows = [jnp.stack([part.reshape(shape) for part in row], axis=3) for row in results]
     whole = jnp.stack(rows, axis=2).reshape(batch, TILE * down, TILE * across, tiles.shape[-1])

@@ -19,16 +19,19 @@ from emoca_jax.safe_files.refusal import damaged, reading
 from emoca_jax.safe_files.unpickle import NAMES, checked_tree, load
 from emoca_jax.safe_files.zip_files import Member, is_zip, read_directory, read_member
 
-_MAGIC = b"\x93NUMPY"
-# NumPy pads headers to 64 bytes and refuses to read more than 10,000.
-_LONGEST_HEADER = 10_000
-_DESCRIPTION = re.compile(r"'descr':\s*'([^']{1,12})'")
-_ORDER = re.compile(r"'fortran_order':\s*(True|False)")
-_SHAPE = re.compile(r"'shape':\s*\(([\d\sL,]*)\)")
+MAGIC = b"\x93NUMPY"
+LONGEST_HEADER = 10_000
+DESCRIPTION = re.compile(r"'descr':\s*'([^']{1,12})'")
+ORDER = re.compile(r"'fortran_order':\s*(True|False)")
+SHAPE = re.compile(r"'shape':\s*\(([\d\sL,]*)\)")
+"""NumPy pads headers to 64 bytes and refuses to read more than 10,000."""
 
 
 def read_pickle(path: str | os.PathLike[str]) -> Any:
-    """The value of a pickle file as `unpickle.load` gives it; arrays lie in the mapped file. Raises `InputError`."""
+    """The value of a pickle file as `unpickle.load` gives it; arrays lie in the mapped file.
+
+    Errors: InputError where it is damaged or refused.
+    """
     file = map_file(path)
     return load(file.view, place=file.place)
 
@@ -36,7 +39,7 @@ def read_pickle(path: str | os.PathLike[str]) -> Any:
 def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
     """The array of a `.npy` file, read-only and mapped; arrays of objects go through `unpickle.load`.
 
-    Raises `InputError` if the file is damaged, holds records, or its objects are refused.
+    Errors: InputError where the file is damaged, holds records, or its objects are refused.
     """
     file = map_file(path)
     return _array(file.view, file.place)
@@ -45,7 +48,7 @@ def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
 def read_npz(path: str | os.PathLike[str], *, check: bool = True) -> Mapping[str, np.ndarray]:
     """The arrays of a `.npz` file by name, each read when asked for: mapped if stored, unpacked if compressed.
 
-    `check` compares an array's checksum when it is asked for. Raises `InputError`, then too, as `read_npy` does.
+    `check` compares an array's checksum when it is asked for. Errors: InputError as `read_npy`, then too.
     """
     file = map_file(path)
     if not is_zip(file.view):
@@ -77,7 +80,7 @@ class NpzArrays(Mapping[str, np.ndarray]):
 
 def is_npy(data: memoryview) -> bool:
     """Whether the bytes begin as a `.npy` file does."""
-    return bytes(data[:6]) == _MAGIC
+    return bytes(data[:6]) == MAGIC
 
 
 def _array(data: memoryview, place: str) -> np.ndarray:
@@ -89,11 +92,11 @@ def _array(data: memoryview, place: str) -> np.ndarray:
             raise damaged(place, "it is of an unknown .npy version")
         layout, start = ("<H", 10) if major == 1 else ("<I", 12)
         (length,) = struct.unpack_from(layout, data, 8)
-        if length > _LONGEST_HEADER or start + length > len(data):
+        if length > LONGEST_HEADER or start + length > len(data):
             raise damaged(place, "its header does not fit")
         header = bytes(data[start : start + length]).decode("latin-1")
         contents = data[start + length :]
-        description, order, shape = (pattern.search(header) for pattern in (_DESCRIPTION, _ORDER, _SHAPE))
+        description, order, shape = (pattern.search(header) for pattern in (DESCRIPTION, ORDER, SHAPE))
         if description is None or order is None or shape is None:
             raise damaged(place, "its header describes no plain array")
         dtype = dtype_of(description[1])

@@ -2,21 +2,22 @@
 
 from emoca_jax.safe_files.refusal import Damage
 
-# A checkpoint with optimiser states takes some 100,000 operations, a FLAME pickle 500; this many take about a second.
-_MOST_OPERATIONS = 400_000
-# Copies (Latin-1 text to bytes, bfloat16 to float32): as many bytes as the file has, twice, and a little.
-_COPIES, _COPIES_ALWAYS = 2, 64 << 20
-# Views share memory, but whoever uses them copies them: their sizes may add up to 8 times the file's.
-_PROMISES, _PROMISES_ALWAYS = 8, 256 << 20
+MOST_OPERATIONS = 400_000
+"""A checkpoint with optimiser states takes some 100,000 operations, a FLAME pickle 500; this many take about a
+second."""
+COPIES, COPIES_ALWAYS = 2, 64 << 20
+"""Copies (Latin-1 text to bytes, bfloat16 to float32): as many bytes as the file has, twice, and a little."""
+PROMISES, PROMISES_ALWAYS = 8, 256 << 20
+"""Views share memory, but whoever uses them copies them: their sizes may add up to 8 times the file's."""
 
 
 class Budget:
-    """What one file may still cost. Raises `Damage` when it is used up."""
+    """What one file may still cost. Errors: Damage where it is used up."""
 
     def __init__(self, file_bytes: int) -> None:
-        self.operations = _MOST_OPERATIONS
-        self.copies = max(_COPIES * file_bytes, _COPIES_ALWAYS)
-        self.promises = max(_PROMISES * file_bytes, _PROMISES_ALWAYS)
+        self.operations = MOST_OPERATIONS
+        self.copies = max(COPIES * file_bytes, COPIES_ALWAYS)
+        self.promises = max(PROMISES * file_bytes, PROMISES_ALWAYS)
 
     def spend(self, operations: int) -> None:
         self.operations -= operations

@@ -24,7 +24,7 @@ class MappedFile(NamedTuple):
 def map_file(path: str | os.PathLike[str]) -> MappedFile:
     """Map a regular file into memory, read-only.
 
-    Raises `InputError` if there is no such file, it cannot be opened, is empty, or is no regular file (a pipe would
+    Errors: InputError where there is no such file, it cannot be opened, is empty, or is no regular file (a pipe would
     wait for ever, a device never ends).
     """
     path = Path(path)

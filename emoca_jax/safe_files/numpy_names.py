@@ -10,16 +10,16 @@ import numpy as np
 from emoca_jax.safe_files.refusal import Damage, quoted
 from emoca_jax.safe_files.stand_ins import SparseMatrix, Unfinished, as_bytes, as_size, as_sizes
 
-# Booleans, integers, floats, complex numbers, fixed-length text and bytes, objects; no records, no dates.
-_MOST_TERMS = 64
-_DTYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|c8|c16|[SU][1-9]\d{0,5}|O8?|\?)")
+MOST_TERMS = 64
+DTYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|c8|c16|[SU][1-9]\d{0,5}|O8?|\?)")
+"""Booleans, integers, floats, complex numbers, fixed-length text and bytes, objects; no records, no dates."""
 
 
 def dtype_of(code: Any) -> np.dtype:
-    """The dtype of a code like "<f4". Raises `Damage` for records, dates and anything else."""
+    """The dtype of a code like "<f4". Errors: Damage for records, dates and anything else."""
     if isinstance(code, bytes):
         code = code.decode("ascii")
-    if not isinstance(code, str) or not _DTYPE.fullmatch(code):
+    if not isinstance(code, str) or not DTYPE.fullmatch(code):
         raise Damage(f"it holds an array of an unknown kind {quoted(code)}")
     return np.dtype(code.replace("O8", "O").replace("O4", "O"))
 
@@ -27,7 +27,7 @@ def dtype_of(code: Any) -> np.dtype:
 def array_from_raw(machine: Any, raw: Any, dtype: np.dtype, shape: Any, *, fortran: bool) -> np.ndarray:
     """An array over raw bytes, without a copy unless its byte order is foreign; read-only.
 
-    Raises `Damage` unless the bytes are exactly those the shape needs.
+    Errors: Damage unless the bytes are exactly those the shape needs.
     """
     shape = as_sizes(shape)
     count = math.prod(shape)
@@ -150,11 +150,11 @@ def _array_in(state: Any, key: str) -> np.ndarray:
 
 def _new_shape(shape: Any) -> tuple[int, ...]:
     """A shape one of whose sizes may be -1: "what is left"."""
-    if isinstance(shape, np.ndarray) and shape.size <= _MOST_TERMS:
+    if isinstance(shape, np.ndarray) and shape.size <= MOST_TERMS:
         shape = shape.ravel().tolist()
     if isinstance(shape, int):
         shape = (shape,)
-    if not isinstance(shape, tuple | list) or len(shape) > _MOST_TERMS:
+    if not isinstance(shape, tuple | list) or len(shape) > MOST_TERMS:
         raise TypeError("a shape expected")
     return tuple(size if isinstance(size, int) and size == -1 else as_size(size) for size in shape)
 
@@ -183,9 +183,9 @@ def _chumpy_transpose(_machine: Any, state: Any) -> np.ndarray:
 
 def _chumpy_concatenate(machine: Any, state: Any) -> np.ndarray:
     terms = state["dterms"]
-    if not isinstance(terms, list | tuple) or not all(isinstance(term, str) for term in terms[:_MOST_TERMS]):
+    if not isinstance(terms, list | tuple) or not all(isinstance(term, str) for term in terms[:MOST_TERMS]):
         raise TypeError("names of terms expected")
-    if len(terms) > _MOST_TERMS:
+    if len(terms) > MOST_TERMS:
         raise Damage("a chumpy object joins an absurd number of arrays")
     parts = [_array_in(state, term) for term in terms]
     machine.budget.copy(sum(part.nbytes for part in parts))
@@ -197,8 +197,7 @@ def _chumpy_at_least(_machine: Any, state: Any) -> np.ndarray:
     return makers[as_size(state["ndims"]) - 1](_array_in(state, "x"))
 
 
-# What each kind of chumpy object stands for, given its attributes.
-_CHUMPY: dict[tuple[str, str], Callable[[Any, Any], np.ndarray]] = {
+CHUMPY: dict[tuple[str, str], Callable[[Any, Any], np.ndarray]] = {
     ("chumpy.ch", "Ch"): _chumpy_value,
     ("chumpy", "Ch"): _chumpy_value,
     ("chumpy.reordering", "Select"): _chumpy_select,
@@ -207,14 +206,15 @@ _CHUMPY: dict[tuple[str, str], Callable[[Any, Any], np.ndarray]] = {
     ("chumpy.reordering", "Concatenate"): _chumpy_concatenate,
     ("chumpy.reordering", "AtleastNd"): _chumpy_at_least,
 }
+"""What each kind of chumpy object stands for, given its attributes."""
 
 
 def _chumpy(finish: Callable[[Any, Any], np.ndarray]) -> Callable[[Any, tuple], Unfinished]:
     return lambda _machine, _arguments: Unfinished("a chumpy object", finish)
 
 
-_CORE = ("numpy.core", "numpy._core")
-_SCALARS = (
+CORE = ("numpy.core", "numpy._core")
+SCALARS = (
     *("bool_", "str_", "bytes_", "object_"),
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64"),
@@ -222,16 +222,16 @@ _SCALARS = (
 
 NUMPY_NAMES: dict[tuple[str, str], Callable[[Any, tuple], Any]] = {
     ("numpy", "dtype"): _dtype,
-    **{("numpy", name): _refused(f"numpy.{name}") for name in ("ndarray", "matrix", *_SCALARS)},
+    **{("numpy", name): _refused(f"numpy.{name}") for name in ("ndarray", "matrix", *SCALARS)},
     ("numpy.matrixlib.defmatrix", "matrix"): _refused("numpy.matrix"),
-    **{(f"{core}.multiarray", "_reconstruct"): _reconstruct for core in _CORE},
-    **{(f"{core}.multiarray", "scalar"): _scalar for core in _CORE},
-    **{(f"{core}.numeric", "_frombuffer"): _from_buffer for core in _CORE},
+    **{(f"{core}.multiarray", "_reconstruct"): _reconstruct for core in CORE},
+    **{(f"{core}.multiarray", "scalar"): _scalar for core in CORE},
+    **{(f"{core}.numeric", "_frombuffer"): _from_buffer for core in CORE},
     **{
         (f"scipy.sparse.{module}{layout}", f"{layout}_{kind}"): _sparse(layout)
         for layout in ("coo", "csr", "csc")
         for module in ("", "_")
         for kind in ("matrix", "array")
     },
-    **{name: _chumpy(finish) for name, finish in _CHUMPY.items()},
+    **{name: _chumpy(finish) for name, finish in CHUMPY.items()},
 }

@@ -11,15 +11,15 @@ from typing import Any
 
 from emoca_jax.safe_files.refusal import Damage
 
-# Byte strings longer than this stay where they are in the file: arrays are made of them without a copy.
-_LONG = 1024
-# Random-number states go up to 128 bits; a file that needs longer numbers is not a model.
-_LONGEST_INTEGER = 256
-_LINE_CHUNK = 128
-_LINE_CHUNK_LARGE = 1 << 16
+LONG = 1024
+"""Byte strings longer than this stay where they are in the file: arrays are made of them without a copy."""
+LONGEST_INTEGER = 256
+LINE_CHUNK = 128
+LINE_CHUNK_LARGE = 1 << 16
+"""Random-number states go up to 128 bits; a file that needs longer numbers is not a model."""
 
-# What Python 2's repr writes; possessive, so that a long string takes no memory to check.
-_ESCAPED = re.compile(rb"(?:[^\\]++|\\(?:[\\'\"nrt]|x[0-9a-fA-F]{2}))*+")
+ESCAPED = re.compile(rb"(?:[^\\]++|\\(?:[\\'\"nrt]|x[0-9a-fA-F]{2}))*+")
+"""What Python 2's repr writes; possessive, so that a long string takes no memory to check."""
 # An escape of protocol 0 that stands for a character beyond Latin-1.
 WIDE_ESCAPE = re.compile(rb"\\(?:u(?!00)|U(?!000000))")
 
@@ -32,7 +32,7 @@ class LongText:
 
 
 def take(view: memoryview, position: int, count: int) -> memoryview:
-    """`count` bytes at `position`. Raises `Damage` if there are not as many."""
+    """`count` bytes at `position`. Errors: Damage where there are not as many."""
     if count < 0 or position + count > len(view):
         raise Damage("it ends too early")
     return view[position : position + count]
@@ -40,13 +40,13 @@ def take(view: memoryview, position: int, count: int) -> memoryview:
 
 def line(view: memoryview, position: int) -> tuple[memoryview, int]:
     """The bytes up to the next newline, where they are, and the position after it."""
-    chunk, at = _LINE_CHUNK, position
+    chunk, at = LINE_CHUNK, position
     while at < len(view):
         found = bytes(view[at : at + chunk]).find(b"\n")
         if found >= 0:
             return view[position : at + found], at + found + 1
         at += chunk
-        chunk = _LINE_CHUNK_LARGE
+        chunk = LINE_CHUNK_LARGE
     raise Damage("it ends too early")
 
 
@@ -76,7 +76,7 @@ def _bytes(layout: str) -> Callable[[memoryview, int], tuple[bytes | memoryview,
 
     def read(view: memoryview, position: int) -> tuple[bytes | memoryview, int]:
         raw, after = read_sized(view, position)
-        return (raw if len(raw) > _LONG else bytes(raw)), after
+        return (raw if len(raw) > LONG else bytes(raw)), after
 
     return read
 
@@ -86,7 +86,7 @@ def _old_string(layout: str) -> Callable[[memoryview, int], tuple[str | memoryvi
 
     def read(view: memoryview, position: int) -> tuple[str | memoryview, int]:
         raw, after = read_sized(view, position)
-        return (raw if len(raw) > _LONG else str(raw, "latin-1")), after
+        return (raw if len(raw) > LONG else str(raw, "latin-1")), after
 
     return read
 
@@ -97,7 +97,7 @@ def text(layout: str) -> Callable[[memoryview, int], tuple[str | LongText, int]]
 
     def read(view: memoryview, position: int) -> tuple[str | LongText, int]:
         raw, after = read_sized(view, position)
-        return (LongText(raw) if len(raw) > _LONG else str(raw, "utf-8", "surrogatepass")), after
+        return (LongText(raw) if len(raw) > LONG else str(raw, "utf-8", "surrogatepass")), after
 
     return read
 
@@ -107,7 +107,7 @@ def _long(layout: str) -> Callable[[memoryview, int], tuple[int, int]]:
 
     def read(view: memoryview, position: int) -> tuple[int, int]:
         raw, after = read_sized(view, position)
-        if len(raw) > _LONGEST_INTEGER:
+        if len(raw) > LONGEST_INTEGER:
             raise Damage("it holds a number of absurd length")
         return int.from_bytes(raw, "little", signed=True), after
 
@@ -120,7 +120,7 @@ def integer(raw: bytes | memoryview) -> int:
 
 
 def _short(raw: bytes | memoryview) -> bytes:
-    if len(raw) > _LONGEST_INTEGER:
+    if len(raw) > LONGEST_INTEGER:
         raise Damage("it holds a number of absurd length")
     return bytes(raw)
 
@@ -143,7 +143,7 @@ def _string_line(view: memoryview, position: int) -> tuple[str, int]:
     if len(raw) < 2 or raw[0] != raw[-1] or raw[0] not in b"'\"":
         raise Damage("it holds a string without quotes")
     contents = raw[1:-1]
-    if not _ESCAPED.fullmatch(contents):
+    if not ESCAPED.fullmatch(contents):
         raise Damage("it holds a string with unknown escapes")
     return str(codecs.escape_decode(contents)[0], "latin-1"), after
 

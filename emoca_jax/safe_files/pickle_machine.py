@@ -17,9 +17,9 @@ from emoca_jax.safe_files.pickle_literals import LITERALS, WIDE_ESCAPE, LongText
 from emoca_jax.safe_files.refusal import Damage, damaged, quoted
 from emoca_jax.safe_files.stand_ins import Attributes, Name, Opaque, Unfinished
 
-_LONGEST_TEXT = 16 << 20
-# Whole numbers up to here hash to themselves, so that nobody can choose keys that collide.
-_LARGEST_KEY = 1 << 60
+LONGEST_TEXT = 16 << 20
+LARGEST_KEY = 1 << 60
+"""Whole numbers up to here hash to themselves, so that nobody can choose keys that collide."""
 
 Builder = Callable[[Any, tuple], Any]
 
@@ -28,8 +28,8 @@ class Machine:
     """One pickle being read: `run()` gives its value and leaves `position` behind it.
 
     `names` admits names, (module, name) -> builder(machine, arguments). `persistent_load` gets the ids a file uses for
-    what lies outside the pickle; without it they are refused. `depth` counts the pickles around this one. Raises
-    `InputError` for a name that is not admitted; wrap it in `refusal.reading` for what damaged bytes set off.
+    what lies outside the pickle; without it they are refused. `depth` counts the pickles around this one. Errors:
+    InputError for a name that is not admitted; wrap it in `refusal.reading` for what damaged bytes set off.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        view, literals, actions, budget = self.view, LITERALS, _ACTIONS, self.budget
+        view, literals, actions, budget = self.view, LITERALS, ACTIONS, self.budget
         while True:
             budget.operations -= 1
             if budget.operations < 0:
@@ -66,7 +66,7 @@ class Machine:
             if read is not None:
                 value, self.position = read(view, self.position)
                 self.stack.append(value)
-            elif code == _STOP:
+            elif code == STOP:
                 return self.stack.pop()
             else:
                 action = actions.get(code)
@@ -89,7 +89,7 @@ class Machine:
     def push_text(self, reader: Callable[[memoryview, int], tuple[str | LongText, int]]) -> None:
         value = self.read(reader)
         if isinstance(value, LongText) and not self.encodes():
-            if len(value.view) > _LONGEST_TEXT:
+            if len(value.view) > LONGEST_TEXT:
                 raise Damage("it holds a text of absurd length")
             # One character outside the first plane makes Python keep four bytes for every character.
             self.budget.copy(4 * len(value.view))
@@ -220,19 +220,19 @@ class Machine:
 
 
 def checked_key(key: Any) -> Any:
-    """A value that may be a key: one that hashes and compares in constant time. Raises `TypeError` otherwise."""
+    """A value that may be a key: one that hashes and compares in constant time. Errors: TypeError otherwise."""
     if key is None or isinstance(key, str | bytes | float | bool | Name):
         return key
-    if isinstance(key, int | np.integer) and abs(int(key)) < _LARGEST_KEY:
+    if isinstance(key, int | np.integer) and abs(int(key)) < LARGEST_KEY:
         return key
     if type(key) is tuple and len(key) <= 16 and all(isinstance(part, str) for part in key):
         return key
     raise TypeError(f"a {type(key).__name__} is used as a key")
 
 
-_STOP = ord(".")
-_TEXT_1, _TEXT_4, _TEXT_8 = text("<B"), text("<I"), text("<Q")
-_ACTIONS: dict[int, Callable[[Machine], None]] = {
+STOP = ord(".")
+TEXT_1, TEXT_4, TEXT_8 = text("<B"), text("<I"), text("<Q")
+ACTIONS: dict[int, Callable[[Machine], None]] = {
     code[0]: action
     for code, action in {
         b"\x80": lambda machine: machine.read(lambda view, position: (view[position], position + 1)),
@@ -257,9 +257,9 @@ _ACTIONS: dict[int, Callable[[Machine], None]] = {
         b"u": lambda machine: machine.set_items(machine.marked()),
         b"\x90": lambda machine: machine.add_items(machine.marked()),
         b"V": Machine.push_line_of_text,
-        b"X": lambda machine: machine.push_text(_TEXT_4),
-        b"\x8c": lambda machine: machine.push_text(_TEXT_1),
-        b"\x8d": lambda machine: machine.push_text(_TEXT_8),
+        b"X": lambda machine: machine.push_text(TEXT_4),
+        b"\x8c": lambda machine: machine.push_text(TEXT_1),
+        b"\x8d": lambda machine: machine.push_text(TEXT_8),
         b"p": lambda machine: machine.put(machine.index("")),
         b"q": lambda machine: machine.put(machine.index("<B")),
         b"r": lambda machine: machine.put(machine.index("<I")),

@@ -12,7 +12,7 @@ from emoca_jax.safe_files.pickle_machine import Machine, checked_key
 from emoca_jax.safe_files.refusal import Damage
 from emoca_jax.safe_files.stand_ins import Attributes, Name, Unfinished, as_bytes, opaque
 
-_FIRST_BEYOND_LATIN = 0xC4
+FIRST_BEYOND_LATIN = 0xC4
 
 
 def _encode(machine: Machine, arguments: tuple) -> bytes:
@@ -25,7 +25,7 @@ def _encode(machine: Machine, arguments: tuple) -> bytes:
         return text.encode("latin-1")
     machine.budget.copy(len(text.view))
     # Checked here, because one wide character would make Python keep four bytes for each of the others.
-    if (np.frombuffer(text.view, np.uint8) >= _FIRST_BEYOND_LATIN).any():
+    if (np.frombuffer(text.view, np.uint8) >= FIRST_BEYOND_LATIN).any():
         raise Damage("bytes are expected where it holds text")
     return str(text.view, "utf-8").encode("latin-1")
 
@@ -111,7 +111,7 @@ def _complex(_machine: Machine, arguments: tuple) -> complex:
     return complex(*arguments)
 
 
-_BUILTINS: dict[str, Callable[[Machine, tuple], Any]] = {
+BUILTINS: dict[str, Callable[[Machine, tuple], Any]] = {
     "set": lambda machine, arguments: set(_keys(machine, arguments)),
     "frozenset": lambda machine, arguments: frozenset(_keys(machine, arguments)),
     "list": _items,
@@ -123,8 +123,8 @@ _BUILTINS: dict[str, Callable[[Machine, tuple], Any]] = {
     **{name: opaque("builtins", name) for name in ("slice", "range", "xrange")},
     **{name: _never_called for name in ("object", "int", "long", "float", "bool", "str", "unicode", "NoneType")},
 }
-_ATTRIBUTES = (("argparse", "Namespace"), ("types", "SimpleNamespace"))
-_DICTIONARIES = (
+ATTRIBUTES = (("argparse", "Namespace"), ("types", "SimpleNamespace"))
+DICTIONARIES = (
     ("pytorch_lightning.utilities.parsing", "AttributeDict"),
     ("lightning_fabric.utilities.data", "AttributeDict"),
     ("lightning.fabric.utilities.data", "AttributeDict"),
@@ -134,11 +134,11 @@ _DICTIONARIES = (
     ("munch", "Munch"),
     ("collections", "Counter"),
 )
-_NODES = (
+NODES = (
     *("AnyNode", "StringNode", "IntegerNode", "FloatNode", "BooleanNode"),
     *("BytesNode", "PathNode", "EnumNode", "InterpolationResultNode"),
 )
-_CALLBACKS = {
+CALLBACKS = {
     "model_checkpoint": "ModelCheckpoint",
     "early_stopping": "EarlyStopping",
     "lr_monitor": "LearningRateMonitor",
@@ -151,11 +151,11 @@ _CALLBACKS = {
     "stochastic_weight_avg": "StochasticWeightAveraging",
     "timer": "Timer",
 }
-_INERT = (
+INERT = (
     *(
         (f"{package}.callbacks.{module}", name)
         for package in ("pytorch_lightning", "lightning.pytorch")
-        for module, name in _CALLBACKS.items()
+        for module, name in CALLBACKS.items()
     ),
     ("omegaconf.base", "Metadata"),
     ("omegaconf.base", "ContainerMetadata"),
@@ -177,19 +177,19 @@ PYTHON_NAMES: dict[tuple[str, str], Callable[[Machine, tuple], Any]] = {
     ("collections", "defaultdict"): _default_dictionary,
     ("collections", "deque"): lambda machine, arguments: _items(machine, arguments[:1]),
     **{(module, "_reconstructor"): _reconstructor for module in ("copy_reg", "copyreg")},
-    **{(module, name): build for module in ("builtins", "__builtin__") for name, build in _BUILTINS.items()},
+    **{(module, name): build for module in ("builtins", "__builtin__") for name, build in BUILTINS.items()},
     **{
         (module, kind.replace("Pure", pure)): _path(path)
         for module in ("pathlib", "pathlib._local")
         for pure in ("", "Pure")
         for kind, path in (("PurePosixPath", PurePosixPath), ("PureWindowsPath", PureWindowsPath))
     },
-    **{name: lambda _machine, _arguments: Attributes() for name in _ATTRIBUTES},
-    **{name: _dictionary for name in _DICTIONARIES},
+    **{name: lambda _machine, _arguments: Attributes() for name in ATTRIBUTES},
+    **{name: _dictionary for name in DICTIONARIES},
     ("omegaconf.dictconfig", "DictConfig"): _content("_content"),
     ("omegaconf.listconfig", "ListConfig"): _content("_content"),
-    **{("omegaconf.nodes", node): _content("_val") for node in _NODES},
-    **{(module, name): opaque(module, name) for module, name in _INERT},
+    **{("omegaconf.nodes", node): _content("_val") for node in NODES},
+    **{(module, name): opaque(module, name) for module, name in INERT},
     ("torch", "Size"): _size,
     ("torch", "device"): lambda machine, arguments: _text(machine, arguments[:1]),
 }

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 
 from emoca_jax.errors import InputError
 
-# What damaged bytes can set off below: sizes that do not fit, keys that are not there, text that is no text.
-_DAMAGE = (
+DAMAGE = (
     ArithmeticError,
     AttributeError,
     BufferError,
@@ -22,8 +21,9 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
-# Names and reasons come from the file: a message shows no more of them than this many characters.
-_QUOTED = 100
+"""What damaged bytes can set off below: sizes that do not fit, keys that are not there, text that is no text."""
+QUOTED = 100
+"""Names and reasons come from the file: a message shows no more of them than this many characters."""
 
 
 class Damage(ValueError):
@@ -35,8 +35,8 @@ def quoted(text: object) -> str:
     if not isinstance(text, str):
         # Showing a structure that repeats itself could take for ever.
         return type(text).__name__
-    shown = ascii(text[: 4 * _QUOTED])[1:-1]
-    return shown if len(shown) <= _QUOTED else shown[:_QUOTED] + "..."
+    shown = ascii(text[: 4 * QUOTED])[1:-1]
+    return shown if len(shown) <= QUOTED else shown[:QUOTED] + "..."
 
 
 def damaged(place: str, why: str) -> InputError:
@@ -51,5 +51,5 @@ def reading(place: str) -> Iterator[None]:
         yield
     except Damage as error:
         raise damaged(place, str(error)) from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise damaged(place, f"its contents make no sense ({type(error).__name__}: {quoted(str(error))})") from error

@@ -9,9 +9,9 @@ import numpy as np
 from emoca_jax.errors import InputError
 from emoca_jax.safe_files.refusal import Damage
 
-_MOST_DIMENSIONS = 64
-# A FLAME joint regressor has 5 x 5023 entries, the largest body models' a few hundred times that.
-_MOST_DENSE = 1 << 26
+MOST_DIMENSIONS = 64
+MOST_DENSE = 1 << 26
+"""A FLAME joint regressor has 5 x 5023 entries, the largest body models' a few hundred times that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ class SparseMatrix:
     values: np.ndarray
 
     def toarray(self) -> np.ndarray:
-        """The dense matrix [rows, columns]. Raises `InputError` above 67 million entries."""
-        if self.shape[0] * self.shape[1] > _MOST_DENSE:
+        """The dense matrix [rows, columns]. Errors: InputError above 67 million entries."""
+        if self.shape[0] * self.shape[1] > MOST_DENSE:
             raise InputError(
                 f"A sparse matrix of {self.shape[0]} x {self.shape[1]} is too large to fill: keep it sparse."
             )
@@ -77,7 +77,7 @@ def opaque(module: str, name: str) -> Callable[[Any, tuple], Opaque]:
 
 
 def as_bytes(value: Any) -> bytes | memoryview | bytearray:
-    """Raw bytes, however the pickle's protocol and Python version wrote them. Raises `TypeError` for anything else."""
+    """Raw bytes, however the pickle's protocol and Python version wrote them. Errors: TypeError for anything else."""
     if isinstance(value, bytes | memoryview | bytearray):
         return value
     if isinstance(value, str):
@@ -86,14 +86,14 @@ def as_bytes(value: Any) -> bytes | memoryview | bytearray:
 
 
 def as_sizes(values: Any) -> tuple[int, ...]:
-    """Sizes, strides or axes of an array. Raises `Damage`/`TypeError`, also above 64 dimensions (NumPy's limit)."""
-    if not isinstance(values, tuple | list) or len(values) > _MOST_DIMENSIONS:
+    """Sizes, strides or axes of an array. Errors: Damage or TypeError, also above 64 dimensions (NumPy's limit)."""
+    if not isinstance(values, tuple | list) or len(values) > MOST_DIMENSIONS:
         raise TypeError("sizes expected")
     return tuple(as_size(value) for value in values)
 
 
 def as_size(value: Any) -> int:
-    """A count or an index: a whole number that is not negative. Raises `Damage`/`TypeError`."""
+    """A count or an index: a whole number that is not negative. Errors: Damage or TypeError."""
     if isinstance(value, np.integer):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):

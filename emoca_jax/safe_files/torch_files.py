@@ -20,7 +20,7 @@ def read_torch(path: str | os.PathLike[str], *, check: bool = True) -> Any:
     Arrays lie in the mapped file, so that nothing is read before it is used; those that share a storage share memory.
     bfloat16 becomes float32, 8-bit floats float16 and complex32 complex64 (copies, exact); bools and tensors of
     foreign byte order are copied too. `check` compares the checksums of a zip file's members, if it has any,
-    which reads the file once. Raises `InputError` for anything else, damaged or hostile.
+    which reads the file once. Errors: InputError for anything else, damaged or hostile.
     """
     file = map_file(path)
     with reading(file.place):

@@ -14,9 +14,9 @@ from emoca_jax.safe_files.stand_ins import as_size
 from emoca_jax.safe_files.torch_tensors import KINDS, Storage, storage_of, view
 
 MAGIC = 0x1950A86A20F9469CFC6C
-_PROTOCOL = 1001
-_TAR_BLOCK = 512
-_MOST_DIMENSIONS = 64
+PROTOCOL = 1001
+TAR_BLOCK = 512
+MOST_DIMENSIONS = 64
 
 Names = Mapping[tuple[str, str], Builder]
 
@@ -28,8 +28,8 @@ def is_legacy(data: memoryview) -> bool:
 
 def is_tar(data: memoryview) -> bool:
     """Whether the bytes begin as a tar archive does: a header block whose checksum is right."""
-    header = bytes(data[:_TAR_BLOCK])
-    if len(header) < _TAR_BLOCK or not header[:100].strip(b"\0"):
+    header = bytes(data[:TAR_BLOCK])
+    if len(header) < TAR_BLOCK or not header[:100].strip(b"\0"):
         return False
     try:
         return _octal(header[148:156]) == sum(header) - sum(header[148:156]) + 8 * 32
@@ -56,7 +56,7 @@ def read_legacy(data: memoryview, place: str, names: Names, budget: Budget, *, d
         position = machine.position
         return value
 
-    if next_pickle() != MAGIC or next_pickle() != _PROTOCOL:
+    if next_pickle() != MAGIC or next_pickle() != PROTOCOL:
         raise Damage("it does not begin as a PyTorch file does")
     next_pickle()
     contents = position
@@ -124,7 +124,7 @@ def read_tar(data: memoryview, place: str, names: Names, budget: Budget) -> Any:
         (key, storage_key, _), position = pickle_at(content, position)
         # Four bytes of dimension count and four of padding: it once was an 8-byte number.
         (dimensions,) = struct.unpack_from("<i", content, position)
-        if not 0 <= dimensions <= _MOST_DIMENSIONS:
+        if not 0 <= dimensions <= MOST_DIMENSIONS:
             raise Damage("a tensor has an absurd number of dimensions")
         numbers = struct.unpack_from(f"<{2 * dimensions + 1}q", content, position + 8)
         position += 8 + 8 * len(numbers)
@@ -174,15 +174,15 @@ def _octal(field: bytes) -> int:
 def _tar_members(data: memoryview) -> dict[str, memoryview]:
     members: dict[str, memoryview] = {}
     position = 0
-    while position + _TAR_BLOCK <= len(data) and len(members) < 16:
-        header = bytes(data[position : position + _TAR_BLOCK])
+    while position + TAR_BLOCK <= len(data) and len(members) < 16:
+        header = bytes(data[position : position + TAR_BLOCK])
         if not header.strip(b"\0"):
             break
         size = as_size(_octal(header[124:136]))
-        start = position + _TAR_BLOCK
+        start = position + TAR_BLOCK
         if start + size > len(data):
             raise Damage("it ends too early")
         name = header[:100].split(b"\0", 1)[0].decode("latin-1").removeprefix("./")
         members[name] = data[start : start + size]
-        position = start + -(-size // _TAR_BLOCK) * _TAR_BLOCK
+        position = start + -(-size // TAR_BLOCK) * TAR_BLOCK
     return members

@@ -12,19 +12,20 @@ from emoca_jax.safe_files.pickle_machine import Machine
 from emoca_jax.safe_files.refusal import Damage, quoted
 from emoca_jax.safe_files.stand_ins import Name, as_size, as_sizes
 
-_PLAIN = (
+PLAIN = (
     *(f"float{bits}" for bits in (16, 32, 64)),
     *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
     *("complex64", "complex128", "bool"),
 )
-# Kinds that NumPy has no word for: bfloat16 is read as float32, the others as float16, complex32 as complex64: exactly.
-_WIDENED = ("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
+WIDENED = ("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
+"""Kinds that NumPy has no word for: bfloat16 is read as float32, the others as float16, complex32 as complex64:
+exactly."""
 KINDS: dict[str, np.dtype] = {
-    **{kind: np.dtype(kind) for kind in _PLAIN},
-    **{kind: np.dtype(getattr(ml_dtypes, kind)) for kind in _WIDENED},
+    **{kind: np.dtype(kind) for kind in PLAIN},
+    **{kind: np.dtype(getattr(ml_dtypes, kind)) for kind in WIDENED},
     "complex32": np.dtype([("real", "f2"), ("imaginary", "f2")]),
 }
-_STORAGES = {
+STORAGES = {
     "DoubleStorage": "float64",
     "FloatStorage": "float32",
     "HalfStorage": "float16",
@@ -40,8 +41,8 @@ _STORAGES = {
     "UntypedStorage": "uint8",
     "_UntypedStorage": "uint8",
 }
-# What a checkpoint may mean by one number expanded to many: an attention mask, not a terabyte.
-_MOST_EXPANDED = 1 << 24
+MOST_EXPANDED = 1 << 24
+"""What a checkpoint may mean by one number expanded to many: an attention mask, not a terabyte."""
 
 
 class Storage:
@@ -65,7 +66,7 @@ class Storage:
 
 def _vector(machine: Machine, raw: memoryview, kind: str, *, big_endian: bool) -> np.ndarray:
     dtype = KINDS[kind]
-    if kind in _WIDENED and dtype.itemsize == 2:
+    if kind in WIDENED and dtype.itemsize == 2:
         # bfloat16 is the upper half of a float32.
         bits = np.frombuffer(raw, ">u2" if big_endian else "<u2", len(raw) // 2)
         machine.budget.copy(2 * len(raw))
@@ -80,7 +81,7 @@ def _vector(machine: Machine, raw: memoryview, kind: str, *, big_endian: bool) -
         widened = np.empty(len(vector), np.complex64)
         widened.real, widened.imag = vector["real"], vector["imaginary"]
         return widened
-    if kind in _WIDENED:
+    if kind in WIDENED:
         machine.budget.copy(2 * len(raw))
         return vector.astype(np.float16)
     if kind == "bool":
@@ -95,10 +96,10 @@ def _vector(machine: Machine, raw: memoryview, kind: str, *, big_endian: bool) -
 
 def storage_of(place: str, kind: Any, count: Any, raw: memoryview | None, *, big_endian: bool = False) -> Storage:
     """The storage of `count` elements at the beginning of `raw`; `kind` is a storage class as the file names it."""
-    if not isinstance(kind, Name) or kind.name not in _STORAGES:
+    if not isinstance(kind, Name) or kind.name not in STORAGES:
         shown = quoted(kind.name if isinstance(kind, Name) else kind)
         raise InputError(f"{place} holds values of the kind {shown}: save it again as plain float tensors.")
-    name = _STORAGES[kind.name]
+    name = STORAGES[kind.name]
     needed = as_size(count) * KINDS[name].itemsize
     if raw is not None and needed > len(raw):
         raise Damage("a tensor's data are shorter than announced")
@@ -108,7 +109,7 @@ def storage_of(place: str, kind: Any, count: Any, raw: memoryview | None, *, big
 def view(machine: Machine, storage: Any, offset: Any, sizes: Any, strides: Any, kind: str | None = None) -> Any:
     """The tensor as a read-only array over the storage's memory; None while the file is only being surveyed.
 
-    Raises `Damage` for a view that leaves its storage or promises far more elements than it has.
+    Errors: Damage for a view that leaves its storage or promises far more elements than it has.
     """
     if not isinstance(storage, Storage):
         raise TypeError("a storage expected")
@@ -128,7 +129,7 @@ def view(machine: Machine, storage: Any, offset: Any, sizes: Any, strides: Any, 
     last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
     if last >= len(values):
         raise Damage("a tensor reaches beyond its data")
-    if count > max(len(values), _MOST_EXPANDED):
+    if count > max(len(values), MOST_EXPANDED):
         raise Damage("a tensor claims far more elements than the file holds")
     item = values.itemsize
     machine.budget.promise(count * item)
@@ -187,11 +188,11 @@ TORCH_NAMES: dict[tuple[str, str], Callable[[Machine, tuple], Any]] = {
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
     ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter,
     ("torch._tensor", "_rebuild_from_type_v2"): _rebuild_from_type,
-    **{(module, name): _never_called for module in ("torch", "torch.cuda", "torch.storage") for name in _STORAGES},
+    **{(module, name): _never_called for module in ("torch", "torch.cuda", "torch.storage") for name in STORAGES},
     **{
         (module, name.replace("Storage", "Tensor")): _never_called
         for module in ("torch", "torch.cuda")
-        for name in _STORAGES
+        for name in STORAGES
     },
     **{("torch", kind): _never_called for kind in KINDS},
     **{

@@ -18,10 +18,10 @@ from emoca_jax.safe_files.stand_ins import Unfinished, as_bytes
 from emoca_jax.safe_files.torch_legacy import read_legacy
 from emoca_jax.safe_files.torch_tensors import TORCH_NAMES, Storage
 
-# A run's configuration is nested ten deep; whoever walks the result must neither run out of stack nor of time.
-_DEEPEST = 64
-_LARGEST_TREE = 4_000_000
-_MOST_EMBEDDED = 2
+DEEPEST = 64
+LARGEST_TREE = 4_000_000
+MOST_EMBEDDED = 2
+"""A run's configuration is nested ten deep; whoever walks the result must neither run out of stack nor of time."""
 
 
 def load(
@@ -31,8 +31,9 @@ def load(
 
     Arrays, tensors and chumpy objects become read-only NumPy arrays over `data` wherever possible, SciPy's matrices
     `SparseMatrix`, configuration nodes plain containers, paths text, byte strings above 1 KiB memoryviews, and other
-    known objects `Opaque`. `place` names the file in messages. Raises `InputError` if the pickle is damaged, asks for a
-    name that is not admitted, contains itself, or would cost far more memory or time than its size warrants.
+    known objects `Opaque`. `place` names the file in messages.
+    Errors: InputError where the pickle is damaged, asks for a name that is not admitted, contains itself, or would cost
+    far more memory or time than its size warrants.
     """
     view = memoryview(data if isinstance(data, bytes | memoryview) else data.read())
     with reading(place):
@@ -52,7 +53,7 @@ def checked_tree(value: Any, place: str) -> Any:
         owner, children, total = current
         for child in children:
             seen += 1
-            if seen > _LARGEST_TREE:
+            if seen > LARGEST_TREE:
                 raise damaged(place, "it holds more than any model does")
             inner = _children(child, place)
             total += 1
@@ -61,8 +62,8 @@ def checked_tree(value: Any, place: str) -> Any:
             if id(child) not in sizes:
                 sizes[id(child)] = None
                 path.append((owner, children, total))
-                if len(path) > _DEEPEST:
-                    raise damaged(place, f"its contents are nested more than {_DEEPEST} deep")
+                if len(path) > DEEPEST:
+                    raise damaged(place, f"its contents are nested more than {DEEPEST} deep")
                 current = (child, inner, 0)
                 break
             size = sizes[id(child)]
@@ -70,7 +71,7 @@ def checked_tree(value: Any, place: str) -> Any:
                 raise damaged(place, "its contents contain themselves")
             total += size
         else:
-            if total > _LARGEST_TREE:
+            if total > LARGEST_TREE:
                 raise damaged(place, "its contents repeat themselves beyond measure")
             if not path:
                 return value
@@ -97,7 +98,7 @@ def _load_from_bytes(machine: Machine, arguments: tuple) -> Any:
     """A storage that PyTorch pickled as the bytes of a legacy file within the pickle."""
     (raw,) = arguments
     machine.budget.copy(len(raw) if isinstance(raw, str) else 0)
-    if machine.depth >= _MOST_EMBEDDED:
+    if machine.depth >= MOST_EMBEDDED:
         raise ValueError("it holds files within files")
     return read_legacy(memoryview(as_bytes(raw)), machine.place, NAMES, machine.budget, depth=machine.depth + 1)
 

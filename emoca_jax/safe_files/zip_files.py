@@ -12,22 +12,22 @@ from emoca_jax.safe_files.mapped_files import MappedFile
 from emoca_jax.safe_files.refusal import damaged, quoted, reading
 
 STORED, DEFLATED = 0, 8
-_END, _END64, _LOCATOR64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"
-_CENTRAL, _LOCAL = b"PK\1\2", b"PK\3\4"
-# The longest comment a 16-bit length allows lies between the end record and the end of the file.
-_END_REACH = 22 + 0xFFFF
-_NOT_HERE_32 = 0xFFFFFFFF
-_NOT_HERE_16 = 0xFFFF
-# 28 bytes for the 64-bit fields, the rest for time stamps and the like; padding belongs into the local header.
-_LONGEST_EXTRA = 1024
-_ENCRYPTED = 0x1 | 0x40
-# A checkpoint has a few thousand members; each costs a few hundred bytes of bookkeeping.
-_MOST_MEMBERS = 50_000
-# Float arrays deflate to half or more, index tables to an eighth; beyond that only small archives may grow.
-_GROWTH, _SMALL = 8, 256 << 20
-_CHUNK = 1 << 20
-_FORGET_EVERY = 64 << 20
-_WORTH_FORGETTING = 1 << 20
+END, END64, LOCATOR64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"
+CENTRAL, LOCAL = b"PK\1\2", b"PK\3\4"
+END_REACH = 22 + 0xFFFF
+NOT_HERE_32 = 0xFFFFFFFF
+NOT_HERE_16 = 0xFFFF
+"""The longest comment a 16-bit length allows lies between the end record and the end of the file."""
+LONGEST_EXTRA = 1024
+ENCRYPTED = 0x1 | 0x40
+"""28 bytes for the 64-bit fields, the rest for time stamps and the like; padding belongs into the local header."""
+MOST_MEMBERS = 50_000
+"""A checkpoint has a few thousand members; each costs a few hundred bytes of bookkeeping."""
+GROWTH, SMALL = 8, 256 << 20
+CHUNK = 1 << 20
+FORGET_EVERY = 64 << 20
+WORTH_FORGETTING = 1 << 20
+"""Float arrays deflate to half or more, index tables to an eighth; beyond that only small archives may grow."""
 
 
 class Member(NamedTuple):
@@ -43,20 +43,20 @@ class Member(NamedTuple):
 
 def is_zip(view: memoryview) -> bool:
     """Whether the bytes begin as a zip archive does."""
-    return bytes(view[:4]) in (_LOCAL, _END)
+    return bytes(view[:4]) in (LOCAL, END)
 
 
 def read_directory(file: MappedFile) -> dict[str, Member]:
     """Name -> member of the archive, in directory order.
 
-    Raises `InputError` for an archive that is damaged, encrypted, packed by a method other than "stored" and
+    Errors: InputError for an archive that is damaged, encrypted, packed by a method other than "stored" and
     "deflated", has members that share bytes or names, or would unpack to more than 8 times its size (and 256 MiB).
     """
     view, place = file
     with reading(place):
         count, size, start, end = _find_directory(view, place)
-        if count > _MOST_MEMBERS:
-            raise InputError(f"{place} holds {count} files, more than any model does ({_MOST_MEMBERS}): not read.")
+        if count > MOST_MEMBERS:
+            raise InputError(f"{place} holds {count} files, more than any model does ({MOST_MEMBERS}): not read.")
         if start + size > end:
             raise damaged(place, "its zip directory lies outside the file, as in a download that broke off")
         members: dict[str, Member] = {}
@@ -70,7 +70,7 @@ def read_directory(file: MappedFile) -> dict[str, Member]:
             spans.append((header, member.start + member.packed, member.name))
         _check_apart(spans, start, place)
         grown = sum(member.size for member in members.values() if member.method == DEFLATED)
-        if grown > max(_SMALL, _GROWTH * len(view)):
+        if grown > max(SMALL, GROWTH * len(view)):
             raise InputError(f"{place} would unpack to {grown} bytes from {len(view)}: no model does that, not read.")
         return members
 
@@ -87,10 +87,10 @@ def read_member(file: MappedFile, member: Member, *, check: bool = True) -> memo
         unpacked = bytearray(member.size)
         done = 0
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        for at in range(0, len(packed), _CHUNK):
-            rest = packed[at : at + _CHUNK]
+        for at in range(0, len(packed), CHUNK):
+            rest = packed[at : at + CHUNK]
             while rest and not inflater.eof:
-                piece = inflater.decompress(rest, min(_CHUNK, member.size - done) + 1)
+                piece = inflater.decompress(rest, min(CHUNK, member.size - done) + 1)
                 rest = inflater.unconsumed_tail
                 if done + len(piece) > member.size:
                     raise damaged(place, f"{quoted(member.name)} unpacks to more than it says")
@@ -105,19 +105,19 @@ def read_member(file: MappedFile, member: Member, *, check: bool = True) -> memo
 
 def _find_directory(view: memoryview, place: str) -> tuple[int, int, int, int]:
     """Number of members, directory bytes, directory start, and where the end records begin."""
-    tail_start = max(0, len(view) - _END_REACH)
-    end = tail_start + bytes(view[tail_start:]).rfind(_END)
+    tail_start = max(0, len(view) - END_REACH)
+    end = tail_start + bytes(view[tail_start:]).rfind(END)
     if end < tail_start or end + 22 > len(view):
         raise damaged(place, "its zip directory is missing, as in a download that broke off")
     _, disk, _, _, count, size, start, _ = struct.unpack_from("<4s4H2IH", view, end)
     locator = end - 20
-    if locator >= 0 and bytes(view[locator : locator + 4]) == _LOCATOR64:
+    if locator >= 0 and bytes(view[locator : locator + 4]) == LOCATOR64:
         (end64,) = struct.unpack_from("<Q", view, locator + 8)
-        if end64 + 56 > locator or bytes(view[end64 : end64 + 4]) != _END64:
+        if end64 + 56 > locator or bytes(view[end64 : end64 + 4]) != END64:
             raise damaged(place, "its zip directory is missing")
         count, size, start = struct.unpack_from("<3Q", view, end64 + 32)
         end = end64
-    elif disk == _NOT_HERE_16 or start == _NOT_HERE_32:
+    elif disk == NOT_HERE_16 or start == NOT_HERE_32:
         raise damaged(place, "its zip directory is incomplete")
     return count, size, start, end
 
@@ -131,12 +131,12 @@ def _member(view: memoryview, position: int, limit: int, place: str) -> tuple[Me
     name_start = position + 46
     extra_start = name_start + name_length
     following = extra_start + extra_length + comment_length
-    if signature != _CENTRAL or following > limit or extra_length > _LONGEST_EXTRA:
+    if signature != CENTRAL or following > limit or extra_length > LONGEST_EXTRA:
         raise damaged(place, "its zip directory is damaged")
     raw_name = bytes(view[name_start:extra_start])
     name = raw_name.decode("utf-8", "surrogateescape")
     size, packed, header = _wide_fields(view[extra_start : extra_start + extra_length], size, packed, header)
-    if flags & _ENCRYPTED:
+    if flags & ENCRYPTED:
         raise InputError(f"{place} is encrypted: unpack it first.")
     if method not in (STORED, DEFLATED):
         raise InputError(f"{place} is packed by zip method {method}: unpack it and pack it again with zip.")
@@ -144,7 +144,7 @@ def _member(view: memoryview, position: int, limit: int, place: str) -> tuple[Me
         raise damaged(place, f"the sizes of {quoted(name)} contradict each other")
     local = struct.unpack_from("<4s5H3I2H", view, header)
     start = header + 30 + local[9] + local[10]
-    if local[0] != _LOCAL or bytes(view[header + 30 : header + 30 + local[9]]) != raw_name:
+    if local[0] != LOCAL or bytes(view[header + 30 : header + 30 + local[9]]) != raw_name:
         raise damaged(place, f"{quoted(name)} is not where the zip directory says")
     return Member(name, method, start, packed, size, crc), header, following
 
@@ -157,7 +157,7 @@ def _wide_fields(extra: memoryview, size: int, packed: int, header: int) -> tupl
         if kind == 1:
             numbers = iter(struct.unpack_from(f"<{length // 8}Q", extra, position + 4))
             size, packed, header = (
-                next(numbers) if value == _NOT_HERE_32 else value for value in (size, packed, header)
+                next(numbers) if value == NOT_HERE_32 else value for value in (size, packed, header)
             )
         position += 4 + length
     return size, packed, header
@@ -173,9 +173,9 @@ def _check_apart(spans: list[tuple[int, int, str]], directory: int, place: str) 
 
 def _crc(file: MappedFile, data: memoryview) -> int:
     crc = 0
-    for at in range(0, len(data), _FORGET_EVERY):
-        crc = zlib.crc32(data[at : at + _FORGET_EVERY], crc)
-        if len(data) > _WORTH_FORGETTING:
+    for at in range(0, len(data), FORGET_EVERY):
+        crc = zlib.crc32(data[at : at + FORGET_EVERY], crc)
+        if len(data) > WORTH_FORGETTING:
             file.forget()
     return crc
 

@@ -85,7 +85,7 @@ class Golden:
     def check(self, name: str, found: object, tolerance: Tolerance, note: str = "") -> Iterator[Comparison]:
         """Our array against all that is stored of the reference's: whole, subset, statistics.
 
-        found: in the reference's layout. Raises KeyError where nothing of that name is stored.
+        found: in the reference's layout. Errors: KeyError where nothing of that name is stored.
         """
         ours = np.asarray(found)
         parts = [stored for stored in self.stored if _base(stored) == name]

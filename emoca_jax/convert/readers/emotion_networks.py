@@ -96,18 +96,18 @@ def _face_network(key: str) -> str | None:
     return "3D face network, converted from its own checkpoint" if key.startswith("deca.") else None
 
 
-# The emotion branch of EmoNet: its blocks stand at even places of a sequence, pooling between them.
-_EMONET_NAMES = {
+EMONET_NAMES = {
     "conv1x1_input_emo_2": "emotion_input",
     "emo_fc_2.0": "emotion_hidden",
     "emo_fc_2.1": "emotion_bn",
     "emo_fc_2.3": "emotion_output",
 }
-_EMONET_BLOCK = re.compile(r"emo_net_2\.(\d*[02468])\.")
+EMONET_BLOCK = re.compile(r"emo_net_2\.(\d*[02468])\.")
+"""The emotion branch of EmoNet: its blocks stand at even places of a sequence, pooling between them."""
 
 
 def _emonet_name(module: str) -> str | None:
     module = module.removeprefix("module.")
-    module = _EMONET_NAMES.get(module, module)
-    module = _EMONET_BLOCK.sub(lambda found: f"emotion_block{int(found[1]) // 2}.", module)
+    module = EMONET_NAMES.get(module, module)
+    module = EMONET_BLOCK.sub(lambda found: f"emotion_block{int(found[1]) // 2}.", module)
     return module.replace("downsample.0", "skip_bn").replace("downsample.2", "skip_conv").replace(".", "/")

@@ -31,12 +31,12 @@ STATIC_FIELDS: dict[str, Any] = {
 }
 """What a head file says of FLAME beside its arrays."""
 
-_MODEL_EXTRAS = {
+MODEL_EXTRAS = {
     "J": "rest joints, regressed from the template",
     "bs_style": "name of the skinning rule",
     "bs_type": "name of the skinning rule",
 }
-_BUFFER_EXTRAS = {
+BUFFER_EXTRAS = {
     "eye_pose": "zero pose",
     "neck_pose": "zero pose",
     "neck_kin_chain": "follows from the parents",
@@ -82,7 +82,7 @@ def flame_model(content: Mapping[str, Any], place: str) -> Pieces:
         "kintree_table": ("head/parents", "checked"),
     }
     rows = [Row(key, target, shape_of(content[key]), note) for key, (target, note) in notes.items() if key in content]
-    return Pieces(arrays, rows + skipped(content, set(notes), _MODEL_EXTRAS))
+    return Pieces(arrays, rows + skipped(content, set(notes), MODEL_EXTRAS))
 
 
 def _pose_dirs(content: Mapping[str, Any], place: str) -> np.ndarray:
@@ -172,7 +172,7 @@ def checkpoint_head(state: Mapping[str, Any], place: str) -> Pieces:
         "full_lmk_faces_idx": ("landmarks_full.face_index", (FULL_POINTS,)),
         "full_lmk_bary_coords": ("landmarks_full.barycentric", (FULL_POINTS, 3)),
     }
-    extras = _BUFFER_EXTRAS | {
+    extras = BUFFER_EXTRAS | {
         key: "which of MediaPipe's 478 these are is in mediapipe_landmark_embedding.npz only"
         for key in ("lmk_faces_idx_mediapipe", "lmk_bary_coords_mediapipe")
     }

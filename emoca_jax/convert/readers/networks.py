@@ -18,7 +18,7 @@ from emoca_jax.nets.resnet import STAGES, ResNet50
 from emoca_jax.nets.vgg import CONVOLUTIONS, VGG19
 
 State = Mapping[str, np.ndarray]
-_IMAGE = (1, IMAGE_SIZE, IMAGE_SIZE, 3)
+IMAGE = (1, IMAGE_SIZE, IMAGE_SIZE, 3)
 
 
 def resnet50_names(official: str = "", ours: str = "") -> dict[str, str]:
@@ -44,7 +44,7 @@ def encoder(state: State, *, what: str = "encoder") -> Translated:
     outputs = np.shape(state["layers.2.bias"]) if "layers.2.bias" in state else ()
     if len(outputs) != 1 or not outputs[0]:
         raise InputError(f"This is not a complete {what}: it lacks layers.2.bias; take the official file again.")
-    return translate(state, names, template(Encoder(outputs[0]), _IMAGE), what=what)
+    return translate(state, names, template(Encoder(outputs[0]), IMAGE), what=what)
 
 
 def detail_decoder(state: State, *, what: str = "detail decoder") -> Translated:
@@ -59,7 +59,7 @@ def detail_decoder(state: State, *, what: str = "detail decoder") -> Translated:
 
 def identity_resnet50(state: State, *, what: str = "VGGFace2 ResNet-50") -> Translated:
     """The identity network (`ResNet50("vggface2")`): keys `conv1.weight`, ...; its classifier is left out."""
-    shapes = template(ResNet50("vggface2"), _IMAGE)
+    shapes = template(ResNet50("vggface2"), IMAGE)
     return translate(state, resnet50_names(), shapes, what=what, skipped=_classifier)
 
 
@@ -78,7 +78,7 @@ def vgg19(state: State, *, what: str = "VGG-19") -> Translated:
         behind = place.isdecimal() and int(place) > max(CONVOLUTIONS)
         return "behind the last layer in use" if behind else None
 
-    return translate(state, names, template(VGG19(), _IMAGE), what=what, skipped=skipped)
+    return translate(state, names, template(VGG19(), IMAGE), what=what, skipped=skipped)
 
 
 def template(module: nn.Module, shape: tuple[int, ...]) -> Any:

@@ -17,11 +17,11 @@ does not know. Only a table lets an error name a missing module as the official 
 UNKNOWN = "unknown"
 """Note of a key that no rule speaks of."""
 
-_STATISTICS = {"running_mean": "mean", "running_var": "var"}
-_COUNTER = "num_batches_tracked"
-# A module's weight is whichever of these its template has: convolution or dense layer, norm, table.
-_WEIGHTS = ("kernel", "scale", "embedding")
-_SHOWN = 6
+STATISTICS = {"running_mean": "mean", "running_var": "var"}
+COUNTER = "num_batches_tracked"
+WEIGHTS = ("kernel", "scale", "embedding")
+SHOWN = 6
+"""A module's weight is whichever of these its template has: convolution or dense layer, norm, table."""
 
 
 class Row(NamedTuple):
@@ -59,17 +59,13 @@ def translate(
     layers from [out, in] to [in, out], batch norm's weight, bias, running_mean, running_var to scale, bias (params),
     mean, var (batch_stats); other names and layouts stay.
 
-    Args:
-        state: official key -> array.
-        rename: official module path -> path of the module in the template; the root is "".
-        template: shapes of the variables to fill, as `jax.eval_shape(module.init, ...)` gives them.
-        what: what the file should be, for the error's sentence.
-        skipped: official key -> why it is left out, None where it is not; asked before `rename`.
+    state: official key -> array. rename: official module path -> path of the module in the template; the root is "".
+    template: shapes of the variables to fill, as `jax.eval_shape(module.init, ...)` gives them. what: what the file
+    should be, for the error's sentence. skipped: official key -> why it is left out, None where it is not; asked before
+    `rename`.
 
-    Raises:
-        InputError: the state lacks keys, or arrays have other shapes than the template: one error for all, which names
-            the first few of either.
-        ValueError: two keys lead to one place.
+    Errors: InputError where the state lacks keys, or arrays have other shapes than the template: one for all, which
+    names the first few of either. ValueError where two keys lead to one place.
     """
     shapes: Any = flatten_dict(dict(template), sep="/")
     wanted = {path: tuple(leaf.shape) for path, leaf in shapes.items()}
@@ -80,7 +76,7 @@ def translate(
     for key, value in state.items():
         shape = tuple(np.shape(value))
         reason = skipped(key)
-        if reason is None and key.rpartition(".")[2] == _COUNTER:
+        if reason is None and key.rpartition(".")[2] == COUNTER:
             reason = "count of training batches"
         target = None if reason is not None else _target(key, find, wanted)
         if target is None:
@@ -106,10 +102,10 @@ def _target(key: str, find: Callable[[str], str | None], wanted: Mapping[str, tu
     place = find(module)
     if place is None:
         return None
-    if leaf in _STATISTICS:
-        candidates = [_join("batch_stats", place, _STATISTICS[leaf])]
+    if leaf in STATISTICS:
+        candidates = [_join("batch_stats", place, STATISTICS[leaf])]
     elif leaf == "weight":
-        candidates = [_join("params", place, name) for name in _WEIGHTS]
+        candidates = [_join("params", place, name) for name in WEIGHTS]
     else:
         candidates = [_join("params", place, leaf)]
     return next((path for path in candidates if path in wanted), None)
@@ -156,8 +152,8 @@ def _official_key(path: str, inverse: Mapping[str, str]) -> str:
     if place not in inverse:
         return path
     if collection == "batch_stats":
-        leaf = next(name for name, ours in _STATISTICS.items() if ours == leaf)
-    elif leaf in _WEIGHTS:
+        leaf = next(name for name, ours in STATISTICS.items() if ours == leaf)
+    elif leaf in WEIGHTS:
         leaf = "weight"
     return f"{inverse[place]}.{leaf}".lstrip(".")
 
@@ -180,5 +176,5 @@ def _complaint(
 
 def _some(items: list[str]) -> str:
     """The items, or the first few and how many more there are."""
-    more = len(items) - _SHOWN
-    return "; ".join(items[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    more = len(items) - SHOWN
+    return "; ".join(items[:SHOWN]) + (f" and {more} more" if more > 0 else "")

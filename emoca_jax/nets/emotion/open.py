@@ -28,10 +28,10 @@ EXPRESSION_CLASSES = ("neutral", "happy", "sad", "surprise", "fear", "disgust", 
 XCEPTION_CLASSES = ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 DENSE_CLASSES = ("neutral", "happy", "sad", "anger", "fear", "disgust", "surprise")
 
-# Grey of an RGB pixel as the training pictures were made (ITU-R BT.601, what OpenCV uses).
-_GREY = (0.299, 0.587, 0.114)
-# Mean colour that face-api subtracts, in 0..255.
-_MEAN_COLOUR = (122.782, 117.001, 104.298)
+GREY = (0.299, 0.587, 0.114)
+"""Grey of an RGB pixel as the training pictures were made (ITU-R BT.601, what OpenCV uses)."""
+MEAN_COLOUR = (122.782, 117.001, 104.298)
+"""Mean colour that face-api subtracts, in 0..255."""
 
 XCEPTION_PART = 0.75
 """Share of the crop's side that mini-Xception sees: trained on tighter crops, best at 0.8 to 1 of the face."""
@@ -142,13 +142,13 @@ def expression_features(parameters: Parameters, crops: Float[Array, "*batch size
     """
     batch = crops.shape[:-3]
     flat = crops.reshape(-1, *crops.shape[-3:])
-    grey = precise_einsum("bhwc,c->bhw", flat, jnp.array(_GREY))[..., None]
+    grey = precise_einsum("bhwc,c->bhw", flat, jnp.array(GREY))[..., None]
     grey = _inner_part(grey, XCEPTION_PART, XCEPTION_SIZE)
     colour = _inner_part(flat, 1.0, DENSE_SIZE)
     weights = parameters["params"]
     reads = (
         _apply(MiniXception(), weights["xception"], grey * 2 - 1),
-        _apply(DenseExpression(), weights["dense"], colour - jnp.array(_MEAN_COLOUR) / 255),
+        _apply(DenseExpression(), weights["dense"], colour - jnp.array(MEAN_COLOUR) / 255),
     )
     orders = (XCEPTION_CLASSES, DENSE_CLASSES)
     logits = jnp.stack([_reorder(read.logits, order) for read, order in zip(reads, orders, strict=True)], axis=1)

@@ -19,21 +19,21 @@ from emoca_jax.products import PRECISION
 SHORT_RANGE_SIZE = 128
 FULL_RANGE_SIZE = 192
 
-# (channels, stride) of each block.
-_SHORT_FINE = ((24, 1), (28, 1), (32, 2), (36, 1), (42, 1), (48, 2), (56, 1), (64, 1), (72, 1), (80, 1), (88, 1))
-_SHORT_COARSE = ((96, 2), (96, 1), (96, 1), (96, 1), (96, 1))
-# (channels, squeezed channels, stride) of each double block; a stage ends where the feature pyramid taps it.
-_FULL_STAGES = (
+SHORT_FINE = ((24, 1), (28, 1), (32, 2), (36, 1), (42, 1), (48, 2), (56, 1), (64, 1), (72, 1), (80, 1), (88, 1))
+SHORT_COARSE = ((96, 2), (96, 1), (96, 1), (96, 1), (96, 1))
+"""(channels, stride) of each block."""
+FULL_STAGES = (
     ((32, 8, 1), (32, 8, 1), (48, 12, 2), (48, 12, 1), (64, 16, 1)),
     ((96, 24, 2), (128, 32, 1), (128, 32, 1)),
     ((144, 36, 2), (192, 48, 1), (256, 64, 1)),
     ((384, 96, 2), (384, 96, 1), (384, 96, 1), (384, 96, 1)),
 )
-# (channels, squeezed channels, blocks) of each step up the pyramid.
-_FULL_PYRAMID = ((96, 48, 2), (64, 32, 2), (48, 24, 1))
+"""(channels, squeezed channels, stride) of each double block; a stage ends where the feature pyramid taps it."""
+FULL_PYRAMID = ((96, 48, 2), (64, 32, 2), (48, 24, 1))
+"""(channels, squeezed channels, blocks) of each step up the pyramid."""
 
-# Logits are clipped here before the sigmoid (MediaPipe's score_clipping_thresh).
-_LOGIT_LIMIT = 100.0
+LOGIT_LIMIT = 100.0
+"""Logits are clipped here before the sigmoid (MediaPipe's score_clipping_thresh)."""
 
 
 class ShortRangeDetector(nn.Module):
@@ -44,10 +44,10 @@ class ShortRangeDetector(nn.Module):
         x = nn.relu(
             nn.Conv(24, (5, 5), 2, padding="SAME", kernel_init=FROM_FILE, precision=PRECISION, name="stem")(images)
         )
-        for i, (features, stride) in enumerate(_SHORT_FINE):
+        for i, (features, stride) in enumerate(SHORT_FINE):
             x = BlazeBlock(features, stride, name=f"fine{i}")(x)
         fine = x
-        for i, (features, stride) in enumerate(_SHORT_COARSE):
+        for i, (features, stride) in enumerate(SHORT_COARSE):
             x = BlazeBlock(features, stride, name=f"coarse{i}")(x)
         batch = len(images)
         scores = [pointwise(2, "score_fine")(fine), pointwise(6, "score_coarse")(x)]
@@ -70,12 +70,12 @@ class FullRangeDetector(nn.Module):
             nn.Conv(32, (3, 3), 2, padding="SAME", kernel_init=FROM_FILE, precision=PRECISION, name="stem")(images)
         )
         taps = []
-        for stage, blocks in enumerate(_FULL_STAGES):
+        for stage, blocks in enumerate(FULL_STAGES):
             for i, (features, squeeze, stride) in enumerate(blocks):
                 x = DoubleBlazeBlock(features, squeeze, stride, name=f"stage{stage}_{i}")(x)
             taps.append(x)
         taps.pop()
-        for level, (features, squeeze, blocks) in enumerate(_FULL_PYRAMID):
+        for level, (features, squeeze, blocks) in enumerate(FULL_PYRAMID):
             above = nn.relu(pointwise(features, f"down{level}")(x))
             beside = nn.relu(pointwise(features, f"beside{level}")(taps.pop()))
             x = beside + jax.image.resize(above, beside.shape, "bilinear")
@@ -105,7 +105,7 @@ def decode(
     logits: Float[Array, "*batch anchors"], boxes: Float[Array, "*batch anchors 16"], anchors: Float[Array, "anchors 2"]
 ) -> tuple[Float[Array, "*batch anchors"], Float[Array, "*batch anchors 8 2"]]:
     """Scores in [0, 1] and, per anchor, 8 points in input pixels: box corners (low, high), then the key points."""
-    scores = jax.nn.sigmoid(jnp.clip(logits, -_LOGIT_LIMIT, _LOGIT_LIMIT))
+    scores = jax.nn.sigmoid(jnp.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT))
     values = boxes.reshape(*boxes.shape[:-1], 8, 2)
     centre = values[..., 0, :] + anchors
     half = values[..., 1, :] / 2

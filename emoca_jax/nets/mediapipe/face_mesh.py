@@ -19,19 +19,19 @@ from emoca_jax.products import PRECISION, precise_einsum
 
 MESH_SIZE = 192
 
-# (channels, stride) of each block up to the tap for the attention branches, up to 6 x 6, and on to 3 x 3.
-_FINE = ((16, 1), (16, 1), (32, 2))
-_MIDDLE = ((32, 1), (32, 1), (64, 2), (64, 1), (64, 1), (128, 2), (128, 1), (128, 1), (128, 2), (128, 1), (128, 1))
-_COARSE = ((128, 2), (128, 1), (128, 1))
-# An attention branch: shared by eye and iris up to 4 x 4, then its own to 2 x 2.
-_REGION_STEM = ((32, 1), (32, 1), (64, 2), (64, 1), (64, 1), (128, 2))
-_REGION_HEAD = ((128, 1), (128, 1), (128, 2), (128, 1), (128, 1))
+FINE = ((16, 1), (16, 1), (32, 2))
+MIDDLE = ((32, 1), (32, 1), (64, 2), (64, 1), (64, 1), (128, 2), (128, 1), (128, 1), (128, 2), (128, 1), (128, 1))
+COARSE = ((128, 2), (128, 1), (128, 1))
+"""(channels, stride) of each block up to the tap for the attention branches, up to 6 x 6, and on to 3 x 3."""
+REGION_STEM = ((32, 1), (32, 1), (64, 2), (64, 1), (64, 1), (128, 2))
+REGION_HEAD = ((128, 1), (128, 1), (128, 2), (128, 1), (128, 1))
+"""An attention branch: shared by eye and iris up to 4 x 4, then its own to 2 x 2."""
 
-# Each attention branch reads a REGION_GRID x REGION_GRID crop of the features at a quarter of the input's resolution,
-# REGION_SCALE times the box of the branch's points (custom options of the operations in the tflite file).
-_REGION_GRID = 16
-_REGION_SCALE = 1.5
-_FEATURE_STRIDE = 4
+REGION_GRID = 16
+REGION_SCALE = 1.5
+FEATURE_STRIDE = 4
+"""Each attention branch reads a REGION_GRID x REGION_GRID crop of the features at a quarter of the input's resolution,
+REGION_SCALE times the box of the branch's points (custom options of the operations in the tflite file)."""
 
 # Which of the 478 points each branch refines, in the order in which it answers them (MediaPipe's refinement graph:
 # rings of the mouth: outermost, innermost, the two between; eye contour, then its halos and the brow).
@@ -51,8 +51,8 @@ LEFT_EYE = (
 )
 # The first points of each eye list are its contour, whose mean depth the iris takes.
 EYE_CONTOUR_POINTS = len(RIGHT_EYE_RING)
-# Two points per region whose line is turned level before cropping.
-_REGION_AXES = {"lips": (61, 291), "right_eye": (33, 133), "left_eye": (362, 263)}
+REGION_AXES = {"lips": (61, 291), "right_eye": (33, 133), "left_eye": (362, 263)}
+"""Two points per region whose line is turned level before cropping."""
 
 
 def _prelu() -> ChannelPReLU:
@@ -104,13 +104,13 @@ class FaceMesh(nn.Module):
     @nn.compact
     def __call__(self, images: ImageFeatures) -> tuple[Float[Array, "batch points 3"], Float[Array, "batch"]]:
         stem = nn.Conv(16, (3, 3), 2, padding="SAME", kernel_init=FROM_FILE, precision=PRECISION, name="stem")(images)
-        fine = Blocks(_FINE, name="fine")(ChannelPReLU(name="stem_activation")(stem))
-        middle = Blocks(_MIDDLE, name="middle")(fine)
+        fine = Blocks(FINE, name="fine")(ChannelPReLU(name="stem_activation")(stem))
+        middle = Blocks(MIDDLE, name="middle")(fine)
         if not self.attention:
-            points = Branch(_COARSE, (("mesh", 3 * MESH_POINTS),), name="points")(middle)["mesh"]
-            presence = Branch(_COARSE[:1], (("presence", 1),), name="presence")(middle)["presence"]
+            points = Branch(COARSE, (("mesh", 3 * MESH_POINTS),), name="points")(middle)["mesh"]
+            presence = Branch(COARSE[:1], (("presence", 1),), name="presence")(middle)["presence"]
             return points.reshape(-1, MESH_POINTS, 3), presence[:, 0]
-        outputs = Branch(_COARSE, (("mesh", 3 * MESH_POINTS), ("presence", 1)), name="points")(middle)
+        outputs = Branch(COARSE, (("mesh", 3 * MESH_POINTS), ("presence", 1)), name="points")(middle)
         mesh = outputs["mesh"].reshape(-1, MESH_POINTS, 3)
         refined = mesh[..., :2]
         for name, indices, parts, looks in (
@@ -120,7 +120,7 @@ class FaceMesh(nn.Module):
         ):
             region = Region(tuple((part, len(points)) for part, points in parts.items()), name=name)
             for _ in range(looks):
-                answers = region(fine, *region_transform(refined, indices, _REGION_AXES[name]))
+                answers = region(fine, *region_transform(refined, indices, REGION_AXES[name]))
                 refined = _replaced(refined, {parts[part]: points for part, points in answers.items()})
         return with_depth(refined, mesh[..., 2]), outputs["presence"][:, 0]
 
@@ -135,13 +135,13 @@ class Region(nn.Module):
     def __call__(
         self, features: ImageFeatures, linear: Float[Array, "batch 2 2"], offset: Float[Array, "batch 2"]
     ) -> dict[str, Float[Array, "batch points 2"]]:
-        x = Blocks(_REGION_STEM, name="stem")(crop_features(features, linear, offset))
+        x = Blocks(REGION_STEM, name="stem")(crop_features(features, linear, offset))
         points = {}
         for part, count in self.parts:
-            flat = Branch(_REGION_HEAD, (("points", 2 * count),), name=part)(x)["points"]
+            flat = Branch(REGION_HEAD, (("points", 2 * count),), name=part)(x)["points"]
             # A branch answers in units of which the crop is FEATURE_STRIDE * REGION_GRID wide.
             turned = precise_einsum("bij,bpj->bpi", linear, flat.reshape(-1, count, 2))
-            points[part] = turned + _FEATURE_STRIDE * offset[:, None, :]
+            points[part] = turned + FEATURE_STRIDE * offset[:, None, :]
         return points
 
 
@@ -161,7 +161,7 @@ def region_transform(
 
     The crop is the box of the points `indices` after turning the line between the `axis` points level, enlarged.
     """
-    points = mesh / _FEATURE_STRIDE
+    points = mesh / FEATURE_STRIDE
     along = points[:, axis[1]] - points[:, axis[0]]
     along = along / jnp.maximum(jnp.linalg.norm(along, axis=-1, keepdims=True), 1e-12)
     # Columns: the directions of the crop's x and y in the features.
@@ -169,8 +169,8 @@ def region_transform(
     turned = precise_einsum("bpi,bij->bpj", points[:, np.array(indices)], axes)
     low, high = turned.min(axis=1), turned.max(axis=1)
     centre = precise_einsum("bij,bj->bi", axes, (low + high) / 2)
-    linear = axes * ((high - low) * _REGION_SCALE / _REGION_GRID)[:, None, :]
-    return linear, centre - linear.sum(axis=-1) * (_REGION_GRID / 2)
+    linear = axes * ((high - low) * REGION_SCALE / REGION_GRID)[:, None, :]
+    return linear, centre - linear.sum(axis=-1) * (REGION_GRID / 2)
 
 
 def crop_features(
@@ -180,7 +180,7 @@ def crop_features(
 ) -> Float[Array, "batch grid grid channels"]:
     """Bilinear samples of the features at the region's grid; cells whose centre falls outside are 0."""
     height, width = features.shape[1:3]
-    cells = jnp.stack(jnp.meshgrid(*[jnp.arange(_REGION_GRID) + 0.5] * 2), axis=-1)
+    cells = jnp.stack(jnp.meshgrid(*[jnp.arange(REGION_GRID) + 0.5] * 2), axis=-1)
     where = precise_einsum("bij,yxj->byxi", linear, cells) + offset[:, None, None, :] - 0.5
     limit = jnp.array([width - 1, height - 1], where.dtype)
     inside = jnp.all((where >= 0) & (where <= limit), axis=-1, keepdims=True)
