@@ -21,20 +21,26 @@ from emoca_jax.losses import (
     shape_consistency,
 )
 
-draw = np.random.default_rng(0)
+
+@pytest.fixture
+def draw():
+    """Each test's own generator."""
+    return np.random.default_rng(0)
 
 
-def normal(*shape: int) -> jnp.ndarray:
-    return jnp.asarray(draw.normal(size=shape), jnp.float32)
+@pytest.fixture
+def normal(draw):
+    """Standard normal numbers of a shape."""
+    return lambda *shape: jnp.asarray(draw.normal(size=shape), jnp.float32)
 
 
-def test_landmarks_that_coincide_have_finite_gradients():
+def test_landmarks_that_coincide_have_finite_gradients(normal):
     still = jnp.zeros((2, 68, 2))
     for loss in (landmarks.eye_distance, landmarks.lip_distance, landmarks.mouth_corner_distance):
         assert jnp.isfinite(jax.grad(loss)(still, normal(2, 68, 2))).all()
 
 
-def test_pair_distances_ignore_where_the_face_is_and_see_how_far_it_opens():
+def test_pair_distances_ignore_where_the_face_is_and_see_how_far_it_opens(normal):
     face = normal(3, 68, 2)
     assert float(landmarks.lip_distance(face + 0.3, face)) < 1e-6
     gap = face[:, jnp.array([61, 62, 63])] - face[:, jnp.array([67, 66, 65])]
@@ -42,7 +48,7 @@ def test_pair_distances_ignore_where_the_face_is_and_see_how_far_it_opens():
     np.testing.assert_allclose(landmarks.lip_distance(opened, face), 0.25, rtol=1e-5)
 
 
-def test_an_invisible_landmark_does_not_count():
+def test_an_invisible_landmark_does_not_count(normal):
     face, target = normal(1, 68, 2), normal(1, 68, 2)
     seen = jnp.ones((1, 68)).at[0, 5].set(0.0)
     moved = face.at[0, 5].add(7.0)
@@ -78,7 +84,7 @@ def test_masks(kind, expected):
     np.testing.assert_array_equal(photometric.photometric_mask(kind, rendered, None), rendered)
 
 
-def test_an_empty_mask_adds_nothing_and_keeps_gradients_finite():
+def test_an_empty_mask_adds_nothing_and_keeps_gradients_finite(normal):
     image, empty = normal(2, 4, 4, 3), jnp.zeros((2, 4, 4)).at[0].set(1.0)
 
     def loss(mask):
@@ -88,7 +94,7 @@ def test_an_empty_mask_adds_nothing_and_keeps_gradients_finite():
     assert jnp.isfinite(jax.grad(loss)(empty)).all()
 
 
-def test_identity_compares_the_face_in_its_photo():
+def test_identity_compares_the_face_in_its_photo(normal, draw):
     albedo, shading, image = (normal(1, 4, 4, 3) for _ in range(3))
     mask = jnp.asarray(draw.uniform(size=(1, 4, 4)) > 0.5, jnp.float32)
     seen = identity.rendering_over_photo(albedo, shading, mask, image)
@@ -96,7 +102,7 @@ def test_identity_compares_the_face_in_its_photo():
     np.testing.assert_array_equal(seen[mask == 0], image[mask == 0])
 
 
-def test_identity_ignores_how_long_features_are():
+def test_identity_ignores_how_long_features_are(normal):
     features, target = normal(3, 8), normal(3, 8)
     distance = identity.identity_distance
     np.testing.assert_allclose(distance(7 * features, target), distance(features, target), rtol=1e-5)
@@ -113,7 +119,7 @@ def test_the_face_patch_is_the_face_at_the_size_of_the_layout():
 
 
 @pytest.mark.parametrize("kind", ["squared", "absolute", "cosine"])
-def test_features_equal_torch(kind):
+def test_features_equal_torch(normal, kind):
     torch = pytest.importorskip("torch")
     first, second = normal(3, 16), normal(3, 16)
     functional = torch.nn.functional
@@ -146,7 +152,7 @@ def test_mouth_crop_is_where_the_mouth_is_and_stays_inside():
     assert int((gradient[0] != 0).all(axis=-1).sum()) == 88 * 88 and (gradient[1] == 0).all()
 
 
-def test_exchange_stays_within_an_identity():
+def test_exchange_stays_within_an_identity(normal):
     order = shape_consistency.exchange_order(jax.random.key(3), identities=5, images=3)
     np.testing.assert_array_equal(order // 3, np.arange(15) // 3)
     np.testing.assert_array_equal(np.sort(order), np.arange(15))
@@ -158,7 +164,7 @@ def test_exchange_stays_within_an_identity():
     np.testing.assert_allclose(same[4], codes["shape"][3:6].mean(0), rtol=1e-5)
 
 
-def test_erosion_equals_scipy():
+def test_erosion_equals_scipy(draw):
     mask = draw.uniform(size=(2, 40, 30)) > 0.04
     want = np.stack([ndimage.binary_erosion(each, np.ones((5, 5))) for each in mask])
     assert 0 < want.mean() < 1
@@ -188,7 +194,7 @@ def brute_patch_loss(rendered: np.ndarray, target: np.ndarray) -> float:
     return -np.log(share.max(1).mean())
 
 
-def test_id_mrf_equals_one_pair_at_a_time():
+def test_id_mrf_equals_one_pair_at_a_time(normal):
     rendered, target = (
         {layer: normal(2, 5, 6, channels) for layer, channels in (("relu3_2", 7), ("relu4_2", 9))} for _ in range(2)
     )
@@ -200,7 +206,7 @@ def test_id_mrf_equals_one_pair_at_a_time():
     np.testing.assert_allclose(found, each["relu3_2"] + 2 * each["relu4_2"], rtol=1e-4)
 
 
-def test_black_surroundings_do_not_drown_in_rounding():
+def test_black_surroundings_do_not_drown_in_rounding(draw):
     """A thousand all but equal patches, as around every face: their distances, near rounding, are divided by 1e-5."""
     surroundings = draw.uniform(size=(40, 40)) < 0.6
     black, spread = draw.uniform(0, 2, 512), 1e-3
@@ -218,7 +224,7 @@ def test_black_surroundings_do_not_drown_in_rounding():
     np.testing.assert_allclose(mrf.patch_loss(jnp.asarray(rendered), jnp.asarray(target)), want, rtol=1e-3)
 
 
-def test_identical_textures_have_the_least_id_mrf():
+def test_identical_textures_have_the_least_id_mrf(normal):
     maps = {layer: normal(1, 6, 6, 32) for layer in ("relu3_2", "relu4_2")}
     other = {layer: normal(1, 6, 6, 32) for layer in maps}
     assert mrf.id_mrf(maps, maps) < 1e-2 < mrf.id_mrf(other, maps)
