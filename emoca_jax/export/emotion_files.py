@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from emoca_jax.export.pictures.emotion import emotion_picture
 from emoca_jax.export.save import png_bytes
+from emoca_jax.export.tables import photo_summary
 from emoca_jax.faces import EmotionResult
 from emoca_jax.version import package_version
 from emoca_jax.whole_files import open_folder, write_file
@@ -35,10 +35,7 @@ def emotion_summary(result: EmotionResult) -> dict[str, Any]:
     """What the .json holds: plain Python numbers, texts and lists."""
     return {
         "format_version": FORMAT_VERSION,
-        "source": result.source_name if result.source else None,
-        "face": result.face,
-        "box": [round(value, 1) for value in (result.box * np.tile(result.photo_scale, 2)).tolist()],
-        "detection_score": round(result.score, 4),
+        **photo_summary(result),
         "networks": {
             reading.network: {
                 "emotion": reading.label,

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from emoca_jax import flame
+from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.export.names import unit_names
 from emoca_jax.faces import ReconstructedFace
 from emoca_jax.version import package_version
@@ -45,6 +46,16 @@ def codes_npz(result: ReconstructedFace) -> bytes:
     return packed.getvalue()
 
 
+def photo_summary(result: PhotoFace) -> dict[str, Any]:
+    """Which face of which photo a .json speaks of; the box in pixels of the file."""
+    return {
+        "source": result.source_name if result.source else None,
+        "face": result.face,
+        "box": [round(value, 1) for value in (result.box * np.tile(result.photo_scale, 2)).tolist()],
+        "detection_score": round(result.score, 4),
+    }
+
+
 def summary(result: ReconstructedFace) -> dict[str, Any]:
     """What the .json holds: plain Python numbers, texts and lists."""
     whole, neck = np.asarray(_rotation_matrix(result.codes.pose))
@@ -52,10 +63,7 @@ def summary(result: ReconstructedFace) -> dict[str, Any]:
     weights = np.asarray(result.codes.expression).tolist()
     return {
         "format_version": FORMAT_VERSION,
-        "source": result.source_name if result.source else None,
-        "face": result.face,
-        "box": [round(value, 1) for value in (result.box * np.tile(result.photo_scale, 2)).tolist()],
-        "detection_score": round(result.score, 4),
+        **photo_summary(result),
         "expression": {name: round(weight, 4) for name, weight in zip(names, weights, strict=True)},
         "head_pose_degrees": head_angles(whole @ neck),
         "emotion": result.emotion.label,
