@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from emoca_jax.products import precise_einsum
@@ -22,12 +23,6 @@ BANDWIDTH = 0.5
 """h of the paper: how sharply the best match stands out."""
 DISTANCE_FLOOR = 1e-5
 """Added to the smallest distance before dividing by it."""
-RESOLUTION = 2.5e-7
-"""Distances below it are zero: equal directions come out of a float32 product about this far apart."""
-SUMMED_CHANNELS = 64
-"""Channels that one float32 sum runs over. A face's black surroundings are thousands of all but equal patches, whose
-distances are divided by DISTANCE_FLOOR: one sum over 512 channels makes the loss wrong in its third digit, these in its
-fifth."""
 
 
 def id_mrf(
@@ -58,8 +53,7 @@ def patch_loss(
     """
     mean = jnp.mean(target, axis=-1, keepdims=True)
     of_rendered, of_target = _directions(rendered - mean), _directions(target - mean)
-    distance = (1 - _products(of_target, of_rendered)) / 2
-    distance = jnp.where(distance < RESOLUTION, 0.0, distance)
+    distance = _distances(of_target, of_rendered)
     # For each rendered patch: how near the photo's patches are compared with the nearest one.
     relative = distance / (jnp.min(distance, axis=-2, keepdims=True) + DISTANCE_FLOOR)
     share = jax.nn.softmax((1 - relative) / BANDWIDTH, axis=-2)
@@ -70,16 +64,24 @@ def _directions(maps: Float[Array, "*batch height width channels"]) -> Float[Arr
     vectors = maps.reshape(*maps.shape[:-3], -1, maps.shape[-1])
     squared = jnp.sum(jnp.square(vectors), axis=-1, keepdims=True)
     # A patch without contrast has no direction; its zero vector is equally far from everything.
-    return vectors * jax.lax.rsqrt(jnp.where(squared > 0, squared, 1.0))
+    return vectors * lax.rsqrt(jnp.where(squared > 0, squared, 1.0))
 
 
-def _products(
+def _distances(
     first: Float[Array, "*batch patches channels"], second: Float[Array, "*batch patches channels"]
 ) -> Float[Array, "*batch patches patches"]:
-    """Inner products of all pairs, summed in parts."""
-    total = jnp.zeros(())
-    for start in range(0, first.shape[-1], SUMMED_CHANNELS):
-        part = slice(start, start + SUMMED_CHANNELS)
-        pairs = precise_einsum("...tc,...rc->...tr", first[..., part], second[..., part])
-        total = total + pairs
-    return total
+    """(1 - cosine) / 2 of all pairs of directions, or of zero vectors.
+
+    A face's black surroundings are thousands of all but equal directions, whose distances are divided by
+    DISTANCE_FLOOR. They are measured from one of them, for 1 - cosine itself cannot fall below the rounding of 1.
+    """
+    usual = jnp.argmax(precise_einsum("...pc,...c->...p", first, jnp.mean(first, axis=-2)), axis=-1)
+    origin = lax.stop_gradient(jnp.take_along_axis(first, usual[..., None, None], axis=-2))
+    to_first, to_second = first - origin, second - origin
+    # 1 - first.second is |to_first - to_second|^2 / 2 between directions, and 1/2 more with each zero vector.
+    own_first, own_second = (
+        jnp.sum(jnp.square(away), axis=-1) / 2 + jnp.where(jnp.any(vector != 0, axis=-1), 0.0, 0.5)
+        for away, vector in ((to_first, first), (to_second, second))
+    )
+    between = precise_einsum("...tc,...rc->...tr", to_first, to_second)
+    return jnp.maximum(own_first[..., :, None] + own_second[..., None, :] - between, 0.0) / 2
