@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import check_parity
 from parity.assets import Assets
 from parity.golden import Comparison, Golden, Tolerance, compare_arrays
+from parity.pixel_distance import equally_deep
 from parity.seed import drawn, seed_of
 from parity.table import markdown
 
@@ -42,6 +43,16 @@ def test_equals_the_official_code(name, assets, goldens):
     rows = check_parity.compare_file(assets, goldens / f"{name}.npz")
     assert [row for row in rows if row.result == "fail"] == []
     assert sorted(row.array for row in rows) == sorted(Golden(goldens / f"{name}.npz").stored)
+
+
+def test_only_faces_of_one_plane_are_equally_deep():
+    corners = np.array([[-3, -3, 1], [3, -3, 2], [0, 3, 1.5], [-3, -3, 1.001]], np.float32)
+    faces = np.array([[0, 1, 2], [2, 0, 1], [3, 1, 2]])
+    shown = np.zeros((4, 4), int)
+    assert equally_deep(corners, faces, shown, shown + 1).all()
+    assert not equally_deep(corners, faces, shown, shown + 2).any()
+    assert not equally_deep(corners, faces, shown, shown).any(), "one face does not tie with itself"
+    assert not equally_deep(corners, faces, shown, shown - 1).any(), "nor with the background"
 
 
 @pytest.mark.slow
