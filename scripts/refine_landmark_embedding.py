@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import trimesh
+from open_head.ties import first_smallest
 from scipy.spatial import cKDTree
 
 from emoca_jax import flame
@@ -112,7 +113,8 @@ def moved(head: FaceHead, offsets: np.ndarray) -> LandmarkEmbedding:
         near = _neighbourhood(faces, np.asarray(head.face_part), int(start))
         triangles = template[faces[near]]
         closest = trimesh.triangles.closest_point(triangles, np.repeat(place[None], len(near), axis=0))
-        best = int(np.argmin(np.sum((closest - place) ** 2, axis=1)))
+        # A point on an edge is as near to both of its faces.
+        best = first_smallest(np.linalg.norm(closest - place, axis=1))
         weights = trimesh.triangles.points_to_barycentric(triangles[best][None], closest[best][None])[0].clip(0, 1)
         face_index.append(near[best])
         barycentric.append(weights / weights.sum())

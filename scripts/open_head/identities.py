@@ -10,6 +10,7 @@ from scipy.linalg import eigh
 
 from .mesh import HeadMesh, indicator
 from .source import MAKEHUMAN, BaseMesh, Source
+from .ties import first_largest
 
 JOINT_CUBES = {"global": "joint-neck", "neck": "joint-head", "jaw": "joint-mouth"}
 """MakeHuman marks joints by small helper cubes; their centres are the joints."""
@@ -203,11 +204,11 @@ def smooth_fields(
 
 
 def farthest_points(points: np.ndarray, count: int) -> np.ndarray:
-    chosen = [int(np.argmax(points[:, 2]))]
+    chosen = [first_largest(points[:, 2])]
     distance = np.full(len(points), np.inf)
     for _ in range(count - 1):
         distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
-        chosen.append(int(np.argmax(distance)))
+        chosen.append(first_largest(distance))
     return points[chosen]
 
 

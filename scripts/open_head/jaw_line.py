@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .surface_points import Embedding, closest_on_surface
+from .ties import first_largest
 
 LARGEST_YAW = 39
 """Degrees, as in FLAME's table: row 0 to the front, 39 to either side."""
@@ -28,7 +29,7 @@ def contour(
         outwards = (point - centre)[:2] / np.linalg.norm((point - centre)[:2])
         for row, yaw in enumerate(yaws):
             across = places[:, 0] * np.cos(yaw) + places[:, 2] * np.sin(yaw)
-            best = int(np.argmax(outwards[0] * across + outwards[1] * places[:, 1]))
+            best = first_largest(outwards[0] * across + outwards[1] * places[:, 1])
             face_index[row, column], barycentric[row, column] = index[best], weights[best]
     return Embedding(face_index, barycentric)
 

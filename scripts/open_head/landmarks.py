@@ -112,7 +112,7 @@ def _triangulated(embedding, views, template, faces, mirror, regions, partner) -
         near = near[np.linalg.norm(template[near] - start, axis=1) < SEARCH]
         tracks = np.concatenate([seen[:, near], seen[:, mirror[near]]])
         error = (weight[:, None] * ((tracks - goal[:, None]) ** 2).sum(-1)).sum(0)
-        best = near[np.argsort(error)[:4]]
+        best = near[np.argsort(error, kind="stable")[:4]]
         triangles = np.flatnonzero(mask & np.isin(faces, best).any(1))
         corners = np.concatenate([seen[:, faces[triangles]], seen[:, mirror[faces[triangles]]]])
         tried = np.einsum("vfck,gc->vfgk", corners, GRID)
@@ -139,7 +139,7 @@ def on_lip_line(
     pairs = list(zip(UPPER_LIP_LINES[-1], LOWER_LIP_LINES[-1], strict=True))
     for row, (line, region) in enumerate(((lips.upper, "upper_lip"), (lips.lower, "lower_lip"))):
         corner = template[np.unique(line[CONTACT])]
-        corner = corner[np.argsort(corner[:, 0])]
+        corner = corner[np.argsort(corner[:, 0], kind="stable")]
         x = np.array([places[list(pair), 0].mean() for pair in pairs])
         wanted = np.stack([x, *(np.interp(x, corner[:, 0], corner[:, k]) for k in (1, 2))], 1)
         found = closest_on_surface(wanted, template, faces, regions[region])

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
+from .ties import first_smallest
+
 
 @dataclass(frozen=True)
 class Embedding:
@@ -52,7 +54,8 @@ def closest_on_surface(points: np.ndarray, vertices: np.ndarray, faces: np.ndarr
     for point in points:
         barycentric = closest_barycentric(point, corners)
         distance = np.linalg.norm(np.einsum("fck,fc->fk", corners, barycentric) - point, axis=1)
-        best = int(np.argmin(distance))
+        # A point on an edge is as near to both of its faces.
+        best = first_smallest(distance)
         found.append(index[best])
         weights.append(barycentric[best])
     return Embedding(np.array(found), np.array(weights))

@@ -1,0 +1,19 @@
+"""The first of equals: a head has two like halves, so extremes come in pairs that only rounding tells apart, and how a
+processor rounds hangs on its vector instructions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+TIE = 1e-6
+"""Decimetres. The average head's halves differ by 3e-8 where numpy adds in vectors of another width."""
+
+
+def first_smallest(values: np.ndarray) -> int:
+    """Lowest index among the values [N] that equal the smallest but for rounding."""
+    return int(np.flatnonzero(values <= np.min(values) + TIE)[0])
+
+
+def first_largest(values: np.ndarray) -> int:
+    """Lowest index among the values [N] that equal the largest but for rounding."""
+    return first_smallest(-values)
