@@ -120,7 +120,7 @@ def jobs(mesh: Mesh, batch: int, size: int) -> dict[str, tuple[Callable[..., Any
     def antialiased(vertices, faces, edges):
         fragments = render.rasterize(vertices, faces, (size, size))
         inside = (fragments.face_index >= 0).astype(jnp.float32)[..., None]
-        return render.antialias(inside, fragments, vertices, faces, edges=edges)
+        return render.antialias(inside, fragments, vertices, faces, mesh_edges=edges)
 
     def soft(nearest):
         return lambda vertices, faces: render.soft_silhouette(vertices, faces, (size, size), faces_per_pixel=nearest)

@@ -69,7 +69,7 @@ INNER_OF_68 = (
 """The points nearest to 17-67 of the 68-point markup (Sagonas et al. 2013, 300 faces in the wild).
 
 31 and 35, the outer ends of the nose's lower edge, are 75 and 305. On the eleven photos at hand, laid over FLAME by the
-nose points that FLAME's two landmark tables name, 75 is 1.7 mm from FLAME's 31 (median); 98 is 5.7 mm from it, and 4.3
+nose points that FLAME's two landmark tables name, 75 is 1.7 mm from FLAME's 31 (median); 98 is 5.8 mm from it, and 4.3
 mm further out on FLAME itself.
 """
 JAW_OF_68 = (127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356)

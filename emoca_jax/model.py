@@ -4,6 +4,7 @@ video share."""
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from emoca_jax.detail import Detail, DetailModel, displaced_normals, predict_dis
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.nets.encoders import ExpressionCodes, FlameCodes, run_encoder, split_expression, split_flame
+from emoca_jax.products import PRECISION, Precision
 from emoca_jax.render.draw import EdgeStyle
 
 MISSING_ALBEDO_GREY = 0.5
@@ -40,7 +42,7 @@ class Surface(struct.PyTreeNode):
     """What the pixels see of a drawn head, layer by layer; nothing is cut out along its outline."""
 
     fragments: render.Fragments
-    """With soft edges those of the nearest face within the blur."""
+    """With soft edges those of the nearest face within the blur: more pixels than the head's outline holds."""
     uv_plane: Float[Array, "*batch height width 2"]
     """Texture coordinates as the image plane of the texture, [-1, 1]^2, y down: zero, its middle, on the background."""
     normals: Float[Array, "*batch height width 3"]
@@ -52,7 +54,7 @@ class Surface(struct.PyTreeNode):
 
     @property
     def coverage(self) -> Float[Array, "*batch height width"]:
-        """1 where a face is seen, else 0; no gradient."""
+        """1 where `fragments` has a face, else 0; no gradient."""
         return (self.fragments.face_index >= 0).astype(self.uv_plane.dtype)
 
 
@@ -112,15 +114,21 @@ class Reconstruction(struct.PyTreeNode):
         return self.surface.shading * self.surface.coverage[..., None]
 
 
-def encode(encoders: EncoderVariables, images: Float[Array, "*batch 224 224 3"]) -> Codes:
-    """Codes of cropped faces: images RGB in [0, 1], without further normalisation.
+def encode(
+    encoders: EncoderVariables,
+    images: Float[Array, "*batch 224 224 3"],
+    *,
+    dtype: Any = jnp.float32,
+    precision: Precision = PRECISION,
+) -> Codes:
+    """Codes of cropped faces: images RGB in [0, 1], without further normalisation. dtype, precision: as in `Encoder`.
 
     Fastest without a jit around it: the encoders then share one compiled trunk. Training runs the `Encoder`s itself, in
     training mode, and assembles their answers by `codes_from` as well. Source: DECA section 4.1, EMOCA section 3.
     """
 
     def run(variables: dict) -> Array:
-        flat = run_encoder(variables, images.reshape(-1, *images.shape[-3:]))
+        flat = run_encoder(variables, images.reshape(-1, *images.shape[-3:]), dtype=dtype, precision=precision)
         return flat.reshape(*images.shape[:-3], -1)
 
     return codes_from(
@@ -170,20 +178,25 @@ def decode(
     texture: Float[Array, "*batch rows columns 3"] | None = None,
     *,
     detail: DetailModel | None = None,
+    displacement: Float[Array, "*batch rows columns"] | None = None,
     official: bool = False,
     edges: EdgeStyle = "hard",
 ) -> Reconstruction:
     """Pose the head, project it, rasterise it and shade it.
 
     size: (height, width) of the image plane [-1, 1]^2. texture: uv albedo to use in place of the albedo model's, row 0
-    at v = 1. detail: the stage that turns `codes.detail` into wrinkles, if any. official: the reference's rules where
-    ours differ (strict edges, normals of tiny triangles below unit length, textures fading to black at their border).
-    edges: how silhouettes are drawn in `rendering` and `alpha`: "hard", or "antialias" or "soft" as `render.draw` does.
+    at v = 1. detail: the stage that turns `codes.detail` into wrinkles, if any. displacement: as its decoder predicts
+    it, metres, where that has been run already (in training mode). official: the reference's rules where ours differ
+    (strict edges, normals of tiny triangles below unit length, textures fading to black at their border). edges: how
+    silhouettes are drawn in `rendering` and `alpha`: "hard", or "antialias" or "soft" as `render.draw` does.
     Differentiable to the codes and the texture, across silhouettes only with edges other than "hard"; the detail's maps
     to the detail, expression and jaw codes through the displacement only. Errors: InputError for official with edges
     other than "hard". Source: DECA section 3.1, EMOCA section 3.
     """
-    return decode_posed(head, pose(head, codes), codes, size, texture, detail=detail, official=official, edges=edges)
+    posed = pose(head, codes)
+    return decode_posed(
+        head, posed, codes, size, texture, detail=detail, displacement=displacement, official=official, edges=edges
+    )
 
 
 def decode_posed(
@@ -194,12 +207,18 @@ def decode_posed(
     texture: Float[Array, "*batch rows columns 3"] | None = None,
     *,
     detail: DetailModel | None = None,
+    displacement: Float[Array, "*batch rows columns"] | None = None,
     official: bool = False,
     edges: EdgeStyle = "hard",
 ) -> Reconstruction:
     """The second half of `decode`, for vertices that come from elsewhere or are what is differentiated; not jitted."""
     if official and edges != "hard":
         raise InputError(f"The reference draws hard edges only: leave out official, or edges={edges!r}.")
+    if head.mesh_edges is not None and head.mesh_edges.start.shape[0] != 3 * head.faces.shape[0]:
+        raise InputError(
+            f"The head has {head.faces.shape[0]} faces and edges of {head.mesh_edges.start.shape[0] / 3:g}: replace "
+            "mesh_edges by render.mesh_edges(faces), or None, together with the faces."
+        )
     image_vertices = render.weak_perspective(posed.vertices, codes.camera)
     normals = render.vertex_normals(posed.vertices, head.faces, official=official)
     albedo = _albedo(head, codes) if texture is None else texture
@@ -214,11 +233,11 @@ def decode_posed(
         fragments = render.fragments_for_edges(image_vertices, head.faces, size, edges=edges)
     surface = _surface(head, fragments, normals, albedo, codes.light, official)
     rendering, alpha = render.finish_edges(
-        surface.albedo * surface.shading, fragments, image_vertices, head.faces, edges=edges, mesh_edges=head.edges
+        surface.albedo * surface.shading, fragments, image_vertices, head.faces, edges=edges, mesh_edges=head.mesh_edges
     )
     wrinkled = None
     if detail is not None and codes.detail is not None:
-        wrinkled = _wrinkle(detail, head, codes, posed.vertices, normals, albedo, surface, official)
+        wrinkled = _wrinkle(detail, head, codes, posed.vertices, normals, albedo, surface, displacement, official)
     return Reconstruction(
         posed=posed,
         normals=normals,
@@ -270,10 +289,11 @@ def _wrinkle(
     normals: Array,
     albedo: Array,
     surface: Surface,
+    displacement: Array | None,
     official: bool,
 ) -> Detail:
     """The detail stage; light, albedo and coarse surface are given (DECA section 4.3 trains it after them)."""
-    displacement = predict_displacement(model, codes)
+    displacement = predict_displacement(model, codes) if displacement is None else displacement
     dense = displaced_normals(model, displacement, vertices, normals, head.faces, official=official)
     shading = render.spherical_harmonics(dense, lax.stop_gradient(codes.light))
     rows, columns = shading.shape[-3:-1]

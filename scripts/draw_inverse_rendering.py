@@ -120,7 +120,7 @@ def optimise(vertices, faces, turns, targets, steps, rate, reach):
             plane = seen(vertices, turns)
             fragments = render.rasterize(plane, faces, (size, size))
             inside = (fragments.face_index >= 0).astype(jnp.float32)[..., None]
-            shapes = render.antialias(inside, fragments, plane, faces, edges=edges)[..., 0]
+            shapes = render.antialias(inside, fragments, plane, faces, mesh_edges=edges)[..., 0]
             return jnp.mean((shapes - targets) ** 2)
 
         gradient = smooth @ jax.grad(loss)(vertices)

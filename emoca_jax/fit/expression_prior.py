@@ -13,6 +13,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES
+from emoca_jax.products import precise_matmul
 
 OPPONENTS = (
     ("jawLeft", "jawRight"),
@@ -154,8 +155,8 @@ def expected_units(
 
     The mean is taken over the classes that say something about the unit, weighted by probability.
     """
-    weight = jnp.matmul(probabilities, prior.emotion_weight)
-    mean = jnp.matmul(probabilities, prior.emotion_weight * prior.emotion_mean) / jnp.maximum(weight, 1e-6)
+    weight = precise_matmul(probabilities, prior.emotion_weight)
+    mean = precise_matmul(probabilities, prior.emotion_weight * prior.emotion_mean) / jnp.maximum(weight, 1e-6)
     return mean, weight
 
 

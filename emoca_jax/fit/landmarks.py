@@ -20,7 +20,7 @@ from emoca_jax.flame.rotations import axis_angle_from_matrix
 from emoca_jax.flame.subset import point_head
 from emoca_jax.mediapipe_points import BROWS, CHEEKS, LEFT_EYE_RING, LEFT_IRIS, LIP_RINGS, RIGHT_EYE_RING, RIGHT_IRIS
 from emoca_jax.model import pose
-from emoca_jax.products import precise_matmul
+from emoca_jax.products import PRECISION, precise_matmul
 from emoca_jax.similarity import align_similarity
 
 LM_STEPS = 12
@@ -182,7 +182,9 @@ def residuals(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[A
 def energy(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[Array, ""]:
     """What the landmark fit minimises."""
     r = residuals(model, goal, codes)
-    return 0.5 * jnp.vdot(r, r) + SPARSITY_WEIGHT * jnp.vdot(model.prior.cost, codes.expression)
+    return 0.5 * jnp.vdot(r, r, precision=PRECISION) + SPARSITY_WEIGHT * jnp.vdot(
+        model.prior.cost, codes.expression, precision=PRECISION
+    )
 
 
 def prior_residuals(

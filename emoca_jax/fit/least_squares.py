@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emoca_jax.fit.positive_solve import solve_positive
-from emoca_jax.products import precise_matmul
+from emoca_jax.products import PRECISION, precise_matmul
 
 PIVOTING_ROUNDS = 8
 """At most, of block principal pivoting (Portugal, Judice and Vicente 1994); face fits settle within four."""
@@ -39,7 +39,7 @@ def bounded_least_squares(
     """
 
     def cost(x: jax.Array, r: jax.Array) -> jax.Array:
-        return 0.5 * jnp.vdot(r, r) + jnp.vdot(linear, x)
+        return 0.5 * jnp.vdot(r, r, precision=PRECISION) + jnp.vdot(linear, x, precision=PRECISION)
 
     def step(state: tuple, _: None) -> tuple[tuple, None]:
         x, value, damping = state

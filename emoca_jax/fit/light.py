@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from emoca_jax import render
 from emoca_jax.flame.head import AlbedoModel
 from emoca_jax.model import Reconstruction
-from emoca_jax.products import precise_einsum
+from emoca_jax.products import precise_einsum, precise_matmul
 
 STRIDE = 2
 """Every second pixel both ways is plenty for 9 + 20 unknowns."""
@@ -55,15 +55,15 @@ def fit_light_and_albedo(
     code, light = jnp.zeros(basis.shape[-1]), ambient
     robust = weight
     for _ in range(ROUNDS):
-        skin = mean + jnp.einsum("pck,k->pc", basis, code)
+        skin = mean + precise_einsum("pck,k->pc", basis, code)
         light = _ridge(
-            jnp.einsum("pc,pb->pcb", skin, bands), colour, robust, ambient, LIGHT_SIGMA * ambient[0] * jnp.ones(9)
+            precise_einsum("pc,pb->pcb", skin, bands), colour, robust, ambient, LIGHT_SIGMA * ambient[0] * jnp.ones(9)
         )
-        shading = jnp.matmul(bands, light)[:, None]
+        shading = precise_matmul(bands, light)[:, None]
         flat = jnp.zeros_like(code), jnp.ones_like(code)
         code = _ridge(shading[..., None] * basis, colour - shading * mean, robust, *flat)
         code = jnp.clip(code, -ALBEDO_LIMIT, ALBEDO_LIMIT)
-        skin = mean + jnp.einsum("pck,k->pc", basis, code)
+        skin = mean + precise_einsum("pck,k->pc", basis, code)
         error = jnp.linalg.norm(colour - shading * skin, axis=-1) / (2 * COLOUR_SIGMA)
         robust = weight / (1 + error**2)
 

@@ -62,7 +62,7 @@ class FaceHead(struct.PyTreeNode):
     mediapipe_index: Int[Array, "points"]
     """Which of the 478 MediaPipe points each row of `landmarks_mediapipe` is."""
     albedo: AlbedoModel | None = None
-    edges: Edges | None = None
+    mesh_edges: Edges | None = None
     """`render.mesh_edges(faces)`, which `load_head` computes once; where it is None every anti-aliased drawing does."""
     parents: tuple[int, ...] = struct.field(pytree_node=False, default=(-1, 0, 1, 1, 1))
     joint_names: tuple[str, ...] = struct.field(

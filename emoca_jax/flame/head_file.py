@@ -287,4 +287,4 @@ def _assemble(arrays: dict[str, np.ndarray], static: dict[str, Any], albedo_name
     plain = {name: on_device[name] for name in ARRAY_SHAPES if "." not in name}
     # In NumPy: on the device the sort would be a program to compile at every start.
     edges = jax.device_put(render.mesh_edges(arrays["faces"]))
-    return FaceHead(**plain, **embeddings, albedo=albedo, edges=edges, **static)
+    return FaceHead(**plain, **embeddings, albedo=albedo, mesh_edges=edges, **static)

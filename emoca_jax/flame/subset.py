@@ -41,7 +41,7 @@ def point_head(head: FaceHead, embedding: LandmarkEmbedding) -> tuple[FaceHead, 
         face_part=np.zeros(corners.shape[0], np.int32),
         landmarks_mediapipe=points,
         albedo=None,
-        edges=None,
+        mesh_edges=None,
     )
     # All in NumPy until here: on the device every step would be a program of its own to compile.
     return jax.device_put((small, points))

@@ -41,7 +41,7 @@ def load_open_model(head: str | Path = OPEN_MODEL) -> OpenModel:
     )
 
 
-def fit_to_photo(model: OpenModel, found: PhotoFace, weights: FitWeights) -> FaceResult:
+def fitted_face(model: OpenModel, found: PhotoFace, weights: FitWeights) -> FaceResult:
     """One face of a photo, fitted."""
     began = time.perf_counter()
     seen = look(model.expression, found)

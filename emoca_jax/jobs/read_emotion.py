@@ -30,7 +30,7 @@ from emoca_jax.emotion.rule import action_units, affect_from_classes, emotion_in
 from emoca_jax.errors import InputError
 from emoca_jax.faces import EmotionResult, ReconstructedFace
 from emoca_jax.jobs.look import look
-from emoca_jax.jobs.open_model import OpenModel, fit_to_photo, load_open_model
+from emoca_jax.jobs.open_model import OpenModel, fitted_face, load_open_model
 from emoca_jax.jobs.trained_model import load_encoders
 from emoca_jax.model import EncoderVariables, encode
 from emoca_jax.model_folder import ModelFolder, read_model_folder
@@ -106,7 +106,7 @@ def read_emotion(
 
 def _fitted(model: OpenModel, found: PhotoFace) -> tuple[EmotionReading, ...]:
     """Off the photo, and off the head fitted to it."""
-    result = fit_to_photo(model, found, FitWeights())
+    result = fitted_face(model, found, FitWeights())
     emotion = result.emotion
     return (
         EmotionReading(emotion.classes_by, emotion.photo, *affect_from_classes(emotion.photo)),
@@ -117,7 +117,7 @@ def _fitted(model: OpenModel, found: PhotoFace) -> tuple[EmotionReading, ...]:
 def shares_of_units(result: ReconstructedFace) -> dict[str, float]:
     """Share of each class in what a head with named expression units shows; they sum to 1.
 
-    Basic emotions by their intensity (see `emotion_rule`), neutral by what the strongest of them leaves of 1.
+    Basic emotions by their intensity (see `emotion.rule`), neutral by what the strongest of them leaves of 1.
     """
     shown = _intensities(result.codes.expression, result.head.expression_names)
     intensity = {name: float(value) for name, value in shown.items()}

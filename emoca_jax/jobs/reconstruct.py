@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from emoca_jax.capture.found_faces import found_faces
 from emoca_jax.capture.images import Photo, as_photo
 from emoca_jax.errors import InputError
-from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel, fit_to_photo, load_open_model
+from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel, fitted_face, load_open_model
 from emoca_jax.jobs.result import FaceResult
 from emoca_jax.jobs.trained_model import TrainedModel, encode_photo, load_trained_model
 from emoca_jax.objectives.photo import FitWeights
@@ -50,6 +50,6 @@ def reconstruct(
     photo = image if isinstance(image, Photo) else as_photo(image)
     weights = weights or FitWeights()
     return [
-        encode_photo(model, face) if isinstance(model, TrainedModel) else fit_to_photo(model, face, weights)
+        encode_photo(model, face) if isinstance(model, TrainedModel) else fitted_face(model, face, weights)
         for face in found_faces(model.detector, photo, faces)
     ]

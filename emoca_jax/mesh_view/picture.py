@@ -150,13 +150,13 @@ def _draw_band(
             normals, corners = render.face_normals(vertices, faces), jnp.tile(jnp.arange(len(faces))[:, None], 3)
         else:
             corners = faces
-        facing = render.normalize(render.interpolate(fragments, normals @ matrix.T, corners))
+        facing = render.normalize(render.interpolate(fragments, precise_matmul(normals, matrix.T), corners))
         # Open meshes show their inside: light it as if it were the outside.
         facing = facing * jnp.where(facing[..., 2:] < 0, -1.0, 1.0)
         light = jnp.where(covered, AMBIENT, 0.0)
         for direction, strength in style.lights:
             towards = np.array(direction) / np.linalg.norm(direction)
-            light += strength * jnp.maximum(facing @ jnp.asarray(towards, jnp.float32), 0)
+            light += strength * jnp.maximum(precise_matmul(facing, jnp.asarray(towards, jnp.float32)), 0)
     albedo = render.interpolate(fragments, colours, faces)
     if pictures:
         place = render.interpolate(fragments, uv, faces)

@@ -5,7 +5,9 @@ DECA section 3.3 trains E_flame with it; EMOCA section 3.2 adds the emotion cons
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax.numpy as jnp
 from flax import struct
@@ -20,6 +22,7 @@ from emoca_jax.model import Reconstruction, sample
 from emoca_jax.nets.emotion.affect import AffectRead
 from emoca_jax.nets.emotion.resnet import EmotionResNet50
 from emoca_jax.nets.identity import identity_features
+from emoca_jax.objectives.judges import as_batch, is_folded, judge
 from emoca_jax.objectives.terms import Objective, Terms, objective
 from emoca_jax.render import spherical_harmonics
 
@@ -86,10 +89,12 @@ def coarse_objective(
     uv_mask: where on the head the comparison counts (FLAME's face and eyes), row 0 at v = 1; None everywhere.
     official: the reference's rules where ours differ (lid pairs of MediaPipe's points, identity compared behind the
     head's outline too). Differentiable to the codes; masks and photos carry no gradient. Metrics tell what the emotion
-    network reads. Errors: InputError where a weight names no term.
+    network reads. Errors: InputError where a weight names no term or its network is not there.
     """
-    covered = _covered(found, uv_mask, mask_kind, batch.mask)
-    rendering = found.rendering * covered[..., None]
+    covered, cut = _masks(found, uv_mask, mask_kind, batch.mask)
+    # A rendering is black outside its own coverage; the reference multiplies by that once more.
+    rendering = found.rendering * (covered if official else cut)[..., None]
+    compared = rendering if official else found.rendering
     reads = _emotion_reads(judges.emotion, rendering, batch.images) if "emotion" in weights else None
 
     def emotion() -> Array:
@@ -97,13 +102,15 @@ def coarse_objective(
         return emotion_consistency.emotion_feature_distance(reads[1].features, reads[0].features)
 
     def same_person() -> Array:
-        known = lax.stop_gradient(identity_features(judges.identity or {}, batch.images))
+        variables = judge(judges.identity, "identity", "judges.identity")
+        features = functools.partial(identity_features, variables, folded=is_folded(variables))
+        known = lax.stop_gradient(features(as_batch(batch.images)))
         picture = _identity_picture(codes, found, batch.images, uv_mask, official)
-        return identity.identity_distance(identity_features(judges.identity or {}, picture), known)
+        return identity.identity_distance(features(as_batch(picture)), known)
 
     terms = {
         **_landmark_terms(head, found, batch, official),
-        "photometric": lambda: photometric.photometric_distance(rendering, batch.images, covered),
+        "photometric": lambda: photometric.photometric_distance(compared, batch.images, covered),
         "identity": same_person,
         "emotion": emotion,
         "shape_prior": lambda: regularizers.code_energy(codes.shape),
@@ -114,12 +121,13 @@ def coarse_objective(
     return objective(terms, weights, {} if reads is None else _emotion_metrics(*reads))
 
 
-def _covered(
+def _masks(
     found: Reconstruction, uv_mask: Array | None, kind: MaskKind, truth: Array | None
-) -> Float[Array, "*batch height width"]:
-    """The one mask of the stage: what rendering and photo are compared under."""
-    rendered = found.alpha if uv_mask is None else uv_mask_image(found, uv_mask) * found.alpha
-    return lax.stop_gradient(photometric.photometric_mask(kind, rendered, truth))
+) -> tuple[Float[Array, "*batch height width"], Float[Array, "*batch height width"]]:
+    """The one mask of the stage, what rendering and photo are compared under, and what it cuts off a rendering."""
+    area = jnp.ones_like(found.alpha) if uv_mask is None else uv_mask_image(found, uv_mask)
+    covered = photometric.photometric_mask(kind, area * found.alpha, truth)
+    return lax.stop_gradient((covered, photometric.photometric_mask(kind, area, truth)))
 
 
 def uv_mask_image(found: Reconstruction, uv_mask: Float[Array, "rows columns"]) -> Float[Array, "*batch height width"]:
@@ -164,11 +172,11 @@ def _identity_picture(
 
 def _emotion_reads(variables: dict | None, rendering: Array, images: Array) -> tuple[AffectRead, AffectRead]:
     """What the emotion network reads in the photos (a given) and in the renderings."""
-    folded = "norm" not in (variables or {})["params"]["trunk"]["conv1"]
+    frozen = judge(variables, "emotion", "judges.emotion")
+    network = EmotionResNet50(folded=is_folded(frozen))
 
-    def read(pictures: Array) -> AffectRead:
-        flat = pictures.reshape(-1, *pictures.shape[-3:])
-        return EmotionResNet50(folded=folded).apply(variables or {}, flat)  # type: ignore[return-value]
+    def read(pictures: Array) -> Any:
+        return network.apply(frozen, as_batch(pictures))
 
     return lax.stop_gradient(read(images)), read(rendering)
 

@@ -62,7 +62,7 @@ def emotion_term(
     alpha: Float[Array, "size size"],
     weights: FitWeights,
 ) -> Float[Array, ""]:
-    """Weighted emotion consistency: squared distance of deep features, none to the photo (EMOCA, equation 2)."""
+    """Weighted emotion consistency: squared distance of deep features, none to the photo (EMOCA section 3.2)."""
     picture = composite(seen.image, rendering, alpha)
     shown = expression_features(networks, crop_image(picture, seen.crop))
     return EMOTION_SHARE * weights.emotion * emotion_feature_distance(shown.features, seen.read.features)

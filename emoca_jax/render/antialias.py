@@ -19,7 +19,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from emoca_jax.errors import InputError
 from emoca_jax.render.backends.blocks import Boxes, Chunk, for_each_chunk, take
-from emoca_jax.render.neighbours import OUTER, REPEATED, Edges, mesh_edges
+from emoca_jax.render.neighbours import OUTER, REPEATED, Edges
+from emoca_jax.render.neighbours import mesh_edges as edges_of
 from emoca_jax.render.rasterize import Fragments
 
 CHUNK = 2048
@@ -32,15 +33,15 @@ FINENESS = 1 << 20
 @jax.jit
 def antialias(
     image: Float[Array, "*batch height width channels"], fragments: Fragments,
-    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], *, edges: Edges | None = None,
+    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], *, mesh_edges: Edges | None = None,
 ) -> Float[Array, "*batch height width channels"]:  # fmt: skip
     """The image with its silhouettes smoothed by the share of each pixel that the nearer surface covers.
 
     image: drawn from `fragments` (any channels, coverage as well as colour). vertices, faces: what `rasterize` got.
-    edges: `mesh_edges(faces)`, computed here if not given. An edge is a silhouette where only one face has it or both
-    faces on it lie to the same side. Differentiable in `image` and in the vertices' x and y, which is the point of it:
-    the gradient of the covered area is exact for edges that run through a pixel from side to side, not at corners.
-    Reverse mode only (`jax.grad`, not `jax.jvp`).
+    mesh_edges: `render.mesh_edges(faces)`, computed here if not given. An edge is a silhouette where only one face has
+    it or both faces on it lie to the same side. Differentiable in `image` and in the vertices' x and y, which is the
+    point of it: the gradient of the covered area is exact for edges that run through a pixel from side to side, not at
+    corners. Reverse mode only (`jax.grad`, not `jax.jvp`).
 
     In perspective an edge with an end behind the camera stays jagged and has no gradient: keep meshes in front of it.
     """
@@ -49,7 +50,7 @@ def antialias(
             f"An image of {image.shape[-3]} x {image.shape[-2]} pixels does not belong to fragments of"
             f" {fragments.face_index.shape[-2]} x {fragments.face_index.shape[-1]}; draw it from them."
         )
-    edges = mesh_edges(faces) if edges is None else edges
+    edges = edges_of(faces) if mesh_edges is None else mesh_edges
     batch, (height, width, channels) = image.shape[:-3], image.shape[-3:]
     if math.prod(image.shape) == 0 or edges.start.shape[0] == 0:
         return image

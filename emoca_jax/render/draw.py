@@ -89,7 +89,7 @@ def finish_edges(
         return jnp.where(covered, colours, 0.0) * share + background * (1 - share), alpha
     image, alpha = jnp.where(covered, colours, background), covered.astype(colours.dtype)
     if edges == "antialias":
-        both = antialias(jnp.concatenate([image, alpha], axis=-1), fragments, vertices, faces, edges=mesh_edges)
+        both = antialias(jnp.concatenate([image, alpha], axis=-1), fragments, vertices, faces, mesh_edges=mesh_edges)
         image, alpha = both[..., :-1], both[..., -1:]
     return image, alpha[..., 0]
 

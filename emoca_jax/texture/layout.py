@@ -14,6 +14,7 @@ from scipy.spatial import KDTree
 
 from emoca_jax import flame, render
 from emoca_jax.flame.head import FaceHead
+from emoca_jax.products import precise_einsum
 
 TEXTURE_SIZE = 512
 MIRROR_NEIGHBOURS = 3
@@ -132,4 +133,4 @@ def _distance_outside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
 def mirrored(layout: TextureLayout, texture: Float[Array, "size size channels"]) -> Float[Array, "size size channels"]:
     """The texture of the other side at each texel."""
     flat = texture.reshape(-1, texture.shape[-1])
-    return jnp.einsum("hwn,hwnc->hwc", layout.mirror_weight, flat[layout.mirror])
+    return precise_einsum("hwn,hwnc->hwc", layout.mirror_weight, flat[layout.mirror])

@@ -9,6 +9,7 @@ from emoca_jax.codes import Codes
 from emoca_jax.faces import Emotion
 from emoca_jax.flame import AlbedoModel, FaceHead, LandmarkEmbedding
 from emoca_jax.jobs.result import FaceResult
+from emoca_jax.model import pose
 
 UNITS = ("jawOpen", "mouthSmileLeft", "mouthSmileRight", "eyeBlinkLeft")
 
@@ -102,8 +103,7 @@ def made_up_face(head: FaceHead | None = None, source: str | None = "photos/Anna
         light=np.float32([[3.5] * 3, [0] * 3, [0.8] * 3, [0.3] * 3, *[[0] * 3] * 5]),
         albedo=np.zeros(head.albedo.basis.shape[-1], np.float32),
     )
-    pose = np.concatenate([codes.pose, codes.jaw[None], codes.eyes])
-    posed = flame.forward(head, codes.shape, codes.expression, pose)
+    posed = pose(head, codes)
     height, width = 150, 200
     photo = np.full((height, width, 3), (90, 110, 140), np.uint8)
     photo[30:120, 60:140] = (200, 160, 130)

@@ -41,7 +41,7 @@ def small_head(correctives: int = 36) -> FaceHead:
         albedo=AlbedoModel(
             draw.uniform(0, 1, (4, 5, 3)).astype(np.float32), numbers(4, 5, 3, 2), names=("darker", "redder")
         ),
-        edges=mesh_edges(faces),
+        mesh_edges=mesh_edges(faces),
         expression_names=("smile", "frown", "blink"),
         name="small",
         bounded_expression=True,

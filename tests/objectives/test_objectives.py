@@ -57,7 +57,9 @@ def own_photo(head, found, **changes) -> CoarseBatch:
     return CoarseBatch(found.rendering, found.landmarks, mesh).replace(**changes)
 
 
-def test_a_face_that_is_its_own_photo_loses_only_by_its_priors(head, codes, found):
+@pytest.mark.parametrize("edges", ["hard", "antialias"])
+def test_a_face_that_is_its_own_photo_loses_only_by_its_priors(head, codes, edges):
+    found = decode(head, codes, SIZE, edges=edges)
     weights = GEOMETRY | {"shape_prior": 1e-4, "expression_prior": 1e-4, "light_colour": 1.0}
     objective = coarse_objective(head, codes, found, own_photo(head, found), Judges(), weights)
     expected = 1e-4 * 0.25 * codes.shape.size / 2
@@ -75,7 +77,7 @@ def test_terms_are_weighted_once_and_masked_once(head, codes, found):
     for kind, mask in (("rendered", found.alpha), ("ground truth", half), ("intersection", found.alpha * half)):
         objective = coarse_objective(head, codes, found, batch, Judges(), weights, mask_kind=kind)
         np.testing.assert_allclose(objective.terms["landmarks"], 3.0 * 0.03, rtol=1e-4)
-        error = np.abs(found.rendering * mask[..., None] - grey) * np.asarray(mask)[..., None]
+        error = np.abs(found.rendering - grey) * np.asarray(mask)[..., None]
         np.testing.assert_allclose(objective.terms["photometric"], 2.0 * error.mean(), rtol=1e-5)
         assert float(objective.total) == pytest.approx(float(sum(objective.terms.values())))
 
@@ -87,6 +89,9 @@ def test_networks_are_asked_only_for_weights_that_name_them(head, codes, found):
         blind = {name: weight for name, weight in weights.items() if name not in ("emotion", "identity")}
         objective = coarse_objective(head, codes, found, batch, Judges(), blind)
         assert set(objective.terms) == set(blind) and not objective.metrics
+    for name in ("emotion", "identity"):
+        with pytest.raises(InputError, match=f"'{name}' has a weight but no network"):
+            coarse_objective(head, codes, found, batch, Judges(), {name: 1.0})
     with pytest.raises(InputError, match=r"no term 'emotions'; weights can be given to .*emotion"):
         coarse_objective(head, codes, found, batch, Judges(), {"emotions": 1.0})
     with pytest.raises(InputError, match="no term 'eyes_mediapipe'"):
@@ -104,6 +109,8 @@ def test_masks_and_photos_carry_no_gradient_but_codes_do(head, codes, found):
 
     of_codes, of_mask = jax.jit(jax.grad(loss, argnums=(0, 1)))(codes, jnp.full((16, 16), 0.5))
     assert not of_mask.any()
+    blind, sighted = loss(codes, jnp.zeros((16, 16))), loss(codes, jnp.ones((16, 16)))
+    assert float(blind) < float(sighted), "where the uv mask is zero nothing is compared"
     assert np.abs(of_codes.light).max() > 0 and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(of_codes))
 
 
@@ -139,5 +146,9 @@ def test_detail_terms_on_a_small_head():
     rough = (rows[:, :, 1:-1] ** 2).mean() + (columns[:, 1:-1] ** 2).mean()
     np.testing.assert_allclose(objective.terms["shading_roughness"], 0.005 * rough, rtol=1e-4)
     assert float(objective.terms["asymmetry"]) > 0 and float(objective.metrics["photometric_image"]) > 0
+    given = decode(head, codes, SIZE, detail=stage, displacement=0.5 * found.detail.predicted)
+    np.testing.assert_allclose(given.detail.predicted, 0.5 * found.detail.predicted)
+    with pytest.raises(InputError, match="'mrf' has a weight but no network"):
+        detail_objective(head, stage, found, batch, None, EMOCA_DETAIL_WEIGHTS)
     with pytest.raises(InputError, match="pass `detail` to `decode`"):
         detail_objective(head, stage, found.replace(detail=None), batch, None, weights)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from emoca_jax.nets.convolution import ImageFeatures
 from emoca_jax.nets.mediapipe.blaze_blocks import FROM_FILE, BlazeBlock, DoubleBlazeBlock, pointwise
-from emoca_jax.products import PRECISION
+from emoca_jax.products import PRECISION, precise_einsum
 
 SHORT_RANGE_SIZE = 128
 FULL_RANGE_SIZE = 192
@@ -145,7 +145,7 @@ def weighted_non_maximum_suppression(
     def step(alive, row):
         group = alive & (overlaps[row] | (jnp.arange(len(scores)) == row))
         weights = jnp.where(group, scores, 0)
-        mean = jnp.tensordot(weights, points, axes=1) / jnp.maximum(weights.sum(), 1e-12)
+        mean = precise_einsum("k,k...->...", weights, points) / jnp.maximum(weights.sum(), 1e-12)
         taken = alive[row]
         return jnp.where(taken, alive & ~group, alive), (jnp.where(taken, scores[row], 0), mean * taken)
 
