@@ -45,7 +45,6 @@ def test_the_ends_of_the_noses_lower_edge(photo):
         assert np.argmin(distance) == INNER_OF_68[number - 17]
 
 
-@pytest.mark.xfail(strict=True, reason="open_head.npz was built when 31 and 35 were taken to be 98 and 327")
 def test_the_open_heads_inner_landmarks_lie_beside_those_of_its_mesh():
     head = flame.load_head("open")
     row = {index: number for number, index in enumerate(np.asarray(head.mediapipe_index).tolist())}
