@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Integer
 
 from emoca_jax import render
-from emoca_jax.codes import Codes
+from emoca_jax.arrays import AnyArray, checks_arguments
+from emoca_jax.codes import Codes, same_batch
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.nets.detail_decoder import DetailDecoder
@@ -27,9 +28,9 @@ class DetailModel(struct.PyTreeNode):
     """Variables of `nets.detail_decoder.DetailDecoder`."""
     uv_fragments: render.Fragments
     """Which face each texel shows: the constant lookup of the uv layout."""
-    mask: Float[Array, "rows columns"]
+    mask: Float[AnyArray, "rows columns"]
     """1 where the predicted displacement acts: face and eyes."""
-    fixed_displacement: Float[Array, "rows columns"]
+    fixed_displacement: Float[AnyArray, "rows columns"]
     """Metres, added everywhere: takes FLAME's eye and neck seams in."""
     blend: bool = struct.field(pytree_node=False, default=False)
     """Coarse normals outside the mask (DECA) in place of the dense ones everywhere (EMOCA)."""
@@ -38,20 +39,21 @@ class DetailModel(struct.PyTreeNode):
 class Detail(struct.PyTreeNode):
     """A displaced surface; maps are in uv space, row 0 at v = 1."""
 
-    predicted: Float[Array, "*batch rows columns"]
+    predicted: Float[AnyArray, "*batch rows columns"]
     """Displacement along the normal as the decoder predicts it, metres, unmasked: what the losses regularise."""
-    displacement: Float[Array, "*batch rows columns"]
+    displacement: Float[AnyArray, "*batch rows columns"]
     """Predicted plus fixed displacement along the normal, metres, unmasked: what official tools export."""
-    normals: Float[Array, "*batch rows columns 3"]
+    normals: Float[AnyArray, "*batch rows columns 3"]
     """World space."""
-    shading: Float[Array, "*batch rows columns 3"]
-    texture: Float[Array, "*batch rows columns 3"]
+    shading: Float[AnyArray, "*batch rows columns 3"]
+    texture: Float[AnyArray, "*batch rows columns 3"]
     """Albedo times shading."""
-    rendering: Float[Array, "*batch height width 3"]
+    rendering: Float[AnyArray, "*batch height width 3"]
     """The texture in the image plane, black where nothing is covered."""
-    normal_image: Float[Array, "*batch height width 3"]
+    normal_image: Float[AnyArray, "*batch height width 3"]
 
 
+@checks_arguments
 def detail_model(
     head: FaceHead,
     decoder: dict,
@@ -64,11 +66,14 @@ def detail_model(
     """The detail stage for one head; its uv lookup is rasterised here, once. official: the reference's edge rule."""
     rows, columns = mask.shape
     uv_fragments = render.rasterize_uv(head.uv, head.uv_faces, (rows, columns), official=official)
-    return DetailModel(decoder, uv_fragments, jnp.asarray(mask), jnp.asarray(fixed_displacement), blend)
+    return DetailModel(decoder, uv_fragments, mask, fixed_displacement, blend)
 
 
+@checks_arguments
 def to_uv(
-    uv_fragments: render.Fragments, attributes: Float[Array, "*batch vertices channels"], faces: Int[Array, "faces 3"]
+    uv_fragments: render.Fragments,
+    attributes: Float[Array, "*batch vertices channels"],
+    faces: Integer[Array, "faces 3"],
 ) -> Float[Array, "*batch rows columns channels"]:
     """Vertex attributes at every texel, 0 where the layout is empty (the reference's `world2uv`)."""
     batch = attributes.shape[:-2]
@@ -79,8 +84,9 @@ def to_uv(
 def predict_displacement(model: DetailModel, codes: Codes) -> Float[Array, "*batch rows columns"]:
     """Displacement along the normal in metres, from jaw pose, expression and detail code.
 
-    Errors: InputError where the codes have no detail.
+    Differentiable in all three and the decoder. Errors: InputError where the codes have no detail.
     """
+    codes = same_batch(codes)
     if codes.detail is None:
         raise InputError("These codes have no detail code: encode with a model that has a detail encoder.")
     latent = jnp.concatenate([codes.jaw, codes.expression, codes.detail], axis=-1)
@@ -90,12 +96,13 @@ def predict_displacement(model: DetailModel, codes: Codes) -> Float[Array, "*bat
     return maps.reshape(*batch, *maps.shape[1:])
 
 
+@checks_arguments
 def displaced_normals(
     model: DetailModel,
     displacement: Float[Array, "*batch rows columns"],
     vertices: Float[Array, "*batch vertices 3"],
     normals: Float[Array, "*batch vertices 3"],
-    faces: Int[Array, "faces 3"],
+    faces: Integer[Array, "faces 3"],
     *,
     official: bool = False,
 ) -> Float[Array, "*batch rows columns 3"]:
@@ -110,12 +117,13 @@ def displaced_normals(
     return dense * mask + lax.stop_gradient(to_uv(model.uv_fragments, normals, faces)) * (1 - mask)
 
 
+@checks_arguments
 def displaced_points(
     model: DetailModel,
     displacement: Float[Array, "*batch rows columns"],
     vertices: Float[Array, "*batch vertices 3"],
     normals: Float[Array, "*batch vertices 3"],
-    faces: Int[Array, "faces 3"],
+    faces: Integer[Array, "faces 3"],
 ) -> Float[Array, "*batch rows columns 3"]:
     """Each texel's surface point, moved along its normal by the predicted displacement where the mask lets it and by
     the fixed one everywhere; metres, world. Differentiable in `displacement` only."""
@@ -125,6 +133,7 @@ def displaced_points(
     return points + height[..., None] * outward
 
 
+@checks_arguments
 def grid_normals(
     points: Float[Array, "*batch rows columns 3"], *, official: bool = False
 ) -> Float[Array, "*batch rows columns 3"]:
@@ -152,10 +161,11 @@ def grid_normals(
     return total * jnp.where(long, lax.rsqrt(jnp.where(long, square, 1.0)), 1 / OFFICIAL_SHORTEST_NORMAL)
 
 
+@checks_arguments
 def unwrap_image(
     model: DetailModel,
     image_vertices: Float[Array, "*batch vertices 3"],
-    faces: Int[Array, "faces 3"],
+    faces: Integer[Array, "faces 3"],
     image: Float[Array, "*batch height width channels"],
 ) -> Float[Array, "*batch rows columns channels"]:
     """The photo (or any image in the image plane) at every texel, whether that is seen or not; 0 outside the photo."""
@@ -163,8 +173,9 @@ def unwrap_image(
     return render.sample_image(image, places[..., :2], outside="zero")
 
 
+@checks_arguments
 def uv_visibility(
-    model: DetailModel, image_normals: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"]
+    model: DetailModel, image_normals: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"]
 ) -> Float[Array, "*batch rows columns"]:
     """1 at texels whose surface is turned to the viewer, else 0. image_normals: of the projected mesh (z away)."""
     return (to_uv(model.uv_fragments, image_normals, faces)[..., 2] < -VISIBLE_NORMAL).astype(jnp.float32)

@@ -14,7 +14,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from emoca_jax import flame, render
-from emoca_jax.codes import Codes
+from emoca_jax.arrays import AnyArray, checks_arguments
+from emoca_jax.codes import Codes, same_batch
 from emoca_jax.detail import Detail, DetailModel, displaced_normals, predict_displacement
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
@@ -43,17 +44,17 @@ class Surface(struct.PyTreeNode):
 
     fragments: render.Fragments
     """With soft edges those of the nearest face within the blur: more pixels than the head's outline holds."""
-    uv_plane: Float[Array, "*batch height width 2"]
+    uv_plane: Float[AnyArray, "*batch height width 2"]
     """Texture coordinates as the image plane of the texture, [-1, 1]^2, y down: zero, its middle, on the background."""
-    normals: Float[Array, "*batch height width 3"]
+    normals: Float[AnyArray, "*batch height width 3"]
     """World space; zero on the background."""
-    albedo: Float[Array, "*batch height width 3"]
+    albedo: Float[AnyArray, "*batch height width 3"]
     """On the background the texture's middle."""
-    shading: Float[Array, "*batch height width 3"]
+    shading: Float[AnyArray, "*batch height width 3"]
     """On the background the light's first band."""
 
     @property
-    def coverage(self) -> Float[Array, "*batch height width"]:
+    def coverage(self) -> Float[AnyArray, "*batch height width"]:
         """1 where `fragments` has a face, else 0; no gradient."""
         return (self.fragments.face_index >= 0).astype(self.uv_plane.dtype)
 
@@ -62,58 +63,62 @@ class Reconstruction(struct.PyTreeNode):
     """A decoded face. World: metres, y up, z to the viewer. Image plane: [-1, 1]^2, x right, y down, depth away."""
 
     posed: flame.FlameOutput
-    normals: Float[Array, "*batch vertices 3"]
+    normals: Float[AnyArray, "*batch vertices 3"]
     """World space, unit length."""
-    image_vertices: Float[Array, "*batch vertices 3"]
-    image_normals: Float[Array, "*batch vertices 3"]
+    image_vertices: Float[AnyArray, "*batch vertices 3"]
+    image_normals: Float[AnyArray, "*batch vertices 3"]
     """Of the projected mesh, unit length: z is negative where it faces the viewer."""
-    landmarks: Float[Array, "*batch 68 3"]
+    landmarks: Float[AnyArray, "*batch 68 3"]
     """68 points in the image plane, the jaw line following the visible outline."""
-    landmarks_mediapipe: Float[Array, "*batch points 3"]
+    landmarks_mediapipe: Float[AnyArray, "*batch points 3"]
     """MediaPipe's points in the image plane; which of the 478 they are is `head.mediapipe_index`."""
-    albedo: Float[Array, "*batch rows columns 3"]
-    """In uv space, row 0 at v = 1."""
+    albedo: Float[AnyArray, "*#batch rows columns 3"]
+    """In uv space, row 0 at v = 1; without batch dimensions where one texture serves all."""
     surface: Surface
-    alpha: Float[Array, "*batch height width"]
+    alpha: Float[AnyArray, "*batch height width"]
     """1 where the head covers the pixel, else 0, and no gradient; with smooth edges the share covered."""
-    rendering: Float[Array, "*batch height width 3"]
+    rendering: Float[AnyArray, "*batch height width 3"]
     """albedo * shading, black where nothing is covered."""
     detail: Detail | None = None
     """The displaced surface, where the codes and the model have a detail stage."""
 
     @property
-    def vertices(self) -> Float[Array, "*batch vertices 3"]:
+    def vertices(self) -> Float[AnyArray, "*batch vertices 3"]:
+        """Of the posed head; differentiable to the codes that pose it."""
         return self.posed.vertices
 
     @property
-    def joints(self) -> Float[Array, "*batch joints 3"]:
+    def joints(self) -> Float[AnyArray, "*batch joints 3"]:
+        """Of the posed head; differentiable to the codes that pose it."""
         return self.posed.joints
 
     @property
-    def face_index(self) -> Int[Array, "*batch height width"]:
-        """Which face each pixel sees, -1 on the background."""
+    def face_index(self) -> Int[AnyArray, "*batch height width"]:
+        """Which face each pixel sees, -1 on the background; no gradient."""
         return self.surface.fragments.face_index
 
     @property
-    def uv_image(self) -> Float[Array, "*batch height width 2"]:
-        """uv of each pixel (origin bottom left), 0 on the background."""
+    def uv_image(self) -> Float[AnyArray, "*batch height width 2"]:
+        """uv of each pixel (origin bottom left), 0 on the background. Differentiable through the barycentrics."""
         return (self.surface.uv_plane * np.array([0.5, -0.5], np.float32) + 0.5) * self.surface.coverage[..., None]
 
     @property
-    def normal_image(self) -> Float[Array, "*batch height width 3"]:
+    def normal_image(self) -> Float[AnyArray, "*batch height width 3"]:
+        """World space, zero on the background. Differentiable through the normals and barycentrics."""
         return self.surface.normals
 
     @property
-    def albedo_image(self) -> Float[Array, "*batch height width 3"]:
-        """Black on the background."""
+    def albedo_image(self) -> Float[AnyArray, "*batch height width 3"]:
+        """Black on the background. Differentiable to the albedo and through the barycentrics."""
         return self.surface.albedo * self.surface.coverage[..., None]
 
     @property
-    def shading(self) -> Float[Array, "*batch height width 3"]:
-        """Black on the background."""
+    def shading(self) -> Float[AnyArray, "*batch height width 3"]:
+        """Black on the background. Differentiable to the light and through the normals and barycentrics."""
         return self.surface.shading * self.surface.coverage[..., None]
 
 
+@checks_arguments
 def encode(
     encoders: EncoderVariables,
     images: Float[Array, "*batch 224 224 3"],
@@ -123,8 +128,9 @@ def encode(
 ) -> Codes:
     """Codes of cropped faces: images RGB in [0, 1], without further normalisation. dtype, precision: as in `Encoder`.
 
-    Fastest without a jit around it: the encoders then share one compiled trunk. Training runs the `Encoder`s itself, in
-    training mode, and assembles their answers by `codes_from` as well. Source: DECA section 4.1, EMOCA section 3.
+    Differentiable to images and encoders. Fastest without a jit around it: the encoders then share one compiled trunk.
+    Training runs the `Encoder`s itself, in training mode, and assembles their answers by `codes_from` as well.
+    Source: DECA section 4.1, EMOCA section 3.
     """
 
     def run(variables: dict) -> Array:
@@ -133,13 +139,16 @@ def encode(
 
     return codes_from(
         split_flame(run(encoders.flame)),
-        None if encoders.expression is None else split_expression(run(encoders.expression)),
-        None if encoders.detail is None else run(encoders.detail),
+        expression=None if encoders.expression is None else split_expression(run(encoders.expression)),
+        detail=None if encoders.detail is None else run(encoders.detail),
     )
 
 
 def codes_from(
-    coarse: FlameCodes, expression: ExpressionCodes | None = None, detail: Float[Array, "*batch details"] | None = None
+    coarse: FlameCodes,
+    *,
+    expression: ExpressionCodes | None = None,
+    detail: Float[Array, "*batch details"] | None = None,
 ) -> Codes:
     """The codes of a face from what its encoders say.
 
@@ -161,21 +170,26 @@ def codes_from(
 
 
 def full_pose(codes: Codes) -> Float[Array, "*batch 5 3"]:
-    """Axis-angle of all joints (global, neck, jaw, left eye, right eye) from the named parts of the codes, radians."""
+    """Axis-angle of all joints (global, neck, jaw, left eye, right eye) from the named parts of the codes, radians.
+
+    Differentiable.
+    """
+    codes = same_batch(codes)
     return jnp.concatenate([codes.pose, codes.jaw[..., None, :], codes.eyes], axis=-2)
 
 
 def pose(head: FaceHead, codes: Codes) -> flame.FlameOutput:
-    """The head as the codes have it: vertices, joints and their rotations in the world."""
+    """The head as the codes have it: vertices, joints and their rotations in the world. Differentiable."""
     return flame.forward(head, codes.shape, codes.expression, full_pose(codes))
 
 
+@checks_arguments
 @functools.partial(jax.jit, static_argnames=("size", "official", "edges"))
 def decode(
     head: FaceHead,
     codes: Codes,
     size: tuple[int, int],
-    texture: Float[Array, "*batch rows columns 3"] | None = None,
+    texture: Float[Array, "*#batch rows columns 3"] | None = None,
     *,
     detail: DetailModel | None = None,
     displacement: Float[Array, "*batch rows columns"] | None = None,
@@ -184,15 +198,17 @@ def decode(
 ) -> Reconstruction:
     """Pose the head, project it, rasterise it and shade it.
 
+    codes: their batch dimensions broadcast, also against the texture's: one shape with many expressions, say.
     size: (height, width) of the image plane [-1, 1]^2. texture: uv albedo to use in place of the albedo model's, row 0
     at v = 1. detail: the stage that turns `codes.detail` into wrinkles, if any. displacement: as its decoder predicts
     it, metres, where that has been run already (in training mode). official: the reference's rules where ours differ
     (strict edges, normals of tiny triangles below unit length, textures fading to black at their border). edges: how
     silhouettes are drawn in `rendering` and `alpha`: "hard", or "antialias" or "soft" as `render.draw` does.
     Differentiable to the codes and the texture, across silhouettes only with edges other than "hard"; the detail's maps
-    to the detail, expression and jaw codes through the displacement only. Errors: InputError for official with edges
-    other than "hard". Source: DECA section 3.1, EMOCA section 3.
+    to the detail, expression and jaw codes through the displacement only. Errors: InputError for codes that do not fit
+    the head or each other, and for official with edges other than "hard". Source: DECA section 3.1, EMOCA section 3.
     """
+    codes = same_batch(codes, batch=() if texture is None else texture.shape[:-3])
     posed = pose(head, codes)
     return decode_posed(
         head, posed, codes, size, texture, detail=detail, displacement=displacement, official=official, edges=edges
@@ -204,14 +220,17 @@ def decode_posed(
     posed: flame.FlameOutput,
     codes: Codes,
     size: tuple[int, int],
-    texture: Float[Array, "*batch rows columns 3"] | None = None,
+    texture: Float[Array, "*#batch rows columns 3"] | None = None,
     *,
     detail: DetailModel | None = None,
     displacement: Float[Array, "*batch rows columns"] | None = None,
     official: bool = False,
     edges: EdgeStyle = "hard",
 ) -> Reconstruction:
-    """The second half of `decode`, for vertices that come from elsewhere or are what is differentiated; not jitted."""
+    """The second half of `decode`, for vertices that come from elsewhere or are what is differentiated; not jitted.
+
+    codes: with the batch dimensions of `posed`. Differentiable as `decode`, to the vertices in place of their codes.
+    """
     if official and edges != "hard":
         raise InputError(f"The reference draws hard edges only: leave out official, or edges={edges!r}.")
     if head.mesh_edges is not None and head.mesh_edges.start.shape[0] != 3 * head.faces.shape[0]:
@@ -222,6 +241,8 @@ def decode_posed(
     image_vertices = render.weak_perspective(posed.vertices, codes.camera)
     normals = render.vertex_normals(posed.vertices, head.faces, official=official)
     albedo = _albedo(head, codes) if texture is None else texture
+    if albedo.ndim > 3:
+        albedo = jnp.broadcast_to(albedo, (*posed.vertices.shape[:-2], *albedo.shape[-3:]))
 
     # The image plane is the world turned by half a turn about x.
     image_normals = normals * jnp.array(HALF_TURN)
@@ -268,8 +289,9 @@ def _surface(
     )
 
 
+@checks_arguments
 def sample(
-    texture: Float[Array, "*batch rows columns channels"],
+    texture: Float[Array, "*#batch rows columns channels"],
     uv_plane: Float[Array, "*batch height width 2"],
     *,
     official: bool = False,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from flax.traverse_util import unflatten_dict
+from jaxtyping import Shaped
 from safetensors import SafetensorError, safe_open
 
 from emoca_jax.errors import InputError
@@ -182,7 +183,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     return description
 
 
-def read_tensors(path: Path) -> dict[str, np.ndarray]:
+def read_tensors(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Arrays of a safetensors file by their path ("params/conv1/kernel"). Errors: InputError where it is damaged."""
     try:
         with safe_open(path, framework="numpy") as stored:

@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from emoca_jax.products import precise_matmul
 
-AnyArray = TypeVar("AnyArray", jax.Array, np.ndarray)
+Kind = TypeVar("Kind", jax.Array, np.ndarray)
 
 
-class Similarity(NamedTuple, Generic[AnyArray]):
-    """x -> scale * rotation @ x + translation."""
+@dataclass(frozen=True)
+class Similarity(Generic[Kind]):
+    """x -> scale * rotation @ x + translation; NumPy or JAX, as the points were that it was found from."""
 
-    scale: AnyArray
+    scale: Float[Kind, ""]
     """A number."""
-    rotation: AnyArray
-    """[3, 3], orthogonal; a reflection only where that was allowed and fits better."""
-    translation: AnyArray
-    """[3], in the target's unit."""
+    rotation: Float[Kind, "3 3"]
+    """Orthogonal; a reflection only where that was allowed and fits better."""
+    translation: Float[Kind, "3"]
+    """In the target's unit."""
 
-    def apply(self, points: AnyArray) -> AnyArray:
-        """Points [..., 3] moved over the target, in its unit."""
+    def apply(self, points: Float[Kind, "*points 3"]) -> Float[Kind, "*points 3"]:
+        """Points moved over the target, in its unit."""
         return self.scale * _product(points, self.rotation.T) + self.translation
 
 
 def align_similarity(
-    source: AnyArray, target: AnyArray, weight: AnyArray | None = None, *, reflection: bool = False
-) -> Similarity[AnyArray]:
+    source: Float[Kind, "points 3"],
+    target: Float[Kind, "points 3"],
+    *,
+    weight: Float[Kind, "points"] | None = None,
+    reflection: bool = False,
+) -> Similarity[Kind]:
     """The similarity that brings `source` nearest to `target` in weighted least squares (Umeyama 1991).
 
-    source, target: [N, 3] in any units, both NumPy (result: NumPy, in their precision) or both JAX. weight: [N], not
-    negative; 1 where not given. reflection: let it mirror. Differentiable where the points do not lie in a
-    plane.
+    source, target: in any units, both NumPy (result: NumPy, in their precision) or both JAX. weight: not
+    negative; 1 where not given. reflection: let it mirror. Differentiable where the points do not lie in a plane.
     """
     xp: Any = jnp if isinstance(source, jax.Array) or isinstance(target, jax.Array) else np
     share = xp.full((len(source), 1), 1 / len(source)) if weight is None else (weight / weight.sum())[:, None]
@@ -47,7 +53,7 @@ def align_similarity(
         u, stretch = u * flip, stretch * flip
     rotation = _product(u, vt)
     scale = stretch.sum() / (share * centred**2).sum()
-    return Similarity(scale, rotation, target_mean - scale * _product(rotation, source_mean[:, None])[:, 0])
+    return Similarity(xp.asarray(scale), rotation, target_mean - scale * _product(rotation, source_mean[:, None])[:, 0])
 
 
 def _product(left: Any, right: Any) -> Any:

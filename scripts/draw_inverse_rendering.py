@@ -181,7 +181,7 @@ def write_picture(
     for column, (name, mesh) in enumerate(columns):
         left = margin + column * size
         pen.text((left + size / 2, margin), name, fill=paper.INK, font=paper.font(16), anchor="ma")
-        for row, picture in enumerate(draw_views(mesh, VIEWPOINTS, size, Style("orthographic"))):
+        for row, picture in enumerate(draw_views(mesh, VIEWPOINTS, size, style=Style("orthographic"))):
             sheet.paste(
                 Image.fromarray(over_background(picture, (255, 255, 255))), (left, margin + caption + row * size)
             )

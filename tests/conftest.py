@@ -1,8 +1,19 @@
-"""What every test runs under: one cache of compiled code for the whole run, workers and child processes included."""
+"""What every test runs under: one cache of compiled code for the whole run, workers and child processes included, and
+types and shapes checked at every call."""
 
+from __future__ import annotations
+
+import functools
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jaxtyping
+import pytest
+from beartype import BeartypeConf, beartype
 
 CACHE_VARIABLE = "EMOCA_JAX_TEST_CACHE"
 """Folder of this run's compiled code; the first process makes it, workers inherit it."""
@@ -18,6 +29,38 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Two workers on two cores: torch's own threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# An int is a float, as PEP 484 has it.
+_CONFIGURATION = BeartypeConf(is_pep484_tower=True)
+
+
+def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """beartype on every function and every dataclass of the package, except on pytree nodes that jax builds itself:
+    its tree functions put axes, shapes, gradients of integers and placeholders where a node promises arrays."""
+    check = beartype(function, conf=_CONFIGURATION)
+    if function.__name__ != "__init__":
+        return check
+
+    @functools.wraps(function)
+    def unless_unflattened(*arguments: Any, **named: Any) -> None:
+        frame = sys._getframe(1)
+        while frame.f_back and frame.f_globals["__name__"] == "jaxtyping._decorator":
+            frame = frame.f_back
+        if frame.f_globals["__name__"].partition(".")[0] != "jax":
+            check(*arguments, **named)
+
+    return unless_unflattened
+
+
+jaxtyping.install_import_hook("emoca_jax", "tests.conftest.checked")
+
+
+@pytest.fixture
+def types_unchecked() -> Iterator[None]:
+    """For what a function itself says of a wrong argument: users run without the checks above."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def pytest_unconfigure() -> None:

@@ -10,15 +10,18 @@ import pytest
 from PIL import Image
 
 from emoca_jax import render
-from emoca_jax.codes import Codes
+from emoca_jax.codes import Codes, same_batch
 from emoca_jax.convert.readers import networks
-from emoca_jax.detail import detail_model, displaced_normals, grid_normals, unwrap_image, uv_visibility
+from emoca_jax.detail import DetailModel, detail_model, displaced_normals, grid_normals, unwrap_image, uv_visibility
+from emoca_jax.errors import InputError
 from emoca_jax.flame import AlbedoModel
 from emoca_jax.model import EncoderVariables, codes_from, decode, decode_posed, encode, full_pose
+from emoca_jax.nets.detail_decoder import DetailDecoder
 from emoca_jax.nets.encoders import inference_variables, split_expression, split_flame
 from emoca_jax.render.clay import clay_image
 from tests import reference_weights
 from tests.flame.made_up_flame import made_up_head
+from tests.flame.small_head import EXPRESSIONS, SHAPES, small_head
 from tests.shared_data import shared_path
 
 SIZE = (224, 224)
@@ -219,6 +222,54 @@ def test_smooth_edges_give_gradients_across_silhouettes(golden):
     assert float(growth[0, 0]) == pytest.approx(float(wider - narrower) / 0.04, rel=0.1)
 
 
+@pytest.mark.parametrize("painted", [False, True])
+def test_codes_broadcast_against_each_other_and_the_texture(painted):
+    """Each with batch dimensions of its own, against face after face."""
+    head, draw = small_head(), np.random.default_rng(5)
+
+    def code(*shape: int, size: float = 0.3):
+        return jnp.asarray(draw.normal(0, size, shape), jnp.float32)
+
+    codes = Codes(
+        shape=code(3, 1, SHAPES),
+        expression=code(2, EXPRESSIONS),
+        pose=code(2, 3),
+        jaw=code(1, 3),
+        eyes=code(3, 1, 2, 3),
+        camera=jnp.array([4.0, 0.0, 0.0]),
+        light=code(2, 9, 3),
+        albedo=code(2),
+        detail=code(3, 1, 5),
+    )
+    decoder = DetailDecoder()
+    stage = DetailModel(
+        decoder=decoder.init(jax.random.key(0), jnp.zeros((1, 3 + EXPRESSIONS + 5))),
+        uv_fragments=render.rasterize_uv(head.uv, head.uv_faces, (256, 256)),
+        mask=jnp.ones((256, 256)),
+        fixed_displacement=jnp.full((256, 256), 1e-3),
+    )
+    texture = code(2, 4, 4, 3) if painted else None
+    whole = decode(head, codes, (16, 16), texture, detail=stage)
+    assert whole.albedo.shape == ((3, 2, 4, 4, 3) if painted else (4, 5, 3))
+    spread = same_batch(codes, batch=(3, 2))
+    # On the rim of a chart a grid cell may have no area, and its normal any direction.
+    index = np.asarray(stage.uv_fragments.face_index)
+    inside = np.all([np.roll(index, step, (0, 1)) == index for step in np.ndindex(2, 2)], axis=0) & (index >= 0)
+    inside &= np.all([np.roll(index, (-row, -column), (0, 1)) == index for row, column in np.ndindex(2, 2)], axis=0)
+    for place in ((0, 0), (2, 1)):
+        own = jax.tree.map(lambda leaf, place=place: leaf[place] if leaf.ndim > 1 else leaf, spread)
+        alone = decode(head, own, (16, 16), texture[place[1]] if painted else None, detail=stage)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(alone.replace(detail=None)):
+            found = functools.reduce(lambda node, key: getattr(node, key.name), path, whole)
+            found = found[place] if found.ndim > leaf.ndim else found
+            np.testing.assert_allclose(found, leaf, atol=2e-6, err_msg=jax.tree_util.keystr(path))
+        for name in ("predicted", "normals", "shading", "texture"):
+            found, wanted = getattr(whole.detail, name)[place], getattr(alone.detail, name)
+            np.testing.assert_allclose(found[inside], wanted[inside], atol=2e-3, err_msg=name)
+    with pytest.raises(InputError, match=r"broadcast to \[\], not shape \[3, 1\], expression \[4\]"):
+        decode(head, codes.replace(expression=code(4, EXPRESSIONS)), (16, 16))
+
+
 def test_full_pose_puts_the_jaw_third(golden):
     codes = official_codes(golden)
     pose = full_pose(codes)
@@ -237,12 +288,13 @@ def test_codes_are_assembled_from_whoever_answers():
         (split_expression(own[:, :50]), own[:, :50], coarse.jaw),
         (None, coarse.expression, coarse.jaw),
     ):
-        codes = codes_from(coarse, answer, own[:, :7])
+        codes = codes_from(coarse, expression=answer, detail=own[:, :7])
         np.testing.assert_array_equal(codes.expression, expression)
         np.testing.assert_array_equal(codes.jaw, jaw)
         np.testing.assert_array_equal(codes.detail, own[:, :7])
         np.testing.assert_array_equal(codes.shape, flat[:, :100])
     of_flame, of_expression = jax.grad(
-        lambda flat, own: codes_from(split_flame(flat), split_expression(own)).expression.sum(), argnums=(0, 1)
+        lambda flat, own: codes_from(split_flame(flat), expression=split_expression(own)).expression.sum(),
+        argnums=(0, 1),
     )(flat, own)
     assert not of_flame.any() and (of_expression[:, :50] == 1).all()

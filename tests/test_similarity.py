@@ -19,7 +19,7 @@ def test_similarity_recovers_a_known_motion_and_ignores_points_without_weight(xp
     weight = np.r_[np.zeros(5), rng.uniform(0.5, 2, 35)]
     kind = np.float32 if xp is jnp else np.float64
     source, target, weight = (xp.asarray(array, kind) for array in (source, target, weight))
-    found = align_similarity(source, target, weight)
+    found = align_similarity(source, target, weight=weight)
     assert isinstance(found.rotation, jax.Array if xp is jnp else np.ndarray)
     np.testing.assert_allclose(found.rotation, rotation, atol=precision)
     np.testing.assert_allclose(found.scale, 3.7, rtol=precision)

@@ -27,7 +27,7 @@ def _namespace(*arrays: Array) -> ModuleType:
 
 
 def square_crop(
-    centre: Float[Array, "*batch 2"], size: Float[Array, "*batch"], rotation: Float[Array, "*batch"], pixels: int
+    centre: Num[Array, "*batch 2"], size: Num[Array, "*batch"], rotation: Float[Array, "*batch"], pixels: int
 ) -> Float[Array, "*batch 2 3"]:
     """Transform of a square crop of `pixels` x `pixels`.
 

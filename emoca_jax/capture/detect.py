@@ -99,7 +99,9 @@ def detect_faces(networks: Networks, image: UInt8[np.ndarray, "height width 3"])
     return detect_batch(networks, [image])[0]
 
 
-def detect_batch(networks: Networks, images: Sequence[UInt8[np.ndarray, "height width 3"]]) -> list[list[DetectedFace]]:
+def detect_batch(
+    networks: Networks, images: Sequence[UInt8[np.ndarray, "_height _width 3"]]
+) -> list[list[DetectedFace]]:
     """`detect_faces` for several photos of any sizes; their views and crops share the networks' batches."""
     for image in images:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:

@@ -28,14 +28,14 @@ class DetectorInput:
     transform: Float[np.ndarray, "2 3"]
 
 
-def whole_input(image: UInt8[np.ndarray, "height width 3"], size: int, turns: int = 0) -> DetectorInput:
+def whole_input(image: UInt8[np.ndarray, "height width 3"], size: int, turns: int) -> DetectorInput:
     """The photo scaled to fit a size x size square, black below or to the right, turned by quarters."""
     scale = size / max(image.shape[:2])
     canvas, transform = _resized(image, scale)
     return _turned(_square(canvas, size), transform, turns)
 
 
-def tile_inputs(image: UInt8[np.ndarray, "height width 3"], size: int, turns: int = 0) -> list[DetectorInput]:
+def tile_inputs(image: UInt8[np.ndarray, "height width 3"], size: int, turns: int) -> list[DetectorInput]:
     """Overlapping size x size tiles of the photo, fine enough for faces of 5 % of its height; none for a tiny photo."""
     height, width = image.shape[:2]
     if max(height, width) < MIN_FINE_SIDE:

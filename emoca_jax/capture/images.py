@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from emoca_jax.errors import InputError
@@ -40,7 +40,7 @@ class Photo:
     source: Path | None = None
 
 
-def as_photo(image: str | Path | np.ndarray) -> Photo:
+def as_photo(image: str | Path | Shaped[np.ndarray, "..."]) -> Photo:
     """Photo from a path (see `read_photo`) or an array (see `check_array`)."""
     return read_photo(image) if isinstance(image, (str, Path)) else check_array(image)
 
@@ -85,7 +85,7 @@ def read_photo(path: str | Path) -> Photo:
     return Photo(pixels, np.asarray(original, np.float32) / pixels.shape[1::-1], path)
 
 
-def check_array(image: np.ndarray) -> Photo:
+def check_array(image: Shaped[np.ndarray, "..."]) -> Photo:
     """Photo from an array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], uint8 or float in [0, 1], RGB.
 
     Transparency is laid on white. Works for anything NumPy can convert, jax arrays included.

@@ -22,7 +22,7 @@ MARGIN = 1.25
 class OfficialCrop(NamedTuple):
     """A square of the image."""
 
-    centre: np.ndarray
+    centre: Float[np.ndarray, "2"]
     """x, y in image pixels."""
     face_size: float
     size: int
@@ -30,7 +30,7 @@ class OfficialCrop(NamedTuple):
 
 
 def official_square(
-    box: Float[np.ndarray, "4"], kind: Literal["landmarks", "detector"], margin: float = MARGIN
+    box: Float[np.ndarray, "4"], kind: Literal["landmarks", "detector"], *, margin: float = MARGIN
 ) -> OfficialCrop:
     """The square to crop for a box (left, top, right, bottom) around landmarks, or of a face detector."""
     left, top, right, bottom = (float(side) for side in box)
@@ -54,6 +54,7 @@ def official_warp(
     image: Float[np.ndarray, "height width channels"],
     transform: Float[np.ndarray, "3 3"],
     pixels: int,
+    *,
     order: Literal[1, 3] = 1,
 ) -> Float[np.ndarray, "pixels pixels channels"]:
     """The image through the inverse of `transform`, black outside it, without smoothing.

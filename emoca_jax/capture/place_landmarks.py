@@ -37,7 +37,7 @@ VIEW_BATCHES = (1,) if ON_CPU else (16, 4, 1)
 CROP_BATCHES = (4,) if ON_CPU else (16, 4, 1)
 
 Landmarks = Float[np.ndarray, "478 3"]
-Image = UInt8[np.ndarray, "height width 3"]
+Image = UInt8[np.ndarray, "_height _width 3"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,11 @@ class Roi:
     """Radians, direction of the square's x axis in the image, positive clockwise on the screen."""
 
 
-def run_batched(call: Callable[..., tuple[Array, ...]], inputs: np.ndarray, sizes: tuple[int, ...]) -> list[np.ndarray]:
+def run_batched(
+    call: Callable[[UInt8[np.ndarray, "..."]], tuple[Float[Array, "..."], ...]],
+    inputs: UInt8[np.ndarray, "inputs *shape"],
+    sizes: tuple[int, ...],
+) -> list[Float[np.ndarray, "inputs ..."]]:
     """Outputs of a network for one or more inputs, run in batches of these sizes (falling) with the last one padded."""
     outputs, start = [], 0
     while start < len(inputs):
@@ -115,8 +119,8 @@ def refine_landmarks(
     parameters: dict,
     images: Sequence[Image],
     rois: Sequence[Roi],
-    landmarks: Sequence[Landmarks] | np.ndarray,
-    presence: Sequence[float] | np.ndarray,
+    landmarks: Float[np.ndarray, "faces 478 3"],
+    presence: Float[np.ndarray, "faces"],
 ) -> tuple[list[Landmarks], list[Roi], list[float]]:
     """Better landmarks of faces looked at once: a second look, then the mean of four more around the crop returned.
 

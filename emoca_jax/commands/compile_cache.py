@@ -64,12 +64,12 @@ def cache_folder(environment: Mapping[str, str], system: str) -> Path | None:
     return (base if base.is_absolute() else home / ".cache") / "emoca_jax"
 
 
-def is_warm(folder: Path | None, what: str = "") -> bool:
+def is_warm(folder: Path | None, *, what: str = "") -> bool:
     """Whether a whole run of these versions on this kind of device has filled the cache before (see `mark_warm`)."""
     return folder is not None and _mark(folder, what).exists()
 
 
-def mark_warm(folder: Path | None, what: str = "") -> None:
+def mark_warm(folder: Path | None, *, what: str = "") -> None:
     """Note that a whole run has gone through, so that later ones need not announce compilation.
 
     what: a word for work that compiles programs of its own; empty for `emoca reconstruct` with the open model.

@@ -60,7 +60,7 @@ def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) ->
         return 2
     cache = compile_cache.enable()
     _prepare_output(inputs, output)
-    if not compile_cache.is_warm(cache, command.compiles):
+    if not compile_cache.is_warm(cache, what=command.compiles):
         errors.print(f"emoca: {COMPILE_LINE}" if cache else "emoca: compiling (no cache folder can be written)")
     model = command.load()
     try:
@@ -70,7 +70,7 @@ def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) ->
         _print_table(tally.rows, command.columns)
         return INTERRUPTED
     if tally.rows:
-        compile_cache.mark_warm(cache, command.compiles)
+        compile_cache.mark_warm(cache, what=command.compiles)
     _print_table(tally.rows, command.columns)
     if tally.done:
         faces, done = _count(tally.faces, "face"), _count(tally.done, "photo")

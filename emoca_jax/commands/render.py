@@ -127,7 +127,7 @@ def _file(mesh: Mesh, arguments: argparse.Namespace, suffix: str) -> bytes:
 
     start, colour = Viewpoint(*arguments.view), _rgb(arguments.background)
     views = [start] if suffix == ".png" else turntable_viewpoints(start, arguments.frames)
-    pictures = draw_views(mesh, views, arguments.size, _style(arguments), up=arguments.up)
+    pictures = draw_views(mesh, views, arguments.size, style=_style(arguments), up=arguments.up)
     if colour is None:
         return png_bytes(next(pictures))
     if suffix == ".png":

@@ -173,7 +173,7 @@ def _attempt(read: Callable[[], Result], path: Path, shown: str, kind: Kind | No
 def _carried_out(step: Step, store: Store, before: Mapping[str, str]) -> Folder:
     """Write what a step gives; the folder after it."""
     others = {file: digest for file, digest in before.items() if file in step.others}
-    return step.settled({name: store.put(name, arrays, others) for name, arrays in step.files.items()})
+    return step.settled({name: store.put(name, arrays, others=others) for name, arrays in step.files.items()})
 
 
 def _with_head_and_maps(folder: Folder, store: Store) -> tuple[Folder, list[FileReport]]:

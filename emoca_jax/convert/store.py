@@ -58,7 +58,7 @@ class Store:
             with contextlib.suppress(OSError):
                 self._output.rmdir()  # only where it stayed empty
 
-    def put(self, name: str, arrays: Mapping[str, np.ndarray], others: Mapping[str, str] | None = None) -> str:
+    def put(self, name: str, arrays: Mapping[str, np.ndarray], *, others: Mapping[str, str] | None = None) -> str:
         """Write arrays as safetensors under a relative name; returns the name to refer to, which may be an older one.
 
         others: name -> sha256 of files that something else refers to; they are not replaced by other contents.

@@ -63,7 +63,7 @@ def _read_image(part: str, variables: Parameters, crops: Float[Array, "batch 224
 
 @jax.jit
 def _read_codes(variables: Parameters, shape: Array, expression: Array, jaw: Array, detail: Array | None) -> AffectRead:
-    return _apply(EmotionMLP(), variables, emotion_inputs(shape, expression, jaw, detail))
+    return _apply(EmotionMLP(), variables, emotion_inputs(shape, expression, jaw, detail=detail))
 
 
 def _apply(module: nn.Module, variables: Parameters, inputs: Array) -> Any:

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import checks_arguments
 from emoca_jax.products import precise_matmul
 
 ACTION_UNITS = {
@@ -62,6 +63,7 @@ CLASS_AFFECT = {
 Russell and Mehrabian (1977), Evidence for a three-factor theory of emotions."""
 
 
+@checks_arguments
 def affect_from_units(
     expression: Float[Array, "*batch units"], names: tuple[str, ...]
 ) -> tuple[Float[Array, "*batch"], Float[Array, "*batch"]]:
@@ -93,6 +95,7 @@ def affect_from_classes(probabilities: Mapping[str, float]) -> tuple[float, floa
     return float(valence), float(arousal)
 
 
+@checks_arguments
 def action_units(expression: Float[Array, "*batch units"], names: tuple[str, ...]) -> dict[str, Float[Array, "*batch"]]:
     """Intensity in [0, 1] of each of `ACTION_UNITS`."""
     values = precise_matmul(jnp.clip(expression, 0, 1), _unit_matrix(names))

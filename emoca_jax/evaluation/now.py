@@ -25,7 +25,7 @@ RADIUS = 1.4
 class FaceSphere(NamedTuple):
     """Points of a scan within it belong to the face."""
 
-    centre: np.ndarray
+    centre: Float[np.ndarray, "3"]
     radius: float
 
 

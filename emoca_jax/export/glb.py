@@ -11,7 +11,7 @@ import struct
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Num
 
 FLOAT, UNSIGNED_BYTE, UNSIGNED_SHORT, UNSIGNED_INT = 5126, 5121, 5123, 5125
 COMPONENT = {"f": FLOAT, "B": UNSIGNED_BYTE, "H": UNSIGNED_SHORT, "I": UNSIGNED_INT}
@@ -27,7 +27,7 @@ class GlbBuilder:
         self.views: list[dict[str, int]] = []
         self.accessors: list[dict[str, Any]] = []
 
-    def view(self, data: bytes, target: int | None = None) -> int:
+    def view(self, data: bytes, *, target: int | None = None) -> int:
         self.data += b"\0" * (-len(self.data) % 4)
         self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": len(data)})
         if target is not None:
@@ -35,9 +35,11 @@ class GlbBuilder:
         self.data += data
         return len(self.views) - 1
 
-    def accessor(self, array: np.ndarray, kind: str, target: int | None = None, *, bounds: bool = False) -> int:
+    def accessor(
+        self, array: Num[np.ndarray, "rows *components"], kind: str, *, target: int | None = None, bounds: bool = False
+    ) -> int:
         """Store an array densely; `kind` is the glTF element type of its rows."""
-        return self._add(array, kind, {"bufferView": self.view(array.tobytes(), target)}, bounds)
+        return self._add(array, kind, {"bufferView": self.view(array.tobytes(), target=target)}, bounds)
 
     def sparse(
         self, dense: Float[np.ndarray, "vertices 3"], keep: Bool[np.ndarray, "vertices"], *, bounds: bool

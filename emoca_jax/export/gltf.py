@@ -144,21 +144,21 @@ def _primitives(
         vertex, uv, corners = _split_seams(faces[of_part], uv_faces[of_part])
         flipped = np.asarray(head.uv)[uv] * [1, -1] + [0, 1]  # glTF: v runs down
         attributes = {
-            "POSITION": glb.accessor(neutral[vertex].astype(np.float32), "VEC3", VERTEX_BUFFER, bounds=True),
-            "NORMAL": glb.accessor(normals[0, vertex], "VEC3", VERTEX_BUFFER),
-            "TEXCOORD_0": glb.accessor(flipped.astype(np.float32), "VEC2", VERTEX_BUFFER),
+            "POSITION": glb.accessor(neutral[vertex].astype(np.float32), "VEC3", target=VERTEX_BUFFER, bounds=True),
+            "NORMAL": glb.accessor(normals[0, vertex], "VEC3", target=VERTEX_BUFFER),
+            "TEXCOORD_0": glb.accessor(flipped.astype(np.float32), "VEC2", target=VERTEX_BUFFER),
         }
         if wrinkled:
             tangents = gltf_tangents(np.asarray(uv_tangents(head, neutral))[uv], normals[0, vertex])
-            attributes["TANGENT"] = glb.accessor(tangents, "VEC4", VERTEX_BUFFER)
+            attributes["TANGENT"] = glb.accessor(tangents, "VEC4", target=VERTEX_BUFFER)
         for index, (joint_set, weight_set) in enumerate(zip(joint_sets, weight_sets, strict=True)):
-            attributes[f"JOINTS_{index}"] = glb.accessor(joint_set[vertex], "VEC4", VERTEX_BUFFER)
-            attributes[f"WEIGHTS_{index}"] = glb.accessor(weight_set[vertex], "VEC4", VERTEX_BUFFER)
+            attributes[f"JOINTS_{index}"] = glb.accessor(joint_set[vertex], "VEC4", target=VERTEX_BUFFER)
+            attributes[f"WEIGHTS_{index}"] = glb.accessor(weight_set[vertex], "VEC4", target=VERTEX_BUFFER)
         corners = corners.astype(np.uint16 if len(vertex) < 1 << 16 else np.uint32)
         primitives.append(
             {
                 "attributes": attributes,
-                "indices": glb.accessor(corners.reshape(-1), "SCALAR", INDEX_BUFFER),
+                "indices": glb.accessor(corners.reshape(-1), "SCALAR", target=INDEX_BUFFER),
                 "material": material,
                 "targets": [
                     {

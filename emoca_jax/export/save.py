@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from emoca_jax.errors import InputError
@@ -72,7 +73,7 @@ def save_face(
     if "json" in formats:
         files[".json"] = summary_json(result)
     if "png" in formats:
-        files[".png"] = png_bytes(comparison(result, size))
+        files[".png"] = png_bytes(comparison(result, size=size))
     return [write_file(path.with_name(path.name + ending), data) for ending, data in files.items()]
 
 
@@ -87,7 +88,7 @@ def _detail_files(result: ReconstructedFace, name: str, normals: bytes) -> dict[
     }
 
 
-def png_bytes(image: np.ndarray) -> bytes:
+def png_bytes(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
     """A uint8 RGB picture as the bytes of a png."""
     buffer = io.BytesIO()
     # Level 4 takes half the time of Pillow's 6 and 4 % more space.

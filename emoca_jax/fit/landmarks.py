@@ -78,6 +78,8 @@ class LandmarkGoal(struct.PyTreeNode):
 
 
 class LandmarkFit(struct.PyTreeNode):
+    """Codes fitted to landmarks, and what is left of the energy."""
+
     codes: Codes
     cost: Float[Array, "*batch"]
 
@@ -188,8 +190,11 @@ def energy(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[Arra
 
 
 def prior_residuals(
-    prior: ExpressionPrior, shape: jax.Array, expression: jax.Array, probabilities: jax.Array
-) -> list[jax.Array]:
+    prior: ExpressionPrior,
+    shape: Float[Array, "shapes"],
+    expression: Float[Array, "units"],
+    probabilities: Float[Array, "7"],
+) -> list[Float[Array, "_residuals"]]:
     """Residual blocks of the quadratic priors: identity, expression size, couplings, emotion."""
     mean, weight = expected_units(prior, probabilities)
     return [
@@ -205,7 +210,7 @@ def _start(model: LandmarkModel, target: jax.Array) -> tuple[Variables, jax.Arra
     head = model.points
     points = flame.points_on_mesh(head.template, head.faces, model.embedding)
     upright = target * jnp.array([1.0, -1.0, -1.0])
-    aligned = align_similarity(points, upright, model.weight)
+    aligned = align_similarity(points, upright, weight=model.weight)
     root = precise_matmul(head.joint_regressor[0], head.template)
     turned_root = root - precise_matmul(aligned.rotation, root)
     shift = aligned.translation / aligned.scale - turned_root

@@ -20,6 +20,8 @@ DAMPING_RANGE = (1e-7, 1e3)
 
 
 class Minimum(NamedTuple):
+    """Where the sum of squares is least, and half of it there."""
+
     parameters: Float[Array, "n"]
     cost: Float[Array, ""]
 

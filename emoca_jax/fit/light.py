@@ -26,7 +26,7 @@ TINT_SIGMA = 0.08
 """Prior spread of a colour channel's light about the common grey light: colour belongs to the skin first."""
 
 
-def ambient_light(batch: tuple[int, ...] = ()) -> Float[Array, "*batch 9 3"]:
+def ambient_light(*, batch: tuple[int, ...] = ()) -> Float[Array, "*batch 9 3"]:
     """White light from everywhere that shades every normal by 1."""
     unit = render.sh_basis(jnp.array([0.0, 0.0, 1.0]))[0]
     return jnp.broadcast_to(jnp.zeros((9, 3)).at[0].set(1.0 / unit), (*batch, 9, 3))

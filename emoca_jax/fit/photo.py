@@ -22,12 +22,10 @@ from emoca_jax.nets.emotion.open import Parameters
 from emoca_jax.objectives.photo import FitWeights, SeenFace, composite, emotion_term, photometric_term
 
 ADAM_STEPS = 30
-RATES = Codes(
-    **dict[str, Any](
-        shape=0.015, expression=0.012, pose=0.002, jaw=0.002, eyes=0.0, camera=0.002, light=0.01, albedo=0.05
-    )
-)
-"""Adam step per code, in the code's own unit."""
+RATES = {
+    "shape": 0.015, "expression": 0.012, "pose": 0.002, "jaw": 0.002, "camera": 0.002, "light": 0.01, "albedo": 0.05,
+}  # fmt: skip
+"""Adam step per code, in the code's own unit; the eyes stay."""
 LANDMARK_SHARE = 1.0
 """Weight of the landmark energy beside the image terms of `objectives.photo`."""
 ALBEDO_SHARE = 0.1
@@ -63,6 +61,7 @@ def fit_photo(
     seen: SeenFace,
     start: Codes,
     weights: FitWeights,
+    *,
     steps: int = ADAM_STEPS,
 ) -> PhotoFit:
     """Refine landmark-fitted codes on the photo itself.
@@ -83,7 +82,9 @@ def fit_photo(
         gradient = _gradient(head, model, networks, goal, seen, mask, weights, codes)
         # optax takes any pytree; its annotations know only arrays and containers of them.
         update, moments = optimiser.update(cast(Any, gradient), moments)
-        codes = jax.tree.map(lambda code, change, rate: code + rate * change, codes, update, RATES)
+        codes = codes.replace(
+            **{name: getattr(codes, name) + rate * getattr(update, name) for name, rate in RATES.items()}
+        )
         expression = jnp.clip(codes.expression, model.prior.lower, model.prior.upper)
         jaw = jnp.where(head.bounded_expression, start.jaw, codes.jaw)
         albedo = jnp.clip(codes.albedo, -ALBEDO_LIMIT, ALBEDO_LIMIT)

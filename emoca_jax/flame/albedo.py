@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import checks_arguments
 from emoca_jax.flame.head import AlbedoModel
 from emoca_jax.products import precise_einsum
 
 
+@checks_arguments
 def albedo_map(model: AlbedoModel, code: Float[Array, "*batch components"]) -> Float[Array, "*batch height width 3"]:
     """Albedo texture [*B, H, W, 3] RGB for the given coordinates; row 0 is the top of the texture (v = 1).
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from flax import struct
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
+from emoca_jax.arrays import AnyArray
 from emoca_jax.render.neighbours import Edges
 
 
@@ -14,8 +15,8 @@ class LandmarkEmbedding(struct.PyTreeNode):
     face_index: int, [..., L]; barycentric: [..., L, 3], sums to 1.
     """
 
-    face_index: Int[Array, "*rows points"]
-    barycentric: Float[Array, "*rows points 3"]
+    face_index: Int[AnyArray, "*rows points"]
+    barycentric: Float[AnyArray, "*rows points 3"]
 
 
 class AlbedoModel(struct.PyTreeNode):
@@ -24,8 +25,8 @@ class AlbedoModel(struct.PyTreeNode):
     mean [H, W, 3]; basis [H, W, 3, K]; names: what each component does (static).
     """
 
-    mean: Float[Array, "height width 3"]
-    basis: Float[Array, "height width 3 components"]
+    mean: Float[AnyArray, "height width 3"]
+    basis: Float[AnyArray, "height width 3 components"]
     names: tuple[str, ...] = struct.field(pytree_node=False, default=())
 
 
@@ -36,18 +37,18 @@ class FaceHead(struct.PyTreeNode):
     right eye (FLAME). Corner order of `faces` and `uv_faces` is counter-clockwise seen from outside.
     """
 
-    template: Float[Array, "vertices 3"]
-    shape_dirs: Float[Array, "vertices 3 shapes"]
+    template: Float[AnyArray, "vertices 3"]
+    shape_dirs: Float[AnyArray, "vertices 3 shapes"]
     """Per unit standard deviation of the identity code."""
-    expression_dirs: Float[Array, "vertices 3 expressions"]
-    pose_dirs: Float[Array, "vertices 3 correctives"]
+    expression_dirs: Float[AnyArray, "vertices 3 expressions"]
+    pose_dirs: Float[AnyArray, "vertices 3 correctives"]
     """Pose correctives, 9 per non-root joint, or zero columns where a head has none."""
-    joint_regressor: Float[Array, "joints vertices"]
-    skin_weights: Float[Array, "vertices joints"]
-    faces: Int[Array, "faces 3"]
-    uv: Float[Array, "uvs 2"]
-    uv_faces: Int[Array, "faces 3"]
-    face_part: Int[Array, "faces"]
+    joint_regressor: Float[AnyArray, "joints vertices"]
+    skin_weights: Float[AnyArray, "vertices joints"]
+    faces: Int[AnyArray, "faces 3"]
+    uv: Float[AnyArray, "uvs 2"]
+    uv_faces: Int[AnyArray, "faces 3"]
+    face_part: Int[AnyArray, "faces"]
     """Index into `part_names` for each face."""
     landmarks_static: LandmarkEmbedding
     """51 inner landmarks of the 68 (17-67)."""
@@ -59,7 +60,7 @@ class FaceHead(struct.PyTreeNode):
     """The 68 fixed in 3D."""
     landmarks_mediapipe: LandmarkEmbedding
     """105 (FLAME) or 468 (open head) points of MediaPipe's mesh."""
-    mediapipe_index: Int[Array, "points"]
+    mediapipe_index: Int[AnyArray, "points"]
     """Which of the 478 MediaPipe points each row of `landmarks_mediapipe` is."""
     albedo: AlbedoModel | None = None
     mesh_edges: Edges | None = None

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 import safetensors.numpy
+from jaxtyping import Shaped
 from safetensors import SafetensorError
 
 from emoca_jax import render
@@ -236,7 +237,10 @@ def _unpack(array: np.ndarray, scale: Any) -> np.ndarray:
 
 
 def check_head_arrays(
-    arrays: Mapping[str, np.ndarray], static: Mapping[str, Any], albedo_names: tuple[str, ...], place: str
+    arrays: Mapping[str, Shaped[np.ndarray, "..."]],
+    static: Mapping[str, Any],
+    albedo_names: tuple[str, ...],
+    place: str,
 ) -> None:
     """Every array there, of agreeing shape, finite, pointing inside what it points into; else InputError."""
     expected = ARRAY_SHAPES | (ALBEDO_SHAPES if any(name in arrays for name in ALBEDO_SHAPES) else {})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from emoca_jax.arrays import checks_arguments
 from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
 from emoca_jax.flame.rotations import yaw_degrees
 from emoca_jax.flame.skinning import FlameOutput
@@ -14,6 +16,7 @@ LARGEST_YAW_BIN = 39
 """The contour table has one row per degree up to this turn to either side; beyond it the last row stays (FLAME)."""
 
 
+@checks_arguments
 def points_on_mesh(
     vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], embedding: LandmarkEmbedding
 ) -> Float[Array, "*points 3"]:
@@ -22,7 +25,7 @@ def points_on_mesh(
     vertices [*B, V, 3] and embedding rows [*R, L] broadcast to [*B, L, 3]: an embedding without rows serves the whole
     batch, one with rows gives each batch element its own points. Differentiable in vertices and barycentrics.
     """
-    corner_index = faces[embedding.face_index]
+    corner_index = faces[jnp.asarray(embedding.face_index)]
     if corner_index.ndim == 2:
         corners = vertices[..., corner_index, :]
     else:
@@ -31,6 +34,7 @@ def points_on_mesh(
     return precise_einsum("...lck,...lc->...lk", corners, embedding.barycentric)
 
 
+@checks_arguments
 def contour_bin(rotation: Float[Array, "*batch 3 3"]) -> Int[Array, "*batch"]:
     """Row of the contour table for a head turned by `rotation` (world rotation of the neck joint).
 
@@ -42,10 +46,12 @@ def contour_bin(rotation: Float[Array, "*batch 3 3"]) -> Int[Array, "*batch"]:
     return jnp.where(yaw < 0, LARGEST_YAW_BIN + turn, turn)
 
 
+@checks_arguments
 def contour_at(head: FaceHead, rotation: Float[Array, "*batch 3 3"]) -> LandmarkEmbedding:
     """The 17 jaw-line points for each turned head, as an embedding with rows [*B, 17]."""
     row = contour_bin(rotation)
-    return LandmarkEmbedding(head.landmarks_contour.face_index[row], head.landmarks_contour.barycentric[row])
+    table = jax.tree.map(jnp.asarray, head.landmarks_contour)
+    return LandmarkEmbedding(table.face_index[row], table.barycentric[row])
 
 
 def landmarks68(head: FaceHead, output: FlameOutput) -> Float[Array, "*batch 68 3"]:
@@ -60,11 +66,13 @@ def landmarks68(head: FaceHead, output: FlameOutput) -> Float[Array, "*batch 68 
     return jnp.concatenate([contour, static], axis=-2)
 
 
+@checks_arguments
 def landmarks68_fixed(head: FaceHead, vertices: Float[Array, "*batch vertices 3"]) -> Float[Array, "*batch 68 3"]:
     """The 68 landmarks as anatomical points that stay on the skin however the head turns; frame of `vertices`."""
     return points_on_mesh(vertices, head.faces, head.landmarks_full)
 
 
+@checks_arguments
 def landmarks_mediapipe(head: FaceHead, vertices: Float[Array, "*batch vertices 3"]) -> Float[Array, "*batch points 3"]:
     """Points of MediaPipe's face mesh; row i is MediaPipe's point `head.mediapipe_index[i]`; frame of `vertices`."""
     return points_on_mesh(vertices, head.faces, head.landmarks_mediapipe)

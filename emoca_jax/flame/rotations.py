@@ -5,10 +5,13 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import checks_arguments
+
 SMALL_ANGLE_SQUARED = 1e-4
 """Below this theta^2 the series are exact to fp32 (next term theta^6/5040 = 2e-16) and keep every derivative finite."""
 
 
+@checks_arguments
 def rotation_matrix(axis_angle: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3 3"]:
     """Rotation matrices of axis-angle vectors by Rodrigues' formula.
 
@@ -16,7 +19,6 @@ def rotation_matrix(axis_angle: Float[Array, "*batch 3"]) -> Float[Array, "*batc
     R = I + sin(t)/t K + (1 - cos t)/t^2 K^2 is taken from its power series. The reference implementation adds 1e-8 to
     the vector before its norm to avoid 0/0; that shift is below fp32 resolution of the result and is not repeated.
     """
-    axis_angle = jnp.asarray(axis_angle)
     squared = jnp.sum(axis_angle * axis_angle, axis=-1)
     small = squared < SMALL_ANGLE_SQUARED
     # The unused branch must stay finite too, or its NaN leaks into the gradient of the used one.
@@ -34,6 +36,7 @@ def rotation_matrix(axis_angle: Float[Array, "*batch 3"]) -> Float[Array, "*batc
     return identity + first[..., None, None] * cross + second[..., None, None] * square
 
 
+@checks_arguments
 def yaw_degrees(rotation: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch"]:
     """Turn about the vertical axis in degrees, positive when the face turns to the subject's left (+x).
 
@@ -43,16 +46,19 @@ def yaw_degrees(rotation: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch"]:
     return jnp.degrees(jnp.arctan2(-rotation[..., 2, 0], across))
 
 
+@checks_arguments
 def matrix_from_euler(angles: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3 3"]:
     """Rotation matrices R = Rx Ry Rz of angles about x, y and z in radians (the official code's Euler convention)."""
     return _matrix_from_quaternion(quaternion_from_euler(angles))
 
 
+@checks_arguments
 def axis_angle_from_euler(angles: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:
     """Axis-angle vectors of R = Rx Ry Rz; all angles in radians."""
     return _axis_angle_from_quaternion(quaternion_from_euler(angles))
 
 
+@checks_arguments
 def axis_angle_from_matrix(rotation: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 3"]:
     """Axis-angle vectors of rotation matrices, angle in [0, pi] radians; at pi either of the two opposite axes."""
     # Four times the squares and products of the quaternion's components, each row of them times one component.
@@ -73,6 +79,7 @@ def axis_angle_from_matrix(rotation: Float[Array, "*batch 3 3"]) -> Float[Array,
     return _axis_angle_from_quaternion(chosen / jnp.linalg.norm(chosen, axis=-1, keepdims=True))
 
 
+@checks_arguments
 def quaternion_from_euler(angles: Float[Array, "*batch 3"]) -> Float[Array, "*batch 4"]:
     """Unit quaternions (w, x, y, z) of R = Rx Ry Rz; angles about x, y and z in radians."""
     cosine, sine = jnp.cos(angles / 2), jnp.sin(angles / 2)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import AnyArray, checks_arguments
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.flame.rotations import rotation_matrix
@@ -15,25 +16,26 @@ from emoca_jax.products import precise_einsum, precise_matmul
 class FlameOutput(struct.PyTreeNode):
     """A posed head in world frame (metres, x to the subject's left, y up, z to the viewer)."""
 
-    vertices: Float[Array, "*batch vertices 3"]
-    joints: Float[Array, "*batch joints 3"]
+    vertices: Float[AnyArray, "*batch vertices 3"]
+    joints: Float[AnyArray, "*batch joints 3"]
     """Posed joint positions, in the head's joint order."""
-    rotations: Float[Array, "*batch joints 3 3"]
+    rotations: Float[AnyArray, "*batch joints 3 3"]
     """World rotation of each joint: product of the local rotations from the root down to it."""
 
 
+@checks_arguments
 def forward(
     head: FaceHead,
-    shape: Float[Array, "*batch shapes"],
-    expression: Float[Array, "*batch expressions"],
-    pose: Float[Array, "*batch joints 3"],
+    shape: Float[Array, "*#batch shapes"],
+    expression: Float[Array, "*#batch expressions"],
+    pose: Float[Array, "*#batch joints 3"],
 ) -> FlameOutput:
     """Pose the head for the given codes; pure, differentiable everywhere in every argument.
 
     shape: identity code [*B, S]; expression: [*B, E]; pose: local axis-angle per joint in radians [*B, J, 3], in the
     head's joint order (global, neck, jaw, left eye, right eye). Batch dimensions broadcast against each other; joints
     are regressed from the unposed face *with* its expression, as FLAME does.
-    Errors: InputError where a code's length does not fit the head.
+    Errors: InputError where a code does not fit the head or the batch dimensions do not broadcast.
     """
     _check_codes(head, shape, expression, pose)
     unposed = unposed_vertices(head, shape, expression)
@@ -42,18 +44,24 @@ def forward(
     if head.pose_dirs.shape[-1]:
         bend = (local[..., 1:, :, :] - jnp.eye(3, dtype=local.dtype)).reshape(*local.shape[:-3], -1)
         unposed = unposed + _blend(head.pose_dirs, bend)
+    batch = jnp.broadcast_shapes(unposed.shape[:-2], local.shape[:-3])
+    local = jnp.broadcast_to(local, (*batch, *local.shape[-3:]))
     joints, rotations = _walk_skeleton(head.parents, rest_joints, local)
     return FlameOutput(_skin(head, unposed, rest_joints, joints, rotations), joints, rotations)
 
 
+@checks_arguments
 def unposed_vertices(
-    head: FaceHead, shape: Float[Array, "*batch shapes"], expression: Float[Array, "*batch expressions"]
+    head: FaceHead, shape: Float[Array, "*#batch shapes"], expression: Float[Array, "*#batch expressions"]
 ) -> Float[Array, "*batch vertices 3"]:
-    """Template plus identity and expression, before any joint turns: metres, [*B, V, 3]."""
+    """Template plus identity and expression, before any joint turns: metres, [*B, V, 3].
+
+    Batch dimensions broadcast. Differentiable.
+    """
     return head.template + _blend(head.shape_dirs, shape) + _blend(head.expression_dirs, expression)
 
 
-def _blend(directions: Array, code: Array) -> Array:
+def _blend(directions: AnyArray, code: Array) -> Array:
     return precise_einsum("vkc,...c->...vk", directions, code)
 
 

@@ -49,7 +49,7 @@ def assemble(
     seen: SeenFace,
     codes: Codes,
     readings: tuple[EmotionReading, EmotionReading],
-    affect: EmotionReading | None = None,
+    affect: EmotionReading | None,
     *,
     began: float,
 ) -> FaceResult:

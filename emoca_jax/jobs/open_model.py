@@ -30,14 +30,14 @@ class OpenModel(FaceModel):
     """A head fitted with the networks that ship."""
 
 
-def load_open_model(head: str | Path = OPEN_MODEL) -> OpenModel:
+def load_open_model(head: str | Path) -> OpenModel:
     """The networks that ship, with a head. Errors: InputError where the head cannot be read."""
     loaded = with_landmarks(flame.load_head(head))
     return OpenModel(
         name=OPEN_MODEL,
         head=loaded,
         landmarks=landmark_model(loaded),
-        layout=texture_layout(loaded, TEXTURE_SIZE),
+        layout=texture_layout(loaded, size=TEXTURE_SIZE),
     )
 
 
@@ -47,7 +47,7 @@ def fitted_face(model: OpenModel, found: PhotoFace, weights: FitWeights) -> Face
     seen = look(model.expression, found)
     fit = fit_face(model, seen, weights)
     readings = open_reading(seen.read), open_reading(read(model.expression, fit.picture, seen.crop))
-    return assemble(model, found, seen, fit.codes, readings, began=began)
+    return assemble(model, found, seen, fit.codes, readings, None, began=began)
 
 
 def fit_face(model: OpenModel, seen: SeenFace, weights: FitWeights) -> PhotoFit:

@@ -30,7 +30,7 @@ from emoca_jax.emotion.rule import action_units, affect_from_classes, emotion_in
 from emoca_jax.errors import InputError
 from emoca_jax.faces import EmotionResult, ReconstructedFace
 from emoca_jax.jobs.look import look
-from emoca_jax.jobs.open_model import OpenModel, fitted_face, load_open_model
+from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel, fitted_face, load_open_model
 from emoca_jax.jobs.trained_model import load_encoders
 from emoca_jax.model import EncoderVariables, encode
 from emoca_jax.model_folder import ModelFolder, read_model_folder
@@ -55,13 +55,13 @@ class EmotionModel:
     codes: Parameters | None
 
 
-def load_emotion_model(name: str | Path = "open") -> EmotionModel | OpenModel:
+def load_emotion_model(name: str | Path) -> EmotionModel | OpenModel:
     """What `read_emotion` needs: "open", or a folder made by `emoca convert` (FOLDER/NAME for one of its models).
 
     Errors: InputError where the folder cannot be read or holds no emotion network.
     """
-    if str(name) == "open":
-        return load_open_model()
+    if str(name) == OPEN_MODEL:
+        return load_open_model(OPEN_MODEL)
     folder = read_model_folder(name)
     codes = folder.variables(CODES_NETWORK) if _reads_codes(folder) else None
     images = load_image_networks(folder)

@@ -64,7 +64,7 @@ def load_trained_model(path: str | Path, *, official: bool = False) -> TrainedMo
         emotion=_folded(folder, EMOTION_NETWORK) if folder.has(EMOTION_NETWORK) else None,
         emotion_from_codes=_optional(folder, CODES_NETWORK),
         landmarks=landmark_model(head),
-        layout=texture_layout(head, TEXTURE_SIZE),
+        layout=texture_layout(head, size=TEXTURE_SIZE),
         official=official,
     )
 
@@ -99,7 +99,7 @@ def _detail(folder: ModelFolder, head: FaceHead, official: bool) -> DetailModel 
     if not (folder.has("detail_encoder") and folder.has("detail_decoder")):
         return None
     mask, fixed = folder.map("face_eye_mask"), folder.map("fixed_displacement")
-    decoder = jax.device_put(fold_batch_norms(folder.variables("detail_decoder"), INNER_EPSILON))
+    decoder = jax.device_put(fold_batch_norms(folder.variables("detail_decoder"), epsilon=INNER_EPSILON))
     return jax.device_put(detail_model(head, decoder, mask, fixed, blend=folder.variant == "deca", official=official))
 
 

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from emoca_jax.arrays import checks_arguments
+
 Values = Float[Array, "faces"]
 Scalar = Float[Array, ""]
 Scheme = Literal["sum", "mean", "shake"]
@@ -22,16 +24,19 @@ TERMS = {"v_mse": 1.0, "a_mse": 1.0, "va_lpcc": 1.0, "va_lccc": 1.0}
 """Terms of the official training and their weights."""
 
 
+@checks_arguments
 def root_mean_square_error(prediction: Values, truth: Values) -> Scalar:
     """A measure: its gradient is not finite where all predictions are right; train on the mean square."""
     return jnp.sqrt(jnp.mean((prediction - truth) ** 2))
 
 
+@checks_arguments
 def sign_agreement(prediction: Values, truth: Values) -> Scalar:
     """SAGR: share of faces whose value has the label's sign; 0 agrees with 0 only. No gradient."""
     return jnp.mean(jnp.sign(prediction) == jnp.sign(truth), dtype=jnp.float32)
 
 
+@checks_arguments
 def pearson(prediction: Values, truth: Values) -> Scalar:
     """PCC: correlation in [-1, 1]; 0, with gradient 0, where one of the two is constant."""
     of_prediction, of_truth, shared = _moments(prediction, truth, correction=0)
@@ -40,6 +45,7 @@ def pearson(prediction: Values, truth: Values) -> Scalar:
     return jnp.where(varies, shared * jax.lax.rsqrt(jnp.where(varies, product, 1.0)), 0.0)
 
 
+@checks_arguments
 def concordance(prediction: Values, truth: Values, *, correction: int = 1) -> Scalar:
     """CCC: correlation that also asks for the label's mean and spread; 0 where both are one and the same constant.
 
@@ -52,6 +58,7 @@ def concordance(prediction: Values, truth: Values, *, correction: int = 1) -> Sc
     return jnp.where(differs, 2 * shared / jnp.where(differs, total, 1.0), 0.0)
 
 
+@checks_arguments
 def intraclass_correlation(prediction: Values, truth: Values) -> Scalar:
     """ICC(3, 1): consistency of two raters that rate every face once (Shrout and Fleiss, 1979, two-way mixed)."""
     ratings = jnp.stack([prediction, truth], axis=-1)
@@ -63,6 +70,7 @@ def intraclass_correlation(prediction: Values, truth: Values) -> Scalar:
     return (between_faces - rest) / (between_faces + (raters - 1) * rest)
 
 
+@checks_arguments
 def valence_arousal_measures(
     valence: Values, arousal: Values, valence_truth: Values, arousal_truth: Values
 ) -> dict[str, Scalar]:
@@ -90,8 +98,9 @@ def valence_arousal_measures(
     }
 
 
+@checks_arguments
 def mixing(
-    scheme: Scheme, terms: Mapping[str, float] = TERMS, draws: Float[Array, "terms"] | None = None
+    scheme: Scheme, *, terms: Mapping[str, float] = TERMS, draws: Float[Array, "terms"] | None = None
 ) -> dict[str, Scalar]:
     """Factor of each term.
 
@@ -106,6 +115,7 @@ def mixing(
     return dict(zip(terms, weights, strict=True))
 
 
+@checks_arguments
 def valence_arousal_loss(measures: Mapping[str, Scalar], factors: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """The terms that are trained on, each times its factor of `mixing`; their sum is the loss."""
     return {name: factor * measures[name] for name, factor in factors.items()}
@@ -122,9 +132,11 @@ class ExpressionMeasures(NamedTuple):
     """Share of faces whose most probable class is the label. No gradient."""
 
 
+@checks_arguments
 def expression_measures(
     logits: Float[Array, "faces classes"],
     labels: Int[Array, "faces"],
+    *,
     class_weights: Float[Array, "classes"] | None = None,
 ) -> ExpressionMeasures:
     """Of logits, or log-probabilities, against the right classes.

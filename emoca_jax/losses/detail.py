@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from emoca_jax.arrays import checks_arguments
 from emoca_jax.products import PRECISION
 
 LAYOUT_PIXELS = 2048
@@ -20,6 +21,7 @@ EROSION_PIXELS = 5
 """Side of the square that `eroded` takes off, at 256 pixels."""
 
 
+@checks_arguments
 def face_patch(texture: Float[Array, "*batch size size channels"]) -> Float[Array, "*batch size size channels"]:
     """The face out of a square texture of FLAME's layout ([50:206] of 256 pixels), enlarged bilinearly to its size."""
     size = texture.shape[-2]
@@ -27,6 +29,7 @@ def face_patch(texture: Float[Array, "*batch size size channels"]) -> Float[Arra
     return jax.image.resize(texture[..., low:high, low:high, :], texture.shape, "bilinear", precision=PRECISION)
 
 
+@checks_arguments
 def visible_patches(
     rendered: Float[Array, "*batch size size 3"],
     photographed: Float[Array, "*batch size size 3"],
@@ -37,11 +40,13 @@ def visible_patches(
     return face_patch(rendered) * mask, face_patch(photographed) * mask
 
 
+@checks_arguments
 def displacement_size(displacement: Float[Array, "*batch height width"]) -> Float[Array, ""]:
     """Mean absolute displacement: details stay small. Source: DECA section 3.4, regularisation."""
     return jnp.mean(jnp.abs(displacement))
 
 
+@checks_arguments
 def shading_roughness(shading: Float[Array, "*batch height width channels"]) -> Float[Array, ""]:
     """Mean squared difference of neighbouring values along rows plus along columns, without the border."""
     along = shading[..., 1:-1, 1:, :] - shading[..., 1:-1, :-1, :]
@@ -49,6 +54,7 @@ def shading_roughness(shading: Float[Array, "*batch height width channels"]) -> 
     return jnp.mean(jnp.square(along)) + jnp.mean(jnp.square(across))
 
 
+@checks_arguments
 def hidden_asymmetry(
     displacement: Float[Array, "*batch height width"], visible: Float[Array, "*batch height width"]
 ) -> Float[Array, ""]:
@@ -62,6 +68,7 @@ def hidden_asymmetry(
     return jnp.sum(hidden * jnp.abs(displacement - mirrored))
 
 
+@checks_arguments
 def eroded(mask: Float[Array, "*batch height width"]) -> Bool[Array, "*batch height width"]:
     """Where the whole 5 x 5 neighbourhood is set; outside the image nothing is, so the border is eaten too."""
     margin = EROSION_PIXELS // 2

@@ -6,11 +6,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emoca_jax import render
+from emoca_jax.arrays import checks_arguments
 
 NORM_FLOOR = 1e-8
 """Smallest product of lengths (what torch's cosine similarity divides by at least)."""
 
 
+@checks_arguments
 def cosine_similarity(
     first: Float[Array, "*batch size"], second: Float[Array, "*batch size"]
 ) -> Float[Array, "*batch"]:
@@ -20,11 +22,13 @@ def cosine_similarity(
     return product / jnp.sqrt(jnp.maximum(squared, NORM_FLOOR**2))
 
 
+@checks_arguments
 def identity_distance(features: Float[Array, "*batch size"], target: Float[Array, "*batch size"]) -> Float[Array, ""]:
     """Mean of 1 - cos between features of rendering and photo. Source: DECA equation 7."""
     return jnp.mean(1 - cosine_similarity(features, target))
 
 
+@checks_arguments
 def rendering_over_photo(
     albedo: Float[Array, "*batch height width 3"],
     shading: Float[Array, "*batch height width 3"],

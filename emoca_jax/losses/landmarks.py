@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import checks_arguments
+
 Pairs = tuple[tuple[int, int], ...]
 """Indices of points that belong together."""
 
@@ -32,6 +34,7 @@ SUM_FLOOR = 1e-8
 """Added to the sum of weights by the official code."""
 
 
+@checks_arguments
 def landmark_weights() -> Float[Array, "68"]:
     """Weight of each of the 68 points. Source: DECA section 3.3 and EMOCA's weighted landmark loss."""
     weights = jnp.ones(68)
@@ -40,9 +43,11 @@ def landmark_weights() -> Float[Array, "68"]:
     return weights
 
 
+@checks_arguments
 def landmark_distance(
     predicted: Float[Array, "*batch points _"],
     target: Float[Array, "*batch points _"],
+    *,
     weights: Float[Array, "*#batch points"] | None = None,
 ) -> Float[Array, ""]:
     """Weighted mean absolute difference of coordinates: sum w |d|_1 / (2 sum w).
@@ -55,6 +60,7 @@ def landmark_distance(
     return jnp.sum(distance * weight) / (2 * jnp.sum(weight) + SUM_FLOOR)
 
 
+@checks_arguments
 def pair_distance(
     predicted: Float[Array, "*batch points _"], target: Float[Array, "*batch points _"], pairs: Pairs
 ) -> Float[Array, ""]:
@@ -67,16 +73,19 @@ def pair_distance(
     return jnp.mean(jnp.abs(apart(predicted) - apart(target)))
 
 
+@checks_arguments
 def eye_distance(predicted: Float[Array, "*batch 68 _"], target: Float[Array, "*batch 68 _"]) -> Float[Array, ""]:
     """How much eyes are open, upper against lower lid. Source: DECA equation 5."""
     return pair_distance(predicted, target, EYE_PAIRS)
 
 
+@checks_arguments
 def lip_distance(predicted: Float[Array, "*batch 68 _"], target: Float[Array, "*batch 68 _"]) -> Float[Array, ""]:
     """How much the mouth is open, upper against lower inner lip. Source: EMOCA section 3.2."""
     return pair_distance(predicted, target, LIP_PAIRS)
 
 
+@checks_arguments
 def mouth_corner_distance(
     predicted: Float[Array, "*batch 68 _"], target: Float[Array, "*batch 68 _"]
 ) -> Float[Array, ""]:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import checks_arguments
 from emoca_jax.losses.emotion_consistency import FeatureDistance, feature_distance
 from emoca_jax.products import precise_einsum
 
@@ -22,6 +23,7 @@ GREY = (0.2989, 0.587, 0.114)
 """ITU-R BT.601 luma as torchvision rounds it."""
 
 
+@checks_arguments
 def mouth_crop(
     image: Float[Array, "*batch height width 3"], landmarks: Float[Array, "*batch 68 _"]
 ) -> Float[Array, "*batch 88 88"]:
@@ -47,8 +49,9 @@ def mouth_crop(
     return (crops.reshape(*batch, SEEN_PIXELS, SEEN_PIXELS) - MEAN) / DEVIATION
 
 
+@checks_arguments
 def lip_reading_distance(
-    rendering: Float[Array, "*batch size"], image: Float[Array, "*batch size"], kind: FeatureDistance = "cosine"
+    rendering: Float[Array, "*batch size"], image: Float[Array, "*batch size"], *, kind: FeatureDistance = "cosine"
 ) -> Float[Array, ""]:
     """Distance of visual-speech features, one row a frame; gradients flow to the rendering's side only."""
     return feature_distance(rendering, jax.lax.stop_gradient(image), kind)

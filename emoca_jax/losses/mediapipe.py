@@ -10,6 +10,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from emoca_jax.arrays import checks_arguments
 from emoca_jax.losses.landmarks import Pairs, landmark_distance, pair_distance
 from emoca_jax.mediapipe_points import (
     ALL_POINTS,
@@ -37,6 +38,7 @@ LIP_PAIRS: Pairs = tuple(zip(UPPER_LIPS, LOWER_LIPS, strict=True))
 MOUTH_CORNER_PAIRS: Pairs = (INNER_MOUTH_CORNERS, OUTER_MOUTH_CORNERS)
 
 
+@checks_arguments
 def mediapipe_landmark_distance(
     predicted: Float[Array, "*batch points _"],
     target: Float[Array, "*batch 478 _"],
@@ -46,6 +48,7 @@ def mediapipe_landmark_distance(
     return landmark_distance(predicted, target[..., mediapipe_index, :])
 
 
+@checks_arguments
 def mediapipe_eye_distance(
     predicted: Float[Array, "*batch points _"],
     target: Float[Array, "*batch 478 _"],
@@ -58,6 +61,7 @@ def mediapipe_eye_distance(
     return pair_distance(on_mesh(predicted, mediapipe_index), target, pairs)
 
 
+@checks_arguments
 def mediapipe_lip_distance(
     predicted: Float[Array, "*batch points _"],
     target: Float[Array, "*batch 478 _"],
@@ -67,6 +71,7 @@ def mediapipe_lip_distance(
     return pair_distance(on_mesh(predicted, mediapipe_index), target, LIP_PAIRS)
 
 
+@checks_arguments
 def mediapipe_mouth_corner_distance(
     predicted: Float[Array, "*batch points _"],
     target: Float[Array, "*batch 478 _"],
@@ -76,6 +81,7 @@ def mediapipe_mouth_corner_distance(
     return pair_distance(on_mesh(predicted, mediapipe_index), target, MOUTH_CORNER_PAIRS)
 
 
+@checks_arguments
 def on_mesh(
     points: Float[Array, "*batch points width"], mediapipe_index: Int[Array, "points"]
 ) -> Float[Array, "*batch 478 width"]:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import checks_arguments
 from emoca_jax.products import precise_einsum
 
 STYLE_LAYERS = ("relu3_2", "relu4_2")
@@ -25,6 +26,7 @@ DISTANCE_FLOOR = 1e-5
 """Added to the smallest distance before dividing by it."""
 
 
+@checks_arguments
 def id_mrf(
     rendered: Mapping[str, Float[Array, "*batch _ _ _"]], target: Mapping[str, Float[Array, "*batch _ _ _"]]
 ) -> Float[Array, ""]:
@@ -35,6 +37,7 @@ def id_mrf(
     return jnp.sum(style_and_content(rendered, target))
 
 
+@checks_arguments
 def style_and_content(
     rendered: Mapping[str, Float[Array, "*batch _ _ _"]], target: Mapping[str, Float[Array, "*batch _ _ _"]]
 ) -> Float[Array, "2"]:
@@ -43,6 +46,7 @@ def style_and_content(
     return jnp.stack([sum(each[name] for name in layers) for layers in (STYLE_LAYERS, CONTENT_LAYERS)])
 
 
+@checks_arguments
 def patch_loss(
     rendered: Float[Array, "*batch height width channels"], target: Float[Array, "*batch height width channels"]
 ) -> Float[Array, "*batch"]:

@@ -10,6 +10,8 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import checks_arguments
+
 MaskKind = Literal["ground truth", "rendered", "intersection", "union"]
 """`useSeg: gt | rend | intersection | union` of the official configuration."""
 AreaWeight = Literal["none", "covered", "uncovered", "inverse", "pixels"]
@@ -19,6 +21,7 @@ ROBUST_COLOUR = 0.1
 """Colour error, of 1, beyond which a pixel counts as hair, glasses or a hand and pulls less."""
 
 
+@checks_arguments
 def photometric_mask(
     kind: MaskKind, rendered: Float[Array, "*batch height width"], truth: Float[Array, "*batch height width"] | None
 ) -> Float[Array, "*batch height width"]:
@@ -35,6 +38,7 @@ def photometric_mask(
     return jnp.maximum(rendered, truth)
 
 
+@checks_arguments
 def photometric_distance(
     rendering: Float[Array, "*batch height width channels"],
     image: Float[Array, "*batch height width channels"],
@@ -61,6 +65,7 @@ def photometric_distance(
     return jnp.mean(each * weights[area_weight])
 
 
+@checks_arguments
 def robust_photometric_distance(
     rendering: Float[Array, "*batch height width channels"],
     image: Float[Array, "*batch height width channels"],

@@ -5,7 +5,10 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import checks_arguments
 
+
+@checks_arguments
 def code_energy(code: Float[Array, "*batch size"]) -> Float[Array, ""]:
     """Half the sum of squares, summed over the batch too (not a mean): identity, expression and albedo prior of DECA.
 
@@ -14,6 +17,7 @@ def code_energy(code: Float[Array, "*batch size"]) -> Float[Array, ""]:
     return jnp.sum(jnp.square(code)) / 2
 
 
+@checks_arguments
 def light_colour(light: Float[Array, "*batch 9 3"]) -> Float[Array, ""]:
     """Mean squared deviation of spherical-harmonics coefficients from their mean over RGB: 0 for white light.
 

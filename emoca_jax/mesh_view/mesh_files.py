@@ -144,7 +144,7 @@ def _unit(vectors: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), np.finfo(np.float64).tiny)
 
 
-def to_linear(colour: np.ndarray) -> np.ndarray:
+def to_linear(colour: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
     """sRGB in [0, 1] to linear light. Source: IEC 61966-2-1."""
     return np.where(colour <= 0.04045, colour / 12.92, ((np.maximum(colour, 0) + 0.055) / 1.055) ** 2.4)
 

@@ -55,7 +55,7 @@ STUDIO_STYLE = Style()
 
 
 def draw_views(
-    mesh: Mesh, views: Sequence[Viewpoint], size: int, style: Style = STUDIO_STYLE, *, up: Literal["y", "z"] = "y"
+    mesh: Mesh, views: Sequence[Viewpoint], size: int, *, style: Style = STUDIO_STYLE, up: Literal["y", "z"] = "y"
 ) -> Iterator[UInt8[np.ndarray, "size size 4"]]:
     """One square sRGB picture per view with alpha (not premultiplied), all framed alike so that nothing jumps.
 

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import AnyArray
+
 TORCH_EPSILON = 1e-5
 TORCH_MOMENTUM = 0.1
 """Share of the new batch in the running statistics: torch.nn.BatchNorm2d's default."""
@@ -30,7 +32,9 @@ class BatchNorm(nn.Module):
     momentum: float = TORCH_MOMENTUM
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*batch channels"], train: bool = False) -> Float[Array, "*batch channels"]:
+    def __call__(
+        self, x: Float[AnyArray, "*batch channels"], *, train: bool = False
+    ) -> Float[Array, "*batch channels"]:
         channels = x.shape[-1:]
         scale = self.param("scale", nn.initializers.ones, channels)
         bias = self.param("bias", nn.initializers.zeros, channels)
@@ -39,7 +43,7 @@ class BatchNorm(nn.Module):
         if not train:
             factor = scale * lax.rsqrt(running_variance.value + self.epsilon)
             return (x.astype(jnp.float32) * factor + (bias - running_mean.value * factor)).astype(x.dtype)
-        normalized: Any = normalize_batch(self.epsilon, x.astype(jnp.float32), scale, bias)
+        normalized: Any = normalize_batch(self.epsilon, x.astype(jnp.float32), jnp.asarray(scale), jnp.asarray(bias))
         result, mean, variance = normalized
         if not self.is_initializing():
             count = x.size // x.shape[-1]

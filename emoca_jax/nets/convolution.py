@@ -12,11 +12,13 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import lax
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import AnyArray
 from emoca_jax.nets.batch_norm import TORCH_EPSILON, BatchNorm
 from emoca_jax.nets.winograd import PATCH, transform_kernel, winograd_convolution
 from emoca_jax.products import PRECISION, Precision
 
-ImageFeatures = Float[Array, "batch height width channels"]
+ImageFeatures = Float[AnyArray, "batch _height _width _channels"]
+"""Each with numbers of its own but for the batch."""
 
 # He et al., arXiv:1502.01852, as torchvision starts its ResNets.
 RESNET_START = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -55,7 +57,9 @@ class Conv(nn.Module):
         return x
 
 
-def _convolve(x: ImageFeatures, kernel: Float[Array, "size size in out"], stride: int, precision: Precision) -> Array:
+def _convolve(
+    x: ImageFeatures, kernel: Float[AnyArray, "size size in out"], stride: int, precision: Precision
+) -> Array:
     size = kernel.shape[0]
     if size == 1:
         return jnp.einsum("bhwc,cd->bhwd", x[:, ::stride, ::stride], kernel[0, 0], precision=precision)
@@ -81,14 +85,14 @@ class ConvNorm(nn.Module):
     precision: Precision = PRECISION
 
     @nn.compact
-    def __call__(self, x: ImageFeatures, train: bool = False) -> ImageFeatures:
+    def __call__(self, x: ImageFeatures, *, train: bool = False) -> ImageFeatures:
         use_bias = self.use_bias or self.folded
         rules = (use_bias, self.dtype, self.start, self.precision)
         x = Conv(self.features, self.size, self.stride, *rules, name="conv")(x)
-        return x if self.folded else BatchNorm(self.epsilon, name="norm")(x, train)
+        return x if self.folded else BatchNorm(self.epsilon, name="norm")(x, train=train)
 
 
-def fold_batch_norms(variables: Mapping, epsilon: float = TORCH_EPSILON) -> dict:
+def fold_batch_norms(variables: Mapping, *, epsilon: float = TORCH_EPSILON) -> dict:
     """Variables of the same network with `folded=True`: every batch norm goes into the convolution in front of it.
 
     For inference only: the running statistics become constants. `epsilon` is that of the network's `ConvNorm`s.
@@ -113,7 +117,7 @@ def _fold(kernel: Any, bias: Any, norm: Mapping[str, Any], epsilon: float) -> tu
     return (np.asarray(kernel) * factor).astype(np.float32), together.astype(np.float32)
 
 
-def with_winograd(variables: Mapping, takes: Callable[[str], bool] = lambda path: True) -> dict:
+def with_winograd(variables: Mapping, *, takes: Callable[[str], bool] = lambda path: True) -> dict:
     """The same variables with the kernels of 3 x 3 convolutions transformed: for inference on a CPU, see `winograd`.
 
     `takes` is asked with the path of each ("trunk/layer1_0/conv2/conv/kernel"): it must refuse those with a stride.

@@ -13,7 +13,7 @@ from emoca_jax.nets.convolution import TORCH_START, Conv, ConvNorm, ImageFeature
 from emoca_jax.products import PRECISION
 
 LATENT = 181
-"""Jaw 3, expression 50, detail 128, in this order."""
+"""Jaw 3, expression 50, detail 128, in this order, of EMOCA and DECA."""
 BLOCKS = (128, 64, 64, 32, 16)
 """Channels after each doubling of the side."""
 START_SIDE, START_CHANNELS = 8, 128
@@ -26,24 +26,24 @@ LARGEST = 0.01
 
 
 class DetailDecoder(nn.Module):
-    """Latent [B, 181] -> displacement along the normals [B, 256, 256], metres, rows and columns of the uv map."""
+    """Latent -> displacement along the normals [B, 256, 256], metres, rows and columns of the uv map."""
 
     folded: bool = False
-    """Whether the parameters come from `fold_batch_norms(..., INNER_EPSILON)`: for inference."""
+    """Whether the parameters come from `fold_batch_norms(..., epsilon=INNER_EPSILON)`: for inference."""
     dtype: Any = jnp.float32
     """Of the convolutions."""
 
     @nn.compact
-    def __call__(self, latent: Float[Array, "batch 181"], train: bool = False) -> Float[Array, "batch 256 256"]:
+    def __call__(self, latent: Float[Array, "batch codes"], *, train: bool = False) -> Float[Array, "batch 256 256"]:
         size = START_CHANNELS * START_SIDE**2
         x = nn.Dense(size, precision=PRECISION, kernel_init=TORCH_START, name="dense")(latent)
         x = x.reshape(-1, START_CHANNELS, START_SIDE, START_SIDE).transpose(0, 2, 3, 1)
-        x = BatchNorm(name="norm")(x, train)
+        x = BatchNorm(name="norm")(x, train=train)
         for index, channels in enumerate(BLOCKS):
             block = ConvNorm(
                 channels, 3, 1, True, INNER_EPSILON, self.folded, self.dtype, TORCH_START, name=f"block{index}"
             )
-            x = nn.leaky_relu(block(double(x), train), LEAK)
+            x = nn.leaky_relu(block(double(x), train=train), LEAK)
         x = Conv(1, 3, use_bias=True, dtype=self.dtype, start=TORCH_START, name="last")(x)
         return jnp.tanh(x[..., 0].astype(jnp.float32)) * LARGEST
 

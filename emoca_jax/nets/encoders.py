@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import AnyArray
 from emoca_jax.nets.convolution import TORCH_START, fold_batch_norms, with_winograd
 from emoca_jax.nets.resnet import ResNet50, has_stride
 from emoca_jax.products import PRECISION, Precision
@@ -67,9 +68,9 @@ class Encoder(nn.Module):
         self.head = nn.Dense(self.outputs, precision=self.precision, kernel_init=TORCH_START)
 
     def __call__(
-        self, images: Float[Array, "batch height width 3"], train: bool = False
+        self, images: Float[AnyArray, "batch height width 3"], *, train: bool = False
     ) -> Float[Array, "batch outputs"]:
-        return self.regress(self.trunk(images, train))
+        return self.regress(self.trunk(images, train=train))
 
     def regress(self, features: Float[Array, "batch 2048"]) -> Float[Array, "batch outputs"]:
         """From the trunk's features on."""
@@ -80,12 +81,12 @@ def inference_variables(variables: Mapping, *, winograd: bool = True) -> dict:
     """An encoder's variables for `Encoder(outputs, folded=True)` and `run_encoder`: batch norms folded and, with
     `winograd`, 3 x 3 kernels transformed, which pays on a CPU alone and doubles the time to compile."""
     folded = fold_batch_norms(variables)
-    return with_winograd(folded, lambda path: not has_stride(path)) if winograd else folded
+    return with_winograd(folded, takes=lambda path: not has_stride(path)) if winograd else folded
 
 
 @functools.partial(jax.jit, static_argnames=("dtype", "precision"))
 def _features(
-    trunk: Mapping, images: Float[Array, "batch 224 224 3"], dtype: Any, precision: Precision
+    trunk: Mapping, images: Float[AnyArray, "batch 224 224 3"], dtype: Any, precision: Precision
 ) -> Float[Array, "batch 2048"]:
     network = ResNet50(folded=not trunk.get("batch_stats"), dtype=dtype, precision=precision)
     features: Any = network.apply(trunk, images)
@@ -100,7 +101,7 @@ def _regress(layers: Mapping, features: Float[Array, "batch 2048"], precision: P
 
 def run_encoder(
     variables: Mapping,
-    images: Float[Array, "batch 224 224 3"],
+    images: Float[AnyArray, "batch 224 224 3"],
     *,
     dtype: Any = jnp.float32,
     precision: Precision = PRECISION,

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import AnyArray
 from emoca_jax.nets.resnet import ResNet50
 from emoca_jax.products import PRECISION
 
@@ -18,7 +19,7 @@ MARGIN = 10
 """Pixels cut off each side of the 224 before it is enlarged again."""
 
 
-def preprocess(images: Float[Array, "batch height width 3"]) -> Float[Array, "batch height width 3"]:
+def preprocess(images: Float[AnyArray, "batch height width 3"]) -> Float[Array, "batch height width 3"]:
     """RGB in [0, 1] -> as the official loss feeds it: BGR in 0..255 less the mean colour, doubled less 1, no margin.
 
     Doubling less 1 is a leftover of [0, 1] images in the official code; the loss weights were chosen with it.
@@ -30,7 +31,7 @@ def preprocess(images: Float[Array, "batch height width 3"]) -> Float[Array, "ba
 
 
 def identity_features(
-    variables: Mapping, images: Float[Array, "batch 224 224 3"], *, folded: bool = False, dtype: Any = jnp.float32
+    variables: Mapping, images: Float[AnyArray, "batch 224 224 3"], *, folded: bool = False, dtype: Any = jnp.float32
 ) -> Float[Array, "batch 2048"]:
     """Who is in the images (RGB in [0, 1]): pooled features, compared by their cosine. Differentiable to the images.
 

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import AnyArray
 from emoca_jax.nets.convolution import ConvNorm, ImageFeatures, max_pool
 from emoca_jax.products import PRECISION, Precision
 
@@ -35,10 +36,10 @@ class Bottleneck(nn.Module):
     precision: Precision = PRECISION
 
     @nn.compact
-    def __call__(self, x: ImageFeatures, train: bool = False) -> ImageFeatures:
+    def __call__(self, x: ImageFeatures, *, train: bool = False) -> ImageFeatures:
         def unit(features: int, size: int, stride: int, name: str, y: ImageFeatures) -> ImageFeatures:
             rules: Any = {"folded": self.folded, "dtype": self.dtype, "precision": self.precision}
-            return ConvNorm(features, size, stride, **rules, name=name)(y, train)
+            return ConvNorm(features, size, stride, **rules, name=name)(y, train=train)
 
         first, second = (1, self.stride) if self.layout == "torchvision" else (self.stride, 1)
         y = nn.relu(unit(self.width, 1, first, "conv1", x))
@@ -62,15 +63,17 @@ class ResNet50(nn.Module):
     precision: Precision = PRECISION
 
     @nn.compact
-    def __call__(self, images: Float[Array, "batch height width 3"], train: bool = False) -> Float[Array, "batch 2048"]:
+    def __call__(
+        self, images: Float[AnyArray, "batch height width 3"], *, train: bool = False
+    ) -> Float[Array, "batch 2048"]:
         rules: Any = {"folded": self.folded, "dtype": self.dtype, "precision": self.precision}
-        x = ConvNorm(STAGES[0][0], 7, 2, **rules, name="conv1")(images, train)
+        x = ConvNorm(STAGES[0][0], 7, 2, **rules, name="conv1")(images, train=train)
         x = max_pool(nn.relu(x), *POOL_PADDING[self.layout])
         for stage, (width, blocks) in enumerate(STAGES, start=1):
             for block in range(blocks):
                 stride = 2 if stage > 1 and block == 0 else 1
                 name = f"layer{stage}_{block}"
-                x = Bottleneck(width, stride, block == 0, self.layout, **rules, name=name)(x, train)
+                x = Bottleneck(width, stride, block == 0, self.layout, **rules, name=name)(x, train=train)
         return x.astype(jnp.float32).mean(axis=(1, 2))
 
 

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import AnyArray
 from emoca_jax.nets.convolution import Conv, ImageFeatures
 
 MEAN = (0.485, 0.456, 0.406)
@@ -38,7 +39,7 @@ class VGG19(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, images: Float[Array, "batch height width 3"]) -> VGGFeatures:
+    def __call__(self, images: Float[AnyArray, "batch height width 3"]) -> VGGFeatures:
         x: ImageFeatures = (images - jnp.array(MEAN)) / jnp.array(DEVIATION)
         shown = []
         for block, (channels, convolutions) in enumerate(BLOCKS, start=1):

@@ -34,7 +34,7 @@ def load_shipped_weights(name: str) -> Parameters:
         return load_weights(path)
 
 
-def save_weights(path: str | Path, parameters: Parameters, dtype: np.typing.DTypeLike = np.float16) -> None:
+def save_weights(path: str | Path, parameters: Parameters, *, dtype: np.typing.DTypeLike = np.float16) -> None:
     """Writes {"params": ...} as a .npz file that `load_weights` reads; the same parameters give the same bytes."""
     flat = flatten_dict(parameters["params"], sep="/")
     arrays: dict[str, Any] = {name: np.asarray(flat[name], dtype) for name in sorted(flat)}

@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import AnyArray
 from emoca_jax.products import precise_einsum
 
 TILE = 2
@@ -26,7 +27,7 @@ PRODUCTS = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
 """Matrices of the paper, section 4.1: of the pixels, of the kernel, of the products."""
 
 
-def transform_kernel(kernel: np.ndarray) -> np.ndarray:
+def transform_kernel(kernel: Float[np.ndarray, "3 3 in out"]) -> Float[np.ndarray, "16 in out"]:
     """Kernel [3, 3, in, out] as `winograd_convolution` takes it: [16, in, out]; in NumPy."""
     both_sides = np.kron(KERNEL, KERNEL).astype(np.float32)
     tiles = both_sides @ np.asarray(kernel, np.float32).reshape(9, -1)
@@ -34,7 +35,7 @@ def transform_kernel(kernel: np.ndarray) -> np.ndarray:
 
 
 def winograd_convolution(
-    x: Float[Array, "batch height width in"], tiles: Float[Array, "16 in out"]
+    x: Float[AnyArray, "batch height width in"], tiles: Float[AnyArray, "16 in out"]
 ) -> Float[Array, "batch height width out"]:
     """The 3 x 3 convolution with stride 1 and one zero of padding, of a kernel that went through `transform_kernel`."""
     batch, height, width, channels = x.shape

@@ -118,7 +118,7 @@ def coarse_objective(
         "albedo_prior": lambda: regularizers.code_energy(codes.albedo),
         "light_colour": lambda: regularizers.light_colour(codes.light),
     }
-    return objective(terms, weights, {} if reads is None else _emotion_metrics(*reads))
+    return objective(terms, weights, metrics={} if reads is None else _emotion_metrics(*reads))
 
 
 def _masks(
@@ -131,7 +131,10 @@ def _masks(
 
 
 def uv_mask_image(found: Reconstruction, uv_mask: Float[Array, "rows columns"]) -> Float[Array, "*batch height width"]:
-    """A uv mask as the pixels see it; on the background the mask's middle. As the reference samples it."""
+    """A uv mask as the pixels see it; on the background the mask's middle. As the reference samples it.
+
+    Differentiable to mask and geometry.
+    """
     return sample(jnp.asarray(uv_mask)[..., None], found.surface.uv_plane, official=True)[..., 0]
 
 
@@ -140,7 +143,7 @@ def _landmark_terms(
 ) -> dict[str, Callable[[], Array]]:
     seen, truth = found.landmarks, batch.landmarks
     terms = {
-        "landmarks": lambda: landmarks.landmark_distance(seen, truth, landmarks.landmark_weights()),
+        "landmarks": lambda: landmarks.landmark_distance(seen, truth, weights=landmarks.landmark_weights()),
         "eyes": lambda: landmarks.eye_distance(seen, truth),
         "lips": lambda: landmarks.lip_distance(seen, truth),
         "mouth_corners": lambda: landmarks.mouth_corner_distance(seen, truth),

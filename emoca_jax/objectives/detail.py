@@ -83,4 +83,4 @@ def detail_objective(
     drawn = sample(decoded.texture, lax.stop_gradient(found.surface.uv_plane), official=official)
     whole = drawn * truth + batch.images * (1 - truth)
     metrics = {"photometric_image": photometric.photometric_distance(whole, batch.images, mask)}
-    return objective(terms, weights, lax.stop_gradient(metrics))
+    return objective(terms, weights, metrics=lax.stop_gradient(metrics))

@@ -44,14 +44,20 @@ def composite(
     rendering: Float[Array, "height width 3"],
     alpha: Float[Array, "height width"],
 ) -> Float[Array, "height width 3"]:
-    """The rendering in the photo's place, hair and background kept, as the expression network sees both."""
+    """The rendering in the photo's place, hair and background kept, as the expression network sees both.
+
+    Differentiable in everything.
+    """
     return render.over(image, jnp.clip(rendering, 0.0, 1.0), alpha)
 
 
 def photometric_term(
     seen: SeenFace, rendering: Float[Array, "size size 3"], mask: Float[Array, "size size"], weights: FitWeights
 ) -> Float[Array, ""]:
-    """Weighted colour error under the mask (face in the photo and on the rendering)."""
+    """Weighted colour error under the mask (face in the photo and on the rendering).
+
+    Differentiable to the rendering.
+    """
     return PHOTOMETRIC_SHARE * weights.photometric * robust_photometric_distance(rendering, seen.image, mask)
 
 
@@ -62,7 +68,10 @@ def emotion_term(
     alpha: Float[Array, "size size"],
     weights: FitWeights,
 ) -> Float[Array, ""]:
-    """Weighted emotion consistency: squared distance of deep features, none to the photo (EMOCA section 3.2)."""
+    """Weighted emotion consistency: squared distance of deep features, none to the photo (EMOCA section 3.2).
+
+    Differentiable to rendering and alpha.
+    """
     picture = composite(seen.image, rendering, alpha)
     shown = expression_features(networks, crop_image(picture, seen.crop))
     return EMOTION_SHARE * weights.emotion * emotion_feature_distance(shown.features, seen.read.features)

@@ -25,9 +25,9 @@ class Objective(struct.PyTreeNode):
 
 
 def objective(
-    terms: Mapping[str, Callable[[], Float[Array, ""]]], weights: Mapping[str, float], metrics: Terms | None = None
+    terms: Mapping[str, Callable[[], Float[Array, ""]]], weights: Mapping[str, float], *, metrics: Terms | None = None
 ) -> Objective:
-    """The weighted sum of the terms that `weights` names; the others are not even computed.
+    """The weighted sum of the terms that `weights` names; the others are not even computed. Differentiable as they are.
 
     Errors: InputError where a weight belongs to no term.
     """

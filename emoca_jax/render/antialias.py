@@ -15,8 +15,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Integer
 
+from emoca_jax.arrays import checks_arguments
 from emoca_jax.errors import InputError
 from emoca_jax.render.backends.blocks import Boxes, Chunk, for_each_chunk, take
 from emoca_jax.render.neighbours import OUTER, REPEATED, Edges
@@ -30,10 +31,11 @@ FINENESS = 1 << 20
 """Crossings of one pixel pair are ordered to this part of a pixel."""
 
 
+@checks_arguments
 @jax.jit
 def antialias(
     image: Float[Array, "*batch height width channels"], fragments: Fragments,
-    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], *, mesh_edges: Edges | None = None,
+    vertices: Float[Array, "*#batch vertices 3"], faces: Integer[Array, "faces 3"], *, mesh_edges: Edges | None = None,
 ) -> Float[Array, "*batch height width channels"]:  # fmt: skip
     """The image with its silhouettes smoothed by the share of each pixel that the nearer surface covers.
 
@@ -173,7 +175,7 @@ def _outermost(size: tuple[int, int], ends: Array, crossed: _Crossed, surface: A
         return reach, owner.at[winner].min(meeting.edge, mode="promise_in_bounds")
 
     start = (jnp.full(spare + 1, -1, jnp.int32), jnp.full(spare + 1, NO_EDGE, jnp.int32))
-    return for_each_chunk(crossed.boxes, CHUNK, visit, start, crossed.used)[1]
+    return for_each_chunk(crossed.boxes, CHUNK, visit, start, used=crossed.used)[1]
 
 
 def _mixed(size, image, ends, crossed, surface, owner, chunk):
@@ -200,7 +202,7 @@ def _blend(
         change = change(take(image, meeting.front), take(image, meeting.behind), take(ends, meeting.edge))
         return result.at[target].add(change, mode="promise_in_bounds")
 
-    return for_each_chunk(crossed.boxes, CHUNK, visit, image, crossed.used)
+    return for_each_chunk(crossed.boxes, CHUNK, visit, image, used=crossed.used)
 
 
 def _blend_forward(size, image, ends, crossed, surface, owner):
@@ -220,7 +222,7 @@ def _blend_backward(size, kept, cotangent):
         return to_image, to_ends.at[meeting.edge].add(row, mode="promise_in_bounds")
 
     start = (cotangent, jnp.zeros_like(ends))
-    return *for_each_chunk(crossed.boxes, CHUNK, visit, start, crossed.used), None, None, None
+    return *for_each_chunk(crossed.boxes, CHUNK, visit, start, used=crossed.used), None, None, None
 
 
 _blend.defvjp(_blend_forward, _blend_backward)

@@ -7,8 +7,9 @@ from typing import Literal, get_args
 
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Integer
 
+from emoca_jax.arrays import checks_arguments
 from emoca_jax.errors import InputError
 from emoca_jax.render.antialias import antialias
 from emoca_jax.render.backends.visible_faces import Cull
@@ -27,10 +28,11 @@ class Drawing(struct.PyTreeNode):
     fragments: Fragments
 
 
+@checks_arguments
 def draw(
     shade: Callable[[Fragments], Float[Array, "*batch height width channels"]],
-    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
-    edges: EdgeStyle = "hard", background: Float[Array, "*batch height width channels"] | float = 0.0,
+    vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"], size: tuple[int, int], *,
+    edges: EdgeStyle = "hard", background: Float[Array, "*#pixels #channels"] | float = 0.0,
     cull: Cull = None, perspective: bool = False, near: float = 1e-3, mesh_edges: Edges | None = None,
     sigma: float = 1e-4, faces_per_pixel: int | None = 50,
 ) -> Drawing:  # fmt: skip
@@ -57,8 +59,9 @@ def draw(
     return Drawing(image, alpha, fragments)
 
 
+@checks_arguments
 def fragments_for_edges(
-    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
+    vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"], size: tuple[int, int], *,
     edges: EdgeStyle = "hard", cull: Cull = None, perspective: bool = False, near: float = 1e-3, sigma: float = 1e-4,
 ) -> Fragments:  # fmt: skip
     """First half of `draw`: what each pixel is coloured by, the face at its centre or, with edges "soft", the nearest
@@ -73,10 +76,11 @@ def fragments_for_edges(
     return Fragments(layers.face_index[..., 0], layers.barycentric[..., 0, :], layers.depth[..., 0])
 
 
+@checks_arguments
 def finish_edges(
     colours: Float[Array, "*batch height width channels"], fragments: Fragments,
-    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], *, edges: EdgeStyle = "hard",
-    background: Float[Array, "*batch height width channels"] | float = 0.0, mesh_edges: Edges | None = None,
+    vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"], *, edges: EdgeStyle = "hard",
+    background: Float[Array, "*#pixels #channels"] | float = 0.0, mesh_edges: Edges | None = None,
     sigma: float = 1e-4, faces_per_pixel: int | None = 50,
 ) -> tuple[Float[Array, "*batch height width channels"], Float[Array, "*batch height width"]]:  # fmt: skip
     """Second half of `draw`: the image over its background and how much of each pixel is covered, from the colours of

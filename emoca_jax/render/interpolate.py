@@ -5,15 +5,17 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Integer
 
+from emoca_jax.arrays import checks_arguments
 from emoca_jax.render.backends.per_image import for_each_image
 from emoca_jax.render.rasterize import Fragments, at_pixels
 
 
+@checks_arguments
 @jax.jit
 def interpolate(
-    fragments: Fragments, attributes: Float[Array, "*batch vertices channels"], faces: Int[Array, "faces 3"]
+    fragments: Fragments, attributes: Float[Array, "*#batch vertices channels"], faces: Integer[Array, "faces 3"]
 ) -> Float[Array, "*batch height width channels"]:
     """Barycentric mix of the corner attributes at each pixel, 0 on the background.
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import checks_arguments
 from emoca_jax.errors import InputError
 from emoca_jax.products import precise_matmul
 from emoca_jax.render.normals import normalize
@@ -24,18 +25,21 @@ SH_BANDS = (
 lacks the kernel's pi there, and so here."""
 
 
+@checks_arguments
 def sh_basis(normals: Float[Array, "*n 3"]) -> Float[Array, "*n 9"]:
-    """The nine bands 1, x, y, z, xy, xz, yz, x^2 - y^2, 3 z^2 - 1 at unit normals, times SH_BANDS."""
+    """The nine bands 1, x, y, z, xy, xz, yz, x^2 - y^2, 3 z^2 - 1 at unit normals, times SH_BANDS. Differentiable."""
     x, y, z = normals[..., 0], normals[..., 1], normals[..., 2]
     return jnp.stack(_bands(x, y, z), axis=-1) * jnp.array(SH_BANDS, normals.dtype)
 
 
+@checks_arguments
 def spherical_harmonics(
     normals: Float[Array, "*batch_points 3"], light: Float[Array, "*batch 9 3"]
 ) -> Float[Array, "*batch_points 3"]:
     """RGB shading of unit normals (world frame) by second-order spherical-harmonics light; multiply by the albedo.
 
     light: nine RGB coefficients; its batch dimensions lead those of the normals. Not clamped, so it may be negative.
+    Differentiable in both, in reverse mode only.
     """
     batch = light.shape[:-2]
     count = math.prod(batch)
@@ -75,25 +79,30 @@ def _shade_backward(kept: tuple[Array, Array], cotangent: Array) -> tuple[Array,
 _shade.defvjp(lambda normals, light: (_shade(normals, light), (normals, light)), _shade_backward)
 
 
+@checks_arguments
 def point_lights(
-    normals: Float[Array, "*batch points 3"], points: Float[Array, "*batch points 3"],
-    positions: Float[Array, "*batch lights 3"], intensities: Float[Array, "*batch lights 3"], *, official: bool = False,
+    normals: Float[Array, "*#batch points 3"], points: Float[Array, "*#batch points 3"],
+    positions: Float[Array, "*#batch lights 3"], intensities: Float[Array, "*#batch lights 3"], *,
+    official: bool = False,
 ) -> Float[Array, "*batch points 3"]:  # fmt: skip
     """RGB shading of unit normals at points by lights at positions (all in one frame), without falling off: the sum
     over the lights of intensity times cosine, none from behind.
 
     official: as in DECA, the mean over the lights, and light from behind counts as negative.
+    Differentiable in everything.
     """
     cosines = _cosines(normals, positions[..., None, :] - points[..., None, :, :])
     return _lit(cosines if official else jnp.maximum(cosines, 0.0), intensities, official)
 
 
+@checks_arguments
 def directional_lights(
-    normals: Float[Array, "*batch points 3"], directions: Float[Array, "*batch lights 3"],
-    intensities: Float[Array, "*batch lights 3"], *, official: bool = False,
+    normals: Float[Array, "*#batch points 3"], directions: Float[Array, "*#batch lights 3"],
+    intensities: Float[Array, "*#batch lights 3"], *, official: bool = False,
 ) -> Float[Array, "*batch points 3"]:  # fmt: skip
     """RGB shading of unit normals by lights infinitely far in the given directions (towards the light, any length):
     the sum over the lights of intensity times cosine, none from behind. official: the mean, as in DECA.
+    Differentiable in everything.
     """
     return _lit(jnp.maximum(_cosines(normals, directions[..., None, :]), 0.0), intensities, official)
 

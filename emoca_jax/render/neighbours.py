@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, Integer
+
+from emoca_jax.arrays import checks_arguments
 
 OUTER, REPEATED = -1, -2
 
@@ -29,8 +31,9 @@ class Edges(NamedTuple):
     across: Int[Array, "edges"]
 
 
-def mesh_edges(faces: Int[Array | np.ndarray, "faces 3"]) -> Edges:
-    """All edges of a mesh, in 3 rows per face. They sort, so compute them once per mesh.
+@checks_arguments
+def mesh_edges(faces: Integer[Array | np.ndarray, "faces 3"]) -> Edges:
+    """All edges of a mesh, in 3 rows per face. They sort, so compute them once per mesh. No gradient.
 
     Of a NumPy array they are computed and returned in NumPy, which compiles nothing: for when a mesh is loaded.
     """

@@ -6,9 +6,12 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Integer
+
+from emoca_jax.arrays import checks_arguments
 
 
+@checks_arguments
 def normalize(vectors: Float[Array, "*n 3"]) -> Float[Array, "*n 3"]:
     """Vectors at length 1; those too short for their square to be a float32 become zero, with zero gradient."""
     return _divide_by_length(vectors, 1e-18, 0.0)
@@ -20,17 +23,22 @@ def _divide_by_length(vectors: Array, shortest: float, factor_below: float) -> A
     return vectors * jnp.where(long, jax.lax.rsqrt(jnp.where(long, square, 1.0)), factor_below)
 
 
+@checks_arguments
 def face_normals(
-    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"]
+    vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"]
 ) -> Float[Array, "*batch faces 3"]:
-    """Normals of length twice the face's area, outwards for corners counter-clockwise seen from outside."""
+    """Normals of length twice the face's area, outwards for corners counter-clockwise seen from outside.
+
+    Differentiable in `vertices`.
+    """
     a, b, c = (vertices[..., faces[:, i], :] for i in range(3))
     return jnp.cross(b - a, c - a)
 
 
+@checks_arguments
 @functools.partial(jax.jit, static_argnames="official")
 def vertex_normals(
-    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], *, official: bool = False
+    vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"], *, official: bool = False
 ) -> Float[Array, "*batch vertices 3"]:
     """Unit normals at the vertices: the mean of the adjacent faces' normals weighted by their area.
 

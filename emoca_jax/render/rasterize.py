@@ -7,8 +7,9 @@ import functools
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Integer
 
+from emoca_jax.arrays import AnyArray, checks_arguments
 from emoca_jax.errors import InputError
 from emoca_jax.render.backends.edge_functions import (
     SPARE_TRIANGLE,
@@ -29,14 +30,15 @@ class Fragments(struct.PyTreeNode):
     zero on the background. depth: +inf on the background.
     """
 
-    face_index: Int[Array, "*batch height width"]
-    barycentric: Float[Array, "*batch height width 3"]
-    depth: Float[Array, "*batch height width"]
+    face_index: Int[AnyArray, "*batch height width"]
+    barycentric: Float[AnyArray, "*batch height width 3"]
+    depth: Float[AnyArray, "*batch height width"]
 
 
+@checks_arguments
 @functools.partial(jax.jit, static_argnames=("size", "cull", "perspective", "near", "official"))
 def rasterize(
-    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
+    vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"], size: tuple[int, int], *,
     cull: Cull = None, perspective: bool = False, near: float = 1e-3, official: bool = False,
 ) -> Fragments:  # fmt: skip
     """The nearest face at each pixel centre of a height x width image.
@@ -57,11 +59,10 @@ def rasterize(
     official: pytorch3d's rules instead (Ravi et al. 2020, as used by the reference): a pixel centre on an edge belongs
     to no face, faces with a depth below 1e-8 are dropped, and 1e-8 is added to the area in the barycentrics.
 
-    Differentiable in `vertices` through `barycentric` and `depth`, with zero gradient from the background.
+    Differentiable in `vertices` through `barycentric` and `depth`, with zero gradient from the background. Errors:
+    InputError for arrays of another kind or shape, batched faces among them (`jax.vmap` takes those), and for options
+    that do not go together.
     """
-    height, width = size
-    if height < 1 or width < 1:
-        raise InputError(f"Cannot rasterise into {height} x {width} pixels; give a height and a width of at least 1.")
     if perspective and official:
         raise InputError("official=True draws without perspective; leave one of the two out.")
     if cull not in ("back", "front", None):
@@ -100,14 +101,16 @@ def _surface(vertices: Array, faces: Array, index: Array, official: bool, perspe
     return barycentric, jnp.where(covered, depth, jnp.inf)
 
 
+@checks_arguments
 @functools.partial(jax.jit, static_argnames="perspective")
 def barycentric_slopes(
-    fragments: Fragments, vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], *,
+    fragments: Fragments, vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"], *,
     perspective: bool = False,
 ) -> tuple[Fragments, Fragments]:  # fmt: skip
     """How the barycentrics change from a pixel to the next, to the right and down, in the place of the barycentrics.
 
     With `interpolate` they give the derivative of any attribute across the image, of uv for `mip_level` for instance.
+    Differentiable in `vertices`.
     """
     height, width = fragments.face_index.shape[-2:]
     covered = (fragments.face_index >= 0)[..., None]
@@ -132,7 +135,7 @@ def barycentric_slopes(
 def at_pixels(
     per_face: Float[Array, "faces channels"], face_index: Int[Array, "height width"]
 ) -> Float[Array, "height width channels"]:
-    """The row of the face that each pixel sees; that of face 0 on the background. For one image."""
+    """The row of the face that each pixel sees; that of face 0 on the background. For one image. Differentiable."""
     if per_face.shape[0] == 0:
         return jnp.zeros((*face_index.shape, per_face.shape[-1]), per_face.dtype)
     return per_face.at[jnp.maximum(face_index, 0)].get(mode="promise_in_bounds")

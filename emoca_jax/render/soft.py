@@ -7,6 +7,7 @@ Soft Rasterizer (Liu et al. 2019, arXiv:1904.01786), with the K nearest faces pe
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -15,8 +16,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Integer
 
+from emoca_jax.arrays import checks_arguments
 from emoca_jax.errors import InputError
 from emoca_jax.render.backends.blocks import take
 from emoca_jax.render.backends.soft_limits import ALL, Limit, depth_key, nearest_limit
@@ -37,6 +39,7 @@ from emoca_jax.render.backends.soft_sums import accumulate
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Scalar = Float[Array, ""]
 FAINTEST = 1e-4
 """Share of a face below which it is not followed further out: gives the default blur radius (pytorch3d's tutorials)."""
 SMALLEST = 1e-10
@@ -57,30 +60,35 @@ class SoftFragments(struct.PyTreeNode):
 
 
 def _softness_checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Turns down a sigma or gamma that is a plain number and not positive; those that are traced cannot be known."""
+    """Turns down plain numbers that make no sense (those that are traced cannot be known): a sigma or gamma that is not
+    positive, and a far that is not beyond near."""
+    defaults = inspect.unwrap(function).__kwdefaults__
 
     @functools.wraps(function)
     def checked(*args: P.args, **options: P.kwargs) -> R:
+        plain = {name: value for name, value in (defaults | options).items() if isinstance(value, int | float)}
         for name in ("sigma", "gamma"):
-            value = options.get(name)
-            if isinstance(value, int | float) and not value > 0:
-                raise InputError(f"{name} is {value}; give a positive number.")
+            if name in plain and not plain[name] > 0:
+                raise InputError(f"{name} is {plain[name]}; give a positive number.")
+        if "near" in plain and "far" in plain and not plain["near"] < plain["far"]:
+            raise InputError(f"near is {plain['near']} and far is {plain['far']}; give a far beyond near.")
         return function(*args, **options)
 
     return checked
 
 
-def default_blur_radius(sigma: float | Array) -> float | Array:
-    """Squared distance at which a face's share of a pixel has fallen to FAINTEST."""
+def default_blur_radius(sigma: Scalar | float) -> Scalar | float:
+    """Squared distance at which a face's share of a pixel has fallen to FAINTEST. Differentiable."""
     return math.log(1 / FAINTEST - 1) * sigma
 
 
+@checks_arguments
 @_softness_checked
 @functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
 def soft_silhouette(
-    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
-    sigma: float = 1e-4, blur_radius: float | None = None, faces_per_pixel: int | None = 50,
-    clip: bool = False,
+    vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"], size: tuple[int, int], *,
+    sigma: Scalar | float = 1e-4, blur_radius: Scalar | float | None = None, faces_per_pixel: int | None = 50,
+    clip: Bool[Array, ""] | bool = False,
 ) -> Float[Array, "*batch height width"]:  # fmt: skip
     """How much of each pixel the mesh covers, in [0, 1], smooth across its outline.
 
@@ -102,14 +110,16 @@ def soft_silhouette(
     return scene.image(jnp.abs(jnp.expm1(total[0])))
 
 
+@checks_arguments
 @_softness_checked
 @functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
 def soft_rasterize(
-    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"],
-    attributes: Float[Array, "*batch rows channels"], size: tuple[int, int], *,
-    attribute_faces: Int[Array, "faces 3"] | None = None, background: Float[Array, "channels"] | float = 0.0,
-    sigma: float = 1e-4, gamma: float = 1e-4, blur_radius: float | None = None, faces_per_pixel: int | None = 50,
-    near: float = 1.0, far: float = 100.0, clip: bool = True,
+    vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"],
+    attributes: Float[Array, "*#batch rows channels"], size: tuple[int, int], *,
+    attribute_faces: Integer[Array, "faces 3"] | None = None, background: Float[Array, "#channels"] | float = 0.0,
+    sigma: Scalar | float = 1e-4, gamma: Scalar | float = 1e-4, blur_radius: Scalar | float | None = None,
+    faces_per_pixel: int | None = 50, near: Scalar | float = 1.0, far: Scalar | float = 100.0,
+    clip: Bool[Array, ""] | bool = True,
 ) -> Float[Array, "*batch height width channels+1"]:  # fmt: skip
     """Vertex attributes (colours, say) blended over the nearest faces of each pixel and the background; in the last
     channel the coverage of `soft_silhouette`.
@@ -145,10 +155,11 @@ def soft_rasterize(
     return scene.image(jnp.concatenate([colour, jnp.abs(jnp.expm1(uncovered))], axis=-1))
 
 
+@checks_arguments
 @functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
 def soft_fragments(
-    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
-    blur_radius: float, faces_per_pixel: int = 1, clip: bool = False,
+    vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"], size: tuple[int, int], *,
+    blur_radius: Scalar | float, faces_per_pixel: int = 1, clip: Bool[Array, ""] | bool = False,
 ) -> SoftFragments:  # fmt: skip
     """The `faces_per_pixel` nearest faces within the blur radius (a squared distance) of each pixel.
 
@@ -202,9 +213,6 @@ class _Scene:
     """What all three need: the faces as rows, the tiles they touch, and up to where they count."""
 
     def __init__(self, vertices, faces, size, sigma, blur_radius, faces_per_pixel, clip):
-        height, width = size
-        if height < 1 or width < 1:
-            raise InputError(f"Cannot draw into {height} x {width} pixels; give a height and a width of at least 1.")
         if faces_per_pixel is not None and faces_per_pixel < 1:
             raise InputError(f"faces_per_pixel is {faces_per_pixel}; give at least 1, or None for all.")
         self.batch, self.size = vertices.shape[:-2], size

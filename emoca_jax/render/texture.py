@@ -12,6 +12,7 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import checks_arguments
 from emoca_jax.errors import InputError
 from emoca_jax.render.backends.per_image import for_each_image
 
@@ -28,8 +29,12 @@ class Pyramid(struct.PyTreeNode):
     sizes: tuple[tuple[int, int], ...] = struct.field(pytree_node=False)
 
 
+@checks_arguments
 def mip_pyramid(texture: Float[Array, "*batch height width channels"]) -> Pyramid:
-    """Each level is the mean of 2 x 2 texels of the one before (an odd last row or column counts twice)."""
+    """Each level is the mean of 2 x 2 texels of the one before (an odd last row or column counts twice).
+
+    Differentiable.
+    """
     levels = [texture]
     while max(levels[-1].shape[-3:-1]) > 1:
         level = levels[-1]
@@ -43,6 +48,7 @@ def mip_pyramid(texture: Float[Array, "*batch height width channels"]) -> Pyrami
     return Pyramid(jnp.concatenate(flat, axis=-2), sizes)
 
 
+@checks_arguments
 def mip_level(
     uv_right: Float[Array, "*points 2"], uv_down: Float[Array, "*points 2"], texture_size: tuple[int, int]
 ) -> Float[Array, "*points"]:
@@ -57,9 +63,10 @@ def mip_level(
     return jnp.log2(jnp.maximum(square, 1.0)) / 2
 
 
+@checks_arguments
 def sample_texture(
     texture: Float[Array, "*batch height width channels"] | Pyramid, uv: Float[Array, "*batch_points 2"], *,
-    level: Float[Array, "*batch_points"] | float | None = None, outside: Outside = "edge",
+    level: Float[Array, "*#batch_points"] | float | None = None, outside: Outside = "edge",
     align_corners: bool = False,
 ) -> Float[Array, "*batch_points channels"]:  # fmt: skip
     """Texture colour at uv, bilinear between texel centres; texel (row i, column j) is centred at
@@ -79,12 +86,16 @@ def sample_texture(
     return _sample_pyramid(texture, points, 0.0 if level is None else level, outside, align_corners)
 
 
+@checks_arguments
 @functools.partial(jax.jit, static_argnames=("outside", "align_corners"))
 def sample_image(
     image: Float[Array, "*batch height width channels"], points: Float[Array, "*batch_points 2"], *,
     outside: Outside = "edge", align_corners: bool = False,
 ) -> Float[Array, "*batch_points channels"]:  # fmt: skip
-    """Colour at image-plane points (x right, y down, [-1, 1] across the image), bilinear; see `sample_texture`."""
+    """Colour at image-plane points (x right, y down, [-1, 1] across the image), bilinear; see `sample_texture`.
+
+    Differentiable in both.
+    """
     height, width, channels = image.shape[-3:]
     texels = image.reshape(*image.shape[:-3], height * width, channels)
     texels, points = _lined_up(texels, points)

@@ -106,7 +106,7 @@ def storage_of(place: str, kind: Any, count: Any, raw: memoryview | None, *, big
     return Storage(None if raw is None else raw[:needed], name, big_endian=big_endian)
 
 
-def view(machine: Machine, storage: Any, offset: Any, sizes: Any, strides: Any, kind: str | None = None) -> Any:
+def view(machine: Machine, storage: Any, offset: Any, sizes: Any, strides: Any, *, kind: str | None = None) -> Any:
     """The tensor as a read-only array over the storage's memory; None while the file is only being surveyed.
 
     Errors: Damage for a view that leaves its storage or promises far more elements than it has.

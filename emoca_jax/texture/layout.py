@@ -48,7 +48,7 @@ class TextureLayout(struct.PyTreeNode):
     """1 on forehead and scalp, 0 from the brows down."""
 
 
-def texture_layout(head: FaceHead, size: int = TEXTURE_SIZE) -> TextureLayout:
+def texture_layout(head: FaceHead, *, size: int = TEXTURE_SIZE) -> TextureLayout:
     """The layout of a head's `size` x `size` texture. Takes about a second; keep it as long as the head."""
     fragments, surface, points = _on_template(head, size)
     face_index = np.asarray(fragments.face_index)

@@ -63,7 +63,7 @@ def random_people(
         offsets[..., :3] += bumps[start:stop]
         for row in range(start, stop):
             head = _head(base, mesh, targets, offsets[row - start], lips, radius)
-            head = align_similarity(head, average, weight).apply(head)
+            head = align_similarity(head, average, weight=weight).apply(head)
             head[:-3] = eyeballs.even_openings(seal(head[:-3], lips), average[:-3], mesh)
             head[:-3] = eyeballs.place(head[:-3], mesh, clearance)
             people[row] = head

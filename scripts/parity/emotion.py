@@ -70,7 +70,7 @@ def _consistency(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     (_, found), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(rendering, variables, target)
     yield from golden.check("emoloss_mse_feat_2_grad", to_first(gradient), GRADIENT)
     for name, kind in KINDS.items():
-        value = emotion_feature_distance(found.features, target.features, kind)
+        value = emotion_feature_distance(found.features, target.features, kind=kind)
         tolerance = SMALL if kind == "cosine" else LOSS
         yield from golden.check(f"emoloss_{name}_feat_2", value, tolerance)
         for part, measure in (
@@ -107,7 +107,7 @@ def _measures(golden: Golden) -> Iterator[Comparison]:
     for name, found in measures.items():
         if f"metric_{name}" in golden:
             yield from golden.check(f"metric_{name}", np.reshape(found, golden[f"metric_{name}"].shape), MEASURE)
-    expression = affect.expression_measures(logits, labels, weights)
+    expression = affect.expression_measures(logits, labels, class_weights=weights)
     for name, found in (
         ("metric_expr_nll", expression.nll),
         ("metric_expr_weighted_nll", expression.balanced_nll),

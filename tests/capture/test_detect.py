@@ -90,6 +90,7 @@ def test_blank_noisy_tiny_and_huge_images_give_none(networks):
     assert detect_faces(networks, huge) == []
 
 
+@pytest.mark.usefixtures("types_unchecked")
 def test_other_arrays_are_refused_with_a_sentence(networks):
     for image in (np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)):
         with pytest.raises(InputError, match="uint8 RGB"):

@@ -14,7 +14,7 @@ def test_warp_equals_scikit_image(order):
         matrix = official_transform(square.centre, square.size, 50)
         inverse = transform.SimilarityTransform(matrix=matrix).inverse
         want = transform.warp(image, inverse, output_shape=(50, 50), order=order)
-        np.testing.assert_allclose(official_warp(image, matrix, 50, order), want, atol=1e-9)
+        np.testing.assert_allclose(official_warp(image, matrix, 50, order=order), want, atol=1e-9)
 
 
 def test_the_square_lands_on_the_corner_pixels():

@@ -31,7 +31,7 @@ def test_converting_one_model_again_leaves_those_that_share_its_weights(tmp_path
     for arrays, others, name in ((first, {}, "run/e.safetensors"), (second, None, "run/e-2.safetensors")):
         with Store(tmp_path / "out") as store:
             kept = {"run/e.safetensors": file_sha256(tmp_path / "out/run/e.safetensors")} if others is None else others
-            assert store.put("run/e.safetensors", arrays, kept) == name
+            assert store.put("run/e.safetensors", arrays, others=kept) == name
             store.publish({"files": store.files | kept}, {})
     for arrays, name in ((first, "e"), (second, "e-2")):
         np.testing.assert_array_equal(read_tensors(tmp_path / f"out/run/{name}.safetensors")["k"], arrays["k"])

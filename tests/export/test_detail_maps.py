@@ -28,7 +28,16 @@ def plane():
     uv = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
     faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
     vertices = np.stack([uv[:, 1], -uv[:, 0], np.zeros(4)], -1).astype(np.float32)
-    head = small_head().replace(template=vertices, faces=faces, uv=uv, uv_faces=faces)
+    head = small_head()
+    head = head.replace(
+        template=vertices,
+        faces=faces,
+        uv=uv,
+        uv_faces=faces,
+        face_part=head.face_part[:2],
+        joint_regressor=head.joint_regressor[:, :4],
+        **{name: getattr(head, name)[:4] for name in ("shape_dirs", "expression_dirs", "pose_dirs", "skin_weights")},
+    )
     fragments = render.rasterize_uv(uv, faces, (SIDE, SIDE))
     model = DetailModel({}, fragments, np.ones((SIDE, SIDE), np.float32), np.zeros((SIDE, SIDE), np.float32))
     return head, model, vertices

@@ -82,7 +82,7 @@ def test_panel_and_sheet(face):
     assert names[0] == "jawOpen" and len(names) == 2
     sides = dict(strongest_units(face, 9))
     assert sides["mouthSmile"] == pytest.approx(face.codes.expression[1:3].mean())
-    picture = figures.comparison(face, SIZE)
+    picture = figures.comparison(face, size=SIZE)
     assert picture.dtype == np.uint8
     # The shape in its tile is grey, on the photo's own colours around it.
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 1000

@@ -60,6 +60,7 @@ def test_narrow_storage_keeps_the_promised_precision(tmp_path):
     assert (np.abs(found.albedo.basis - head.albedo.basis).max(axis=(0, 1, 2)) <= 0.51 * largest / 127).all()
 
 
+@pytest.mark.usefixtures("types_unchecked")
 @pytest.mark.parametrize(
     ("change", "message"),
     [

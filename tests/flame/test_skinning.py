@@ -60,6 +60,23 @@ def test_batches_broadcast_and_equal_vmap_and_eager():
     np.testing.assert_allclose(batched[1, 2], flame.landmarks68(head, eager), atol=1e-6)
 
 
+@pytest.mark.parametrize("batches", [((4,), (), ()), ((4,), (1,), ()), ((), (), (4,)), ((1, 2), (3, 1), (2,))])
+def test_every_code_brings_batch_dimensions_of_its_own(batches):
+    head, parts = small_head(), zip(random_codes((3, 4)), batches, strict=True)
+    codes = [jnp.asarray(own)[(0,) * (2 - len(batch))][tuple(slice(n) for n in batch)] for own, batch in parts]
+    common = np.broadcast_shapes(*batches)
+    whole = flame.forward(head, *codes)
+    spread = [
+        np.broadcast_to(own, (*common, *own.shape[len(batch) :])) for own, batch in zip(codes, batches, strict=True)
+    ]
+    for place in np.ndindex(common):
+        alone = forward(head, *(own[place] for own in spread))
+        for field in ("vertices", "joints", "rotations"):
+            np.testing.assert_allclose(getattr(whole, field)[place], getattr(alone, field), atol=1e-6)
+    with pytest.raises(InputError, match=r"^expression must be floats .* that go with the arguments before it"):
+        flame.forward(head, jnp.zeros((2, SHAPES)), jnp.zeros((3, EXPRESSIONS)), jnp.zeros((5, 3)))
+
+
 @pytest.mark.parametrize("size", [0.0, -1e-8, 1e-3, 0.0099, 0.0101, 3.0])
 def test_gradient_is_right_at_and_around_the_zero_rotation(size):
     """Against central differences in fp64, on both sides of the switch to the power series."""

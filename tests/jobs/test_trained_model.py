@@ -94,7 +94,7 @@ def test_inner_landmarks_are_where_mediapipe_has_them():
     assert distance.max() < 0.002
     bare = head.replace(
         mediapipe_index=head.mediapipe_index[:0],
-        landmarks_mediapipe=flame.LandmarkEmbedding(np.zeros(0), np.zeros((0, 3))),
+        landmarks_mediapipe=flame.LandmarkEmbedding(np.zeros(0, np.int32), np.zeros((0, 3), np.float32)),
     )
     assert with_landmarks(head) is head
     assert np.asarray(with_landmarks(bare).mediapipe_index).tolist() == list(INNER_OF_68)

@@ -65,7 +65,7 @@ def test_shaken_weights_are_a_convex_mix_and_rest_at_evaluation(golden):
 
 def test_expression(golden):
     labels, weights = golden["met_expr_gt"][:, 0], jnp.asarray(golden["met_class_weight"])
-    found = affect.expression_measures(jnp.asarray(golden["met_expr_logprob"]), labels, weights)
+    found = affect.expression_measures(jnp.asarray(golden["met_expr_logprob"]), labels, class_weights=weights)
     np.testing.assert_allclose(found.nll, golden["metric_expr_nll"], rtol=TOLERANCE)
     np.testing.assert_allclose(found.nll, golden["loss_None_train_expr"], rtol=TOLERANCE)
     np.testing.assert_allclose(found.balanced_nll, golden["metric_expr_weighted_nll"], rtol=TOLERANCE)

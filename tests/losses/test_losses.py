@@ -53,7 +53,7 @@ def test_an_invisible_landmark_does_not_count(normal):
     seen = jnp.ones((1, 68)).at[0, 5].set(0.0)
     moved = face.at[0, 5].add(7.0)
     distance = landmarks.landmark_distance
-    assert distance(face, target, seen) == distance(moved, target, seen) != distance(moved, target)
+    assert distance(face, target, weights=seen) == distance(moved, target, weights=seen) != distance(moved, target)
 
 
 def test_eyelid_points_face_each_other_only_without_the_official_sorting():
@@ -132,7 +132,7 @@ def test_features_equal_torch(normal, kind):
     }[kind]()
     want.backward()
     for loss in (emotion_consistency.emotion_feature_distance, lip_reading.lip_reading_distance):
-        value, (to_rendering, to_image) = jax.value_and_grad(loss, (0, 1))(first, second, kind)
+        value, (to_rendering, to_image) = jax.value_and_grad(loss, (0, 1))(first, second, kind=kind)
         np.testing.assert_allclose(value, want.item(), rtol=1e-6)
         np.testing.assert_allclose(to_rendering, theirs.grad.numpy(), rtol=1e-4, atol=1e-6)
         assert (to_image == 0).all()

@@ -100,7 +100,7 @@ def test_scene_transforms_textures_and_factors_of_a_glb(tmp_path):
     np.testing.assert_allclose(mesh.uv, [[0, 0], [1, 0], [1, 1], [0, 1]])
     np.testing.assert_allclose(mesh.normals, [[1, 0, 0]] * 4, atol=1e-6)
     # Seen from its front, at +x, the texture's left half is on the left.
-    picture = next(draw_views(mesh, [Viewpoint(90, 0)], 64, Style("orthographic", None)))
+    picture = next(draw_views(mesh, [Viewpoint(90, 0)], 64, style=Style("orthographic", None)))
     np.testing.assert_array_equal(picture[32, [12, 52]], [[255, 0, 0, 255], [0, 0, 188, 255]])
     assert picture[2, 2, 3] == 0
 
@@ -150,7 +150,7 @@ def test_the_mesh_fills_the_picture_whatever_its_place_and_scale(tmp_path, proje
         corners = SQUARE * [1, 0.3, 1] * scale + shift
         (tmp_path / "square.ply").write_bytes(trimesh.Trimesh(corners, FACES, process=False).export(file_type="ply"))
         mesh = read_mesh(tmp_path / "square.ply")
-        alpha = next(draw_views(mesh, [Viewpoint(0, 0)], 100, Style(projection)))[..., 3] > 127
+        alpha = next(draw_views(mesh, [Viewpoint(0, 0)], 100, style=Style(projection)))[..., 3] > 127
         shapes.append((alpha.any(0).sum(), alpha.any(1).sum()))
     for width, height in shapes:
         assert abs(width - 86) <= 1 and abs(height - 13) <= 1

@@ -21,7 +21,7 @@ def test_gives_the_official_displacement(folded):
     assert {row.note for row in translated.rows if row.target is None} == {"count of training batches"}
     variables = translated.variables
     if folded:
-        variables = fold_batch_norms(variables, INNER_EPSILON)
+        variables = fold_batch_norms(variables, epsilon=INNER_EPSILON)
     displacement = jax.jit(DetailDecoder(folded=folded).apply)(variables, expected["D_detail_input"])
     tolerance = ALLOWED * noise_floor("uv_z")
     assert_close(displacement[0], expected["D_detail_uv_z_0"][0], tolerance)

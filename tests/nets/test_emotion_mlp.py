@@ -71,7 +71,7 @@ def test_networks_on_detail_codes_are_taken_and_on_other_codes_refused(codes):
     state = reference.emotion_mlp()
     first = state["mlp.model.0.weight"]
     state["mlp.model.0.weight"] = np.concatenate([first, np.zeros((2048, 128), np.float32)], axis=1)
-    wide = emotion_inputs(codes[:, :100], codes[:, 100:150], codes[:, 150:], np.ones((6, 128), np.float32))
+    wide = emotion_inputs(codes[:, :100], codes[:, 100:150], codes[:, 150:], detail=np.ones((6, 128), np.float32))
     with_detail = EmotionMLP().apply(emotion_mlp(state).variables, wide)
     without = EmotionMLP().apply(emotion_mlp(reference.emotion_mlp()).variables, codes)
     np.testing.assert_allclose(with_detail.valence, without.valence, rtol=1e-5, atol=1e-5)

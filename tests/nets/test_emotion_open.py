@@ -24,8 +24,8 @@ HALF_FLOAT_TOLERANCE = 0.03
 """Logits: fp16 weights move them by up to 0.023; with fp32 weights both networks agree to 1e-5 with their oracles."""
 PHOTOS = {
     # Crops as `expression_crop` gives them on the shipped landmark network's points, in the plane of the top square.
-    "astronaut.jpg": ("happy", ExpressionCrop(np.float32([-0.123, -0.507]), np.float32(0.253), np.float32(0.041))),
-    "grace_hopper.jpg": ("neutral", ExpressionCrop(np.float32([0.030, -0.071]), np.float32(0.481), np.float32(-0.045))),
+    "astronaut.jpg": ("happy", ExpressionCrop(np.float32([-0.123, -0.507]), np.array(0.253), np.array(0.041))),
+    "grace_hopper.jpg": ("neutral", ExpressionCrop(np.float32([0.030, -0.071]), np.array(0.481), np.array(-0.045))),
 }
 
 

@@ -14,7 +14,7 @@ from emoca_jax.nets.emotion.crop import (
 )
 from emoca_jax.nets.emotion.crop import crop_image as eager_crop_image
 
-crop_image = jax.jit(eager_crop_image, static_argnums=2)
+crop_image = jax.jit(eager_crop_image, static_argnames="size")
 
 RIGHT_EYE_CORNER, LEFT_EYE_CORNER = OUTER_EYE_CORNERS
 
@@ -53,10 +53,10 @@ def test_crop_pixels_lie_where_the_crop_says():
     size, angle = 50, 0.3
     centres = (2 * np.arange(80) + 1) / 80 - 1
     picture = np.stack([*np.meshgrid(centres, centres), np.ones((80, 80))], axis=-1).astype(np.float32)
-    crop = ExpressionCrop(np.float32([0.1, -0.05]), np.float32(0.5), np.float32(angle))
+    crop = ExpressionCrop(np.float32([0.1, -0.05]), jnp.float32(0.5), jnp.float32(angle))
     local = ((2 * np.arange(size) + 1) / size - 1) * 0.5
     x, y = np.meshgrid(local, local)
-    found = crop_image(picture, crop, size)
+    found = crop_image(picture, crop, size=size)
     np.testing.assert_allclose(found[..., 0], 0.1 + x * np.cos(angle) - y * np.sin(angle), atol=1e-5)
     np.testing.assert_allclose(found[..., 1], -0.05 + x * np.sin(angle) + y * np.cos(angle), atol=1e-5)
     np.testing.assert_allclose(found[..., 2], 1, atol=1e-6)
@@ -64,15 +64,15 @@ def test_crop_pixels_lie_where_the_crop_says():
 
 def test_fine_patterns_turn_grey_instead_of_aliasing():
     board = (np.indices((224, 224)).sum(axis=0) % 2).astype(np.float32)[..., None].repeat(3, axis=-1)
-    crop = ExpressionCrop(np.zeros(2, np.float32), np.float32(1.0), np.float32(0.1))
-    found = crop_image(board, crop, 112)
+    crop = ExpressionCrop(np.zeros(2, np.float32), jnp.float32(1.0), jnp.float32(0.1))
+    found = crop_image(board, crop, size=112)
     np.testing.assert_allclose(found[20:-20, 20:-20], 0.5, atol=0.06)
 
 
 def test_beyond_the_picture_its_edge_continues():
     picture = np.random.default_rng(1).uniform(0, 1, (20, 20, 3)).astype(np.float32)
-    crop = ExpressionCrop(np.float32([-3.0, -3.0]), np.float32(0.3), np.float32(0.0))
-    np.testing.assert_allclose(crop_image(picture, crop, 8), np.broadcast_to(picture[0, 0], (8, 8, 3)), atol=1e-6)
+    crop = ExpressionCrop(np.float32([-3.0, -3.0]), jnp.float32(0.3), jnp.float32(0.0))
+    np.testing.assert_allclose(crop_image(picture, crop, size=8), np.broadcast_to(picture[0, 0], (8, 8, 3)), atol=1e-6)
 
 
 def test_gradients_match_differences():
@@ -83,7 +83,7 @@ def test_gradients_match_differences():
         picture, weights = jnp.asarray(picture), jnp.asarray(weights)
         crop = jax.tree.map(jnp.asarray, crop)
         check_grads(
-            jax.jit(lambda p, c: jnp.sum(eager_crop_image(p, c, 6) * weights)),
+            jax.jit(lambda p, c: jnp.sum(eager_crop_image(p, c, size=6) * weights)),
             (picture, crop),
             1,
             modes=["rev"],

@@ -26,7 +26,7 @@ def test_a_convolution_takes_transformed_kernels_where_it_finds_them():
     variables = {"params": {"conv2": {"conv": {"kernel": rng.normal(size=(3, 3, 5, 4)).astype(np.float32)}},
                             "layer2_0": {"conv2": {"conv": {"kernel": np.zeros((3, 3, 2, 2), np.float32)}}},
                             "shortcut": {"kernel": np.zeros((1, 1, 5, 4), np.float32)}}}  # fmt: skip
-    fast: Any = with_winograd(variables, lambda path: "layer2_0" not in path)["params"]
+    fast: Any = with_winograd(variables, takes=lambda path: "layer2_0" not in path)["params"]
     assert set(fast["conv2"]["conv"]) == {"winograd"}
     assert set(fast["layer2_0"]["conv2"]["conv"]) == set(fast["shortcut"]) == {"kernel"}
     x = rng.normal(size=(1, 6, 6, 5)).astype(np.float32)

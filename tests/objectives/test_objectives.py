@@ -41,7 +41,7 @@ def codes(head):
         jaw=jnp.zeros((2, 3)),
         eyes=jnp.zeros((2, 2, 3)),
         camera=jnp.broadcast_to(jnp.array([6.0, 0.0, 0.0]), (2, 3)),
-        light=ambient_light((2,)),
+        light=ambient_light(batch=(2,)),
         albedo=jnp.zeros((2, head.albedo.basis.shape[-1])),
     )
 
@@ -125,7 +125,7 @@ def test_detail_terms_on_a_small_head():
         jaw=jnp.zeros((1, 3)),
         eyes=jnp.zeros((1, 2, 3)),
         camera=jnp.array([[4.0, 0.0, 0.0]]),
-        light=ambient_light((1,)),
+        light=ambient_light(batch=(1,)),
         albedo=jnp.zeros((1, 2)),
         detail=jnp.ones((1, 5)),
     )

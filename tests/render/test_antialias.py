@@ -122,6 +122,7 @@ def test_one_word_chooses_the_edges(edges):
     assert jnp.isfinite(gradient).all() and ((strength < 1e-2) if edges == "hard" else (strength > 1)).all()
 
 
+@pytest.mark.usefixtures("types_unchecked")
 def test_an_unknown_word_is_named():
     with pytest.raises(InputError, match="hard"):
         draw(lambda seen: seen.barycentric, jnp.zeros((3, 3)), jnp.array([[0, 1, 2]]), (4, 4), edges="smooth")  # type: ignore

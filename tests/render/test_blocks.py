@@ -19,7 +19,7 @@ def visits(count: jax.Array, chunk: int, used: int) -> jax.Array:
         return seen.at[blocks.face].add(blocks.live.astype(jnp.int32))
 
     boxes = Boxes(jnp.full_like(count, 100), count)
-    return for_each_chunk(boxes, chunk, body, jnp.zeros_like(count), used)
+    return for_each_chunk(boxes, chunk, body, jnp.zeros_like(count), used=used)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def seen_in_perspective(points):
     """Fragments, and the gradient of a sum of barycentrics."""
 
     def total(points):
-        image = perspective(points, FIELD, ASPECT)
+        image = perspective(points, FIELD, aspect=ASPECT)
         found = rasterize(image, jnp.array(TRIANGLES), SIZE, perspective=True, near=NEAR)
         return jnp.sum(found.barycentric[..., 0]), found
 
@@ -95,7 +95,7 @@ def test_cameras():
     # From the world's right, one up: what was far (z = 0) to near (z = 1) now runs from right to left.
     seen = look_at(points, jnp.array([5.0, 0.0, 0.0]), jnp.zeros(3))
     np.testing.assert_allclose(seen, [[0, 0, -5], [0, 1, -5], [0, 0, -4], [-1, 0, -5]], atol=1e-6)
-    np.testing.assert_allclose(orthographic(seen, 2.0, 2.0)[3], [-0.25, 0, 5], atol=1e-6)
+    np.testing.assert_allclose(orthographic(seen, half_height=2.0, aspect=2.0)[3], [-0.25, 0, 5], atol=1e-6)
     np.testing.assert_allclose(perspective(seen, np.pi / 2)[1], [0, -0.2, 5], atol=1e-6)
     assert jnp.isfinite(perspective(jnp.zeros((1, 3)), 1.0)).all()
 

@@ -242,6 +242,7 @@ def test_no_faces_and_no_pixels():
         rasterize(jnp.zeros((3, 3)), jnp.array([[0, 1, 2]]), (0, 5))
 
 
+@pytest.mark.usefixtures("types_unchecked")
 def test_wrong_words_and_no_vertices():
     vertices, faces = jnp.zeros((3, 3)), jnp.array([[0, 1, 2]])
     with pytest.raises(InputError, match="cull"):

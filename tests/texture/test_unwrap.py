@@ -23,7 +23,7 @@ TURNED = 0.6
 @functools.cache
 def open_head():
     head = flame.load_head("open")
-    return head, texture_layout(head, SIZE)
+    return head, texture_layout(head, size=SIZE)
 
 
 def made_up_codes(head, yaw: float) -> Codes:

@@ -136,7 +136,7 @@ def _copies(state: Mapping[str, Any], albedo_part: str, place: str) -> dict[str,
     }
 
 
-def network_pieces(part: str, translated: Translated, beside: tuple[str, ...] = ()) -> Pieces:
+def network_pieces(part: str, translated: Translated, *, beside: tuple[str, ...] = ()) -> Pieces:
     """A network's arrays by their path, as its file holds them; `beside`: what its checkpoint holds besides."""
     flat: Any = flatten_dict(translated.variables, sep="/")
     rows = [row._replace(target=row.target and f"{part}: {row.target}") for row in translated.rows]

@@ -24,7 +24,7 @@ def emotion_resnet50(state: State, *, what: str = "emotion ResNet-50") -> Transl
 
     The trunk's own classifier is left out. Errors: InputError where keys are missing or have other shapes.
     """
-    names = resnet50_names("backbone.", "trunk/") | {"linear": "head"}
+    names = resnet50_names(official="backbone.", ours="trunk/") | {"linear": "head"}
 
     def skipped(key: str) -> str | None:
         return "classifier of identities" if key.startswith("backbone.fc.") else None

@@ -21,7 +21,7 @@ State = Mapping[str, np.ndarray]
 IMAGE = (1, IMAGE_SIZE, IMAGE_SIZE, 3)
 
 
-def resnet50_names(official: str = "", ours: str = "") -> dict[str, str]:
+def resnet50_names(*, official: str = "", ours: str = "") -> dict[str, str]:
     """Modules of a PyTorch ResNet-50 -> ours, each with a prefix ("encoder.", "trunk/")."""
     names = {"conv1": "conv1/conv", "bn1": "conv1/norm"}
     for stage, (_, blocks) in enumerate(STAGES, start=1):
@@ -40,7 +40,7 @@ def encoder(state: State, *, what: str = "encoder") -> Translated:
 
     How many numbers the network gives is read off `layers.2`. Errors: InputError where keys are missing.
     """
-    names = resnet50_names("encoder.", "trunk/") | {"layers.0": "hidden", "layers.2": "head"}
+    names = resnet50_names(official="encoder.", ours="trunk/") | {"layers.0": "hidden", "layers.2": "head"}
     outputs = np.shape(state["layers.2.bias"]) if "layers.2.bias" in state else ()
     if len(outputs) != 1 or not outputs[0]:
         raise InputError(f"This is not a complete {what}: it lacks layers.2.bias; take the official file again.")

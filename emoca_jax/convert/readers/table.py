@@ -32,7 +32,7 @@ def _mask(name: str) -> Reader:
 
 
 def _network(part: str, translate: Callable[[Any], Translated]) -> Reader:
-    return Reader(part, lambda found, _: emoca.network_pieces(part, translate(found.content), found.beside))
+    return Reader(part, lambda found, _: emoca.network_pieces(part, translate(found.content), beside=found.beside))
 
 
 READERS: dict[Kind, Reader] = {

@@ -44,7 +44,7 @@ class _View(NamedTuple):
     """The texture under studio light."""
 
 
-def comparison(result: ReconstructedFace, size: int = 384) -> UInt8[np.ndarray, "height width 3"]:
+def comparison(result: ReconstructedFace, *, size: int = 384) -> UInt8[np.ndarray, "height width 3"]:
     """Photo, landmarks, shape over photo, textured rendering / shading, neutral front, neutral side, emotion.
 
     A model with a detail stage adds its own tiles before the last. size: side in pixels of each tile. The first five

@@ -19,7 +19,7 @@ COLOURS: tuple[Colour, ...] = (paper.ACCENT, paper.SECOND, (38, 150, 110), (142,
 """One for each network, in order; four can be told apart in bars four pixels high."""
 
 
-def emotion_picture(result: EmotionResult, size: int = 384) -> UInt8[np.ndarray, "height width 3"]:
+def emotion_picture(result: EmotionResult, *, size: int = 384) -> UInt8[np.ndarray, "height width 3"]:
     """The photo with a box around the face; bars of every network's probabilities, and its dot in the affect plane.
 
     size: height in pixels of each of the two tiles.
@@ -39,7 +39,7 @@ def emotion_picture(result: EmotionResult, size: int = 384) -> UInt8[np.ndarray,
 
 
 def photo_window(
-    shape: tuple[int, int], box: Float[np.ndarray, "4"], aspect: float = ASPECT
+    shape: tuple[int, int], box: Float[np.ndarray, "4"], *, aspect: float = ASPECT
 ) -> tuple[float, float, float]:
     """Left, top and height, in photo pixels, of what the photo tile shows: all of the photo, or the part about a face
     that would be too small in it."""
@@ -58,7 +58,7 @@ def photo_window(
 
 
 def _photo_tile(result: EmotionResult, width: int, height: int) -> UInt8[np.ndarray, "height width 3"]:
-    left, top, shown = photo_window(result.photo.shape[:2], result.box, width / height)
+    left, top, shown = photo_window(result.photo.shape[:2], result.box, aspect=width / height)
     scale = shown / height
     # Average first where the tile is coarser than the photo: the resampling below looks at 4 x 4 pixels only.
     factor = max(1, int(scale))
@@ -94,26 +94,26 @@ def _reading_tile(readings: tuple[EmotionReading, ...], width: int, height: int)
     y = 20.0
     for name in known:
         block = len(readings) * (thick + 1) - 1
-        pen.text(20, y + block / 2, name, 13, paper.INK, "lm")
+        pen.text(20, y + block / 2, name, 13, paper.INK, anchor="lm")
         for index, (reading, colour) in enumerate(coloured):
             if name in reading.probabilities:
                 pen.bar(98, y + index * (thick + 1), 172, thick, reading.probabilities[name], colour)
         y += step
     affect_plane(pen, 302, 26, 178, [(reading.valence, reading.arousal, colour) for reading, colour in coloured])
-    pen.text(391, 22, "excited", 11, paper.FAINT, "ms")
-    pen.text(391, 208, "calm", 11, paper.FAINT, "ma")
-    pen.text(309, 112, "unpleasant", 10, paper.FAINT, "ls")
-    pen.text(473, 112, "pleasant", 10, paper.FAINT, "rs")
+    pen.text(391, 22, "excited", 11, paper.FAINT, anchor="ms")
+    pen.text(391, 208, "calm", 11, paper.FAINT, anchor="ma")
+    pen.text(309, 112, "unpleasant", 10, paper.FAINT, anchor="ls")
+    pen.text(473, 112, "pleasant", 10, paper.FAINT, anchor="rs")
 
     y = 384 - 14 - lines
     pen.line(20, y - 26, 492, y - 26)
     for x, title, anchor in ((150, "emotion", "ls"), (424, "valence", "rs"), (492, "arousal", "rs")):
-        pen.text(x, y - 6, title, 11, paper.FAINT, anchor)
+        pen.text(x, y - 6, title, 11, paper.FAINT, anchor=anchor)
     for reading, colour in coloured:
         pen.disc(25, y + 8, 4.5, colour)
-        pen.text(36, y + 8, reading.network, 13, paper.INK, "lm")
-        pen.text(150, y + 8, f"{reading.label} {reading.probabilities[reading.label]:.0%}", 13, paper.INK, "lm")
-        pen.text(424, y + 8, f"{reading.valence:+.2f}", 13, paper.INK, "rm")
-        pen.text(492, y + 8, f"{reading.arousal:+.2f}", 13, paper.INK, "rm")
+        pen.text(36, y + 8, reading.network, 13, paper.INK, anchor="lm")
+        pen.text(150, y + 8, f"{reading.label} {reading.probabilities[reading.label]:.0%}", 13, paper.INK, anchor="lm")
+        pen.text(424, y + 8, f"{reading.valence:+.2f}", 13, paper.INK, anchor="rm")
+        pen.text(492, y + 8, f"{reading.arousal:+.2f}", 13, paper.INK, anchor="rm")
         y += 22
     return np.array(image.resize((width, height), Image.Resampling.BOX))

@@ -24,7 +24,7 @@ def emotion_panel(result: ReconstructedFace, size: int) -> UInt8[np.ndarray, "si
     pen = Pen(image, size * FINE / 384)
     emotion = result.emotion
     pen.text(20, 18, emotion.label, 26, paper.INK)
-    pen.text(364, 24, f"{emotion.photo[emotion.label]:.0%}", 20, paper.ACCENT, "ra")
+    pen.text(364, 24, f"{emotion.photo[emotion.label]:.0%}", 20, paper.ACCENT, anchor="ra")
 
     y = 64
     classes = sorted(emotion.photo, key=lambda name: -emotion.photo[name])
@@ -38,14 +38,14 @@ def emotion_panel(result: ReconstructedFace, size: int) -> UInt8[np.ndarray, "si
 
     affect_plane(pen, 220, 64, 132, [(emotion.valence, emotion.arousal, paper.ACCENT)])
     caption = f"valence {emotion.valence:+.2f}   arousal {emotion.arousal:+.2f}"
-    pen.text(286, 206, caption, 11.5, paper.FAINT, "ma")
+    pen.text(286, 206, caption, 11.5, paper.FAINT, anchor="ma")
 
     pen.line(20, 232, 364, 232)
     y = 248
     for name, weight in strongest_units(result, UNITS_SHOWN):
         pen.text(20, y - 5, name, 12.5, paper.INK)
         pen.bar(166, y, 152, 7, abs(weight) if result.head.bounded_expression else abs(weight) / 3, paper.INK)
-        pen.text(364, y - 5, f"{weight:.2f}", 12.5, paper.FAINT, "ra")
+        pen.text(364, y - 5, f"{weight:.2f}", 12.5, paper.FAINT, anchor="ra")
         y += 21
     return np.array(image.resize((size, size), Image.Resampling.BOX))
 

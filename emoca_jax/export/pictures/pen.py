@@ -25,7 +25,7 @@ class Pen:
     def _scaled(self, *values: Length) -> list[float]:
         return [value * self.unit for value in values]
 
-    def text(self, x: Length, y: Length, text: str, height: Length, colour: Colour, anchor: str = "la") -> None:
+    def text(self, x: Length, y: Length, text: str, height: Length, colour: Colour, *, anchor: str = "la") -> None:
         self.draw.text(
             (x * self.unit, y * self.unit), text, fill=colour, font=paper.font(height * self.unit), anchor=anchor
         )
@@ -54,7 +54,7 @@ class Pen:
 
 
 def affect_plane(
-    pen: Pen, x: Length, y: Length, side: Length, dots: Sequence[tuple[float, float, Colour]], radius: Length = 6
+    pen: Pen, x: Length, y: Length, side: Length, dots: Sequence[tuple[float, float, Colour]], *, radius: Length = 6
 ) -> None:
     """Valence across, arousal up, both -1 to 1, with a dot for each (valence, arousal, colour)."""
     middle_x, middle_y, reach = x + side / 2, y + side / 2, side / 2

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import AnyArray, checks_arguments
 from emoca_jax.mediapipe_points import CHIN, FOREHEAD, MESH_POINTS, OUTER_EYE_CORNERS
 from emoca_jax.products import precise_einsum
 
@@ -23,13 +24,14 @@ shift 0 to 0.05) in which face-api's network reads at least 10 of 11 labelled ph
 class ExpressionCrop(struct.PyTreeNode):
     """A square, turned with the face, in the image plane ([-1, 1]^2, x right, y down) of a square picture."""
 
-    centre: Float[Array, "*batch 2"]
-    half: Float[Array, "*batch"]
+    centre: Float[AnyArray, "*batch 2"]
+    half: Float[AnyArray, "*batch"]
     """Half the side."""
-    rotation: Float[Array, "*batch"]
+    rotation: Float[AnyArray, "*batch"]
     """Direction of the crop's x axis in radians, positive from x towards y (clockwise on the screen)."""
 
 
+@checks_arguments
 def expression_crop(landmarks: Float[Array, "*batch 478 dims"]) -> ExpressionCrop:
     """The square in which the networks expect a face: upright with it, wide around its 468 mesh points.
 
@@ -52,7 +54,7 @@ def expression_crop(landmarks: Float[Array, "*batch 478 dims"]) -> ExpressionCro
 
 
 def crop_image(
-    image: Float[Array, "height width 3"], crop: ExpressionCrop, size: int = CROP_SIZE
+    image: Float[Array, "height width 3"], crop: ExpressionCrop, *, size: int = CROP_SIZE
 ) -> Float[Array, "size size 3"]:
     """The picture inside the crop, `size` pixels a side; where the crop leaves the picture, its edge continues.
 

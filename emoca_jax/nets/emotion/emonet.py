@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import AnyArray
 from emoca_jax.nets.batch_norm import BatchNorm
 from emoca_jax.nets.convolution import TORCH_START, Conv, ImageFeatures
 from emoca_jax.nets.emotion.affect import AFFECT_OUTPUTS, AffectRead, affect_read
@@ -53,14 +54,14 @@ class HierarchicalBlock(nn.Module):
     features: int
 
     @nn.compact
-    def __call__(self, x: ImageFeatures, train: bool = False) -> ImageFeatures:
+    def __call__(self, x: ImageFeatures, *, train: bool = False) -> ImageFeatures:
         parts, y = [], x
         for index, share in enumerate((2, 4, 4), start=1):
-            y = nn.relu(BatchNorm(name=f"bn{index}")(y, train))
+            y = nn.relu(BatchNorm(name=f"bn{index}")(y, train=train))
             y = Conv(self.features // share, start=TORCH_START, name=f"conv{index}")(y)
             parts.append(y)
         if x.shape[-1] != self.features:
-            x = nn.relu(BatchNorm(name="skip_bn")(x, train))
+            x = nn.relu(BatchNorm(name="skip_bn")(x, train=train))
             x = _dense(self.features, "skip_conv", use_bias=False)(x)
         return jnp.concatenate(parts, axis=-1) + x
 
@@ -69,9 +70,9 @@ class Hourglass(nn.Module):
     """Down `DEPTH` times and up again; at every level a branch stays at that level's resolution."""
 
     @nn.compact
-    def __call__(self, x: ImageFeatures, train: bool = False) -> ImageFeatures:
+    def __call__(self, x: ImageFeatures, *, train: bool = False) -> ImageFeatures:
         def block(name: str, y: ImageFeatures) -> ImageFeatures:
-            return HierarchicalBlock(CHANNELS, name=name)(y, train)
+            return HierarchicalBlock(CHANNELS, name=name)(y, train=train)
 
         kept = []
         for level in range(DEPTH, 0, -1):
@@ -87,12 +88,12 @@ class EmoNet(nn.Module):
     """RGB faces [B, 256, 256, 3] in [0, 1], no mean subtracted, to emotion and heat maps."""
 
     @nn.compact
-    def __call__(self, images: Float[Array, "batch 256 256 3"], train: bool = False) -> EmoNetRead:
+    def __call__(self, images: Float[AnyArray, "batch 256 256 3"], *, train: bool = False) -> EmoNetRead:
         x = Conv(64, 7, 2, use_bias=True, start=TORCH_START, name="conv1")(images)
-        x = nn.relu(BatchNorm(name="bn1")(x, train))
-        x = _halve(HierarchicalBlock(128, name="conv2")(x, train))
-        x = HierarchicalBlock(128, name="conv3")(x, train)
-        x = HierarchicalBlock(CHANNELS, name="conv4")(x, train)
+        x = nn.relu(BatchNorm(name="bn1")(x, train=train))
+        x = _halve(HierarchicalBlock(128, name="conv2")(x, train=train))
+        x = HierarchicalBlock(128, name="conv3")(x, train=train)
+        x = HierarchicalBlock(CHANNELS, name="conv4")(x, train=train)
         heat_maps, seen = self._hourglasses(x, train)
         # The landmarks' heat maps, added up, are the attention of the emotion branch.
         attended = jnp.concatenate(seen, axis=-1) * heat_maps.sum(axis=-1, keepdims=True)
@@ -101,29 +102,29 @@ class EmoNet(nn.Module):
 
     def _hourglasses(self, x: ImageFeatures, train: bool) -> tuple[ImageFeatures, list[ImageFeatures]]:
         """Heat maps of the second hourglass, and the features of both that the emotion branch looks at."""
-        first = self._features(Hourglass(name="m0")(x, train), 0, train)
+        first = self._features(Hourglass(name="m0")(x, train=train), 0, train)
         maps = _dense(LANDMARKS, "l0")(first)
         # The second hourglass sees what the first has found; the emotion branch takes the same projection of it.
         first = _dense(CHANNELS, "bl0")(first)
         x = x + first + _dense(CHANNELS, "al0")(maps)
-        second = self._features(Hourglass(name="m1")(x, train), 1, train)
+        second = self._features(Hourglass(name="m1")(x, train=train), 1, train)
         return _dense(LANDMARKS, "l1")(second), [first, second]
 
     def _features(self, x: ImageFeatures, index: int, train: bool) -> ImageFeatures:
-        x = HierarchicalBlock(CHANNELS, name=f"top_m_{index}")(x, train)
+        x = HierarchicalBlock(CHANNELS, name=f"top_m_{index}")(x, train=train)
         x = _dense(CHANNELS, f"conv_last{index}")(x)
-        return nn.relu(BatchNorm(name=f"bn_end{index}")(x, train))
+        return nn.relu(BatchNorm(name=f"bn_end{index}")(x, train=train))
 
     def _emotion(self, x: ImageFeatures, train: bool) -> AffectRead:
         x = _dense(CHANNELS, "emotion_input")(x)
         for index in range(EMOTION_BLOCKS):
-            x = _halve(HierarchicalBlock(CHANNELS, name=f"emotion_block{index}")(x, train))
+            x = _halve(HierarchicalBlock(CHANNELS, name=f"emotion_block{index}")(x, train=train))
         pooled = x.mean(axis=(1, 2))
-        x = nn.relu(BatchNorm(name="emotion_bn")(_dense(128, "emotion_hidden")(pooled), train))
+        x = nn.relu(BatchNorm(name="emotion_bn")(_dense(128, "emotion_hidden")(pooled), train=train))
         return affect_read(_dense(AFFECT_OUTPUTS, "emotion_output")(x), pooled)
 
 
-def emonet_images(images: Float[Array, "batch height width 3"]) -> Float[Array, "batch 256 256 3"]:
+def emonet_images(images: Float[AnyArray, "batch height width 3"]) -> Float[Array, "batch 256 256 3"]:
     """Crops of any size as EmoNet takes them: bilinear, as PyTorch enlarges (pixel centres kept, edges continued)."""
     shape = (images.shape[0], EMONET_SIZE, EMONET_SIZE, images.shape[3])
     return jax.image.resize(images, shape, "linear", antialias=False)

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import AnyArray, checks_arguments
 from emoca_jax.nets.batch_norm import BatchNorm
 from emoca_jax.nets.convolution import TORCH_START
 from emoca_jax.nets.emotion.affect import AFFECT_OUTPUTS, AffectRead, affect_read
@@ -25,10 +26,10 @@ class EmotionMLP(nn.Module):
     """4 x [dense 2048, batch norm, leaky ReLU], then a dense layer; input as `emotion_inputs` orders it."""
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*batch inputs"], train: bool = False) -> AffectRead:
+    def __call__(self, x: Float[AnyArray, "*batch inputs"], *, train: bool = False) -> AffectRead:
         for index in range(HIDDEN_LAYERS):
             x = _dense(HIDDEN_FEATURES, f"hidden{index}")(x)
-            x = nn.leaky_relu(BatchNorm(name=f"norm{index}")(x, train), SLOPE)
+            x = nn.leaky_relu(BatchNorm(name=f"norm{index}")(x, train=train), SLOPE)
         return affect_read(_dense(AFFECT_OUTPUTS, "output")(x), x)
 
 
@@ -36,10 +37,12 @@ def _dense(features: int, name: str) -> nn.Dense:
     return nn.Dense(features, precision=PRECISION, kernel_init=TORCH_START, name=name)
 
 
+@checks_arguments
 def emotion_inputs(
     shape: Float[Array, "*batch 100"],
     expression: Float[Array, "*batch 50"],
     jaw: Float[Array, "*batch 3"],
+    *,
     detail: Float[Array, "*batch 128"] | None = None,
 ) -> Float[Array, "*batch inputs"]:
     """The codes in the order the network was trained on; the detail code only for a network that takes it."""

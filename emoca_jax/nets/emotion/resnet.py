@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import flax.linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
+from emoca_jax.arrays import AnyArray
 from emoca_jax.nets.convolution import TORCH_START
 from emoca_jax.nets.emotion.affect import AFFECT_OUTPUTS, AffectRead, affect_read
 from emoca_jax.nets.resnet import ResNet50
@@ -22,7 +23,7 @@ class EmotionResNet50(nn.Module):
     """Whether the parameters come from `fold_batch_norms`: for inference."""
 
     @nn.compact
-    def __call__(self, images: Float[Array, "batch height width 3"], train: bool = False) -> AffectRead:
-        pooled = ResNet50("vggface2", folded=self.folded, name="trunk")(images, train)
+    def __call__(self, images: Float[AnyArray, "batch height width 3"], *, train: bool = False) -> AffectRead:
+        pooled = ResNet50("vggface2", folded=self.folded, name="trunk")(images, train=train)
         head = nn.Dense(AFFECT_OUTPUTS, precision=PRECISION, kernel_init=TORCH_START, name="head")
         return affect_read(head(pooled), pooled)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import flax.linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
+from emoca_jax.arrays import AnyArray
 from emoca_jax.nets.emotion.affect import AFFECT_OUTPUTS, AffectRead, affect_read
 from emoca_jax.nets.emotion.swin_blocks import WINDOW, PatchMerging, SwinBlock, dense, layer_norm
 from emoca_jax.nets.encoders import IMAGE_SIZE
@@ -28,7 +29,7 @@ class EmotionSwin(nn.Module):
     heads: tuple[int, ...] = (4, 8, 16, 32)
 
     @nn.compact
-    def __call__(self, images: Float[Array, "batch height width 3"]) -> AffectRead:
+    def __call__(self, images: Float[AnyArray, "batch height width 3"]) -> AffectRead:
         x = nn.Conv(self.channels, (PATCH, PATCH), PATCH, padding="VALID", precision=PRECISION, name="patch_embed")(
             images
         )

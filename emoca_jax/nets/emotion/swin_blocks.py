@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from emoca_jax.arrays import AnyArray
 from emoca_jax.products import PRECISION, precise_einsum
 
 WINDOW = 7
@@ -18,7 +21,7 @@ OTHER_REGION = -100.0
 START = nn.initializers.truncated_normal(0.02)
 """Of every matrix and bias table."""
 
-Patches = Float[Array, "batch rows columns channels"]
+Patches = Float[AnyArray, "batch _rows _columns _channels"]
 
 
 class SwinBlock(nn.Module):
@@ -77,7 +80,7 @@ class PatchMerging(nn.Module):
         return dense(x.shape[-1] // 2, "reduction", use_bias=False)(x)
 
 
-def dense(features: int, name: str, use_bias: bool = True) -> nn.Dense:
+def dense(features: int, name: str, *, use_bias: bool = True) -> nn.Dense:
     """A dense layer, started as the official code starts them."""
     return nn.Dense(features, use_bias, precision=PRECISION, kernel_init=START, name=name)
 
@@ -87,7 +90,7 @@ def layer_norm(name: str) -> nn.LayerNorm:
     return nn.LayerNorm(NORM_EPSILON, use_fast_variance=False, name=name)
 
 
-def to_windows(x: Patches) -> Float[Array, "batch windows patches channels"]:
+def to_windows(x: Patches) -> Float[AnyArray, "batch windows patches channels"]:
     """Windows and the patches in them row by row; rows and columns must be multiples of `WINDOW`."""
     batch, rows, columns, channels = x.shape
     x = x.reshape(batch, rows // WINDOW, WINDOW, columns // WINDOW, WINDOW, channels)
@@ -115,6 +118,6 @@ def region_mask(size: tuple[int, int], shift: int) -> Float[np.ndarray, "windows
         place = np.arange(length)
         return (place >= length - WINDOW).astype(int) + (place >= length - shift)
 
-    regions = (3 * part(size[0])[:, None] + part(size[1])[None]).reshape(1, *size, 1)
-    inside = np.asarray(to_windows(regions))[0, :, :, 0]  # type: ignore[arg-type] (NumPy: no part of the program)
+    regions: Any = (3 * part(size[0])[:, None] + part(size[1])[None]).reshape(1, *size, 1).astype(np.float32)
+    inside = to_windows(regions)[0, :, :, 0]
     return np.where(inside[:, :, None] == inside[:, None], 0, OTHER_REGION).astype(np.float32)

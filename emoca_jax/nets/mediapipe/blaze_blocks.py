@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import AnyArray
 from emoca_jax.nets.convolution import ImageFeatures
 from emoca_jax.products import PRECISION
 
@@ -25,7 +26,7 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
 @partial(jax.jit, static_argnames="stride")
 def depthwise_convolution(
-    x: ImageFeatures, kernel: Float[Array, "k k channels"], stride: int
+    x: ImageFeatures, kernel: Float[AnyArray, "k k channels"], stride: int
 ) -> Float[Array, "batch out_height out_width channels"]:
     """Depthwise convolution with SAME padding as a sum of shifted products.
 
@@ -85,7 +86,7 @@ class BlazeBlock(nn.Module):
 
     features: int
     stride: int = 1
-    activation: Callable[[], Callable[[Array], Array]] | None = None
+    activation: Callable[[], Callable[[ImageFeatures], ImageFeatures]] | None = None
     """Makes the activation layer; None is ReLU."""
 
     @nn.compact

@@ -115,8 +115,8 @@ def decode(
 
 
 def box_overlap(
-    a: Float[Array | np.ndarray, "*batch 4"], b: Float[Array | np.ndarray, "*batch 4"]
-) -> Float[Array | np.ndarray, "*batch"]:
+    a: Float[Array | np.ndarray, "*#batch 4"], b: Float[Array | np.ndarray, "*#batch 4"]
+) -> Float[Array | np.ndarray, "*batch"] | np.floating:
     """Intersection over union of boxes (x0, y0, x1, y1); 0 for empty boxes. Broadcasts; NumPy or JAX as given."""
     xp = jnp if isinstance(a, jax.Array) or isinstance(b, jax.Array) else np
     sides = xp.minimum(a[..., 2:], b[..., 2:]) - xp.maximum(a[..., :2], b[..., :2])
@@ -140,7 +140,7 @@ def weighted_non_maximum_suppression(
     order = jnp.argsort(-scores)
     scores, points = scores[order], points[order]
     boxes = points[:, :2].reshape(-1, 4)
-    overlaps = box_overlap(boxes[:, None], boxes[None]) > max_overlap
+    overlaps = jnp.asarray(box_overlap(boxes[:, None], boxes[None])) > max_overlap
 
     def step(alive, row):
         group = alive & (overlaps[row] | (jnp.arange(len(scores)) == row))

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 Carry = TypeVar("Carry")
 
@@ -34,7 +34,9 @@ class Chunk(NamedTuple):
     live: Bool[Array, "chunk"]
 
 
-def pixel_range(low: Float[Array, "*n"], high: Float[Array, "*n"], size: int) -> tuple[Array, Array]:
+def pixel_range(
+    low: Float[Array, "*n"], high: Float[Array, "*n"], size: int
+) -> tuple[Int[Array, "*n"], Int[Array, "*n"]]:
     """First pixel and number of pixels whose centres can lie in [low, high] on the image plane."""
     # Rounding of coordinate and centre is below 4 ulp of 1 each, in pixels size / 2 times that.
     slack = 1e-3 + size * 4e-7
@@ -45,13 +47,13 @@ def pixel_range(low: Float[Array, "*n"], high: Float[Array, "*n"], size: int) ->
     return first, jnp.maximum(last - first + 1, 0)
 
 
-def take(array: Array, index: Array) -> Array:
+def take(array: Shaped[Array, "rows *shape"], index: Int[Array, "*n"]) -> Shaped[Array, "..."]:
     """Rows of an array at indices known to be inside it."""
     return array.at[index].get(mode="promise_in_bounds")
 
 
 def for_each_chunk(
-    boxes: Boxes, chunk: int, body: Callable[[Carry, Chunk], Carry], carry: Carry, used: Int[Array, ""] | None = None
+    boxes: Boxes, chunk: int, body: Callable[[Carry, Chunk], Carry], carry: Carry, *, used: Int[Array, ""] | None = None
 ) -> Carry:
     """`body` run over all blocks, `chunk` at a time; each block comes exactly once, faces in rising order.
 

@@ -89,7 +89,7 @@ def columns(rows: Float[Array, "*n channels"]) -> list[Float[Array, "*n"]]:
 
 
 def evaluate(
-    row: list[Float[Array, "*n"]], x: Float[Array, "*n"], y: Float[Array, "*n"]
+    row: list[Float[Array, "*#n"]], x: Float[Array, "*#n"], y: Float[Array, "*#n"]
 ) -> tuple[list[Float[Array, "*n"]], Bool[Array, "*n"]]:
     """The three edge functions at (x, y), proportional to the barycentric weights, and whether the point is inside.
 
@@ -101,7 +101,9 @@ def evaluate(
     return edges, above[0] & above[1] & above[2]
 
 
-def weights_and_depth(row: list[Array], edges: list[Array], *, official: bool) -> tuple[list[Array], Array]:
+def weights_and_depth(
+    row: list[Float[Array, "*#n"]], edges: list[Float[Array, "*#n"]], *, official: bool
+) -> tuple[list[Float[Array, "*n"]], Float[Array, "*n"]]:
     """Barycentric weights and depth from edge functions. A triangle of constant depth gives exactly that depth, so
     that ties are ties."""
     level, rise_1, rise_2, orientation, *inverse_depths = row[15:]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from emoca_jax.render.backends.blocks import take
 from emoca_jax.render.backends.soft_pairs import TILE, Pairs, Reach, each_pair
@@ -26,24 +26,27 @@ ALL = 2**32 - 1
 class Limit(NamedTuple):
     """Up to where faces count at a pixel: those with a smaller depth key, or an equal one and at most this number."""
 
-    key: Array
-    face: Array
+    key: UInt32[Array, "tiles pixels"]
+    face: Int[Array, "tiles pixels"]
 
 
-def depth_key(depth: Float[Array, "*n"]) -> Array:
-    """uint32 in the order of the floats."""
+def depth_key(depth: Float[Array, "*n"]) -> UInt32[Array, "*n"]:
+    """A number in the order of the floats."""
     bits = lax.bitcast_convert_type(depth.astype(jnp.float32), jnp.uint32)
     return jnp.where(bits >> 31 == 1, ~bits, bits | jnp.uint32(1 << 31))
 
 
-def within_limit(limit: Limit, tile: Array, key: Array, face: Array) -> Bool[Array, "*n"]:
+def within_limit(
+    limit: Limit, tile: Int[Array, "pairs"], key: UInt32[Array, "pairs pixels"], face: Int[Array, "pairs"]
+) -> Bool[Array, "pairs pixels"]:
+    """Whether the faces of a chunk count at the pixels of their tiles."""
     bound, last, key = lax.optimization_barrier((take(limit.key, tile), take(limit.face, tile), key))
     return (key < bound) | ((key == bound) & (face[:, None] <= last))
 
 
 def nearest_limit(
     pairs: Pairs,
-    rows: Array,
+    rows: Float[Array, "faces columns"],
     grid: tuple[int, int, int],
     size: tuple[int, int],
     reach: Reach,

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from emoca_jax.render.backends.blocks import Boxes, Chunk, for_each_chunk, pixel_range, take
 from emoca_jax.render.backends.edge_functions import OFFICIAL_EPSILON, SPARE_TRIANGLE, pixel_centres, signed_area
@@ -22,15 +22,16 @@ CHUNK = 512
 """Pairs per turn of the loop."""
 SMALLEST_WEIGHT_SUM = 1e-5
 """pytorch3d's floor for the sum of clipped barycentric weights."""
-Row = list[Float[Array, "*n"]]
+Row = list[Float[Array, "*#n"]]
+"""Columns of `face_rows`."""
 Carry = TypeVar("Carry")
 
 
 class Reach(NamedTuple):
     """How far a face is felt, as a squared distance, and whether outside of it the barycentrics are clipped."""
 
-    blur_radius: Array
-    clip: Array
+    blur_radius: Float[Array, ""]
+    clip: Bool[Array, ""]
 
 
 class Touch(NamedTuple):
@@ -53,10 +54,13 @@ class Pairs(NamedTuple):
 
 
 def tiles_of(size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of tiles that cover an image."""
     return -(-size[0] // TILE), -(-size[1] // TILE)
 
 
-def to_image(tiles: Array, batch: int, size: tuple[int, int]) -> Array:
+def to_image(
+    tiles: Shaped[Array, "tiles pixels *rest"], batch: int, size: tuple[int, int]
+) -> Shaped[Array, "batch height width *rest"]:
     """[tiles, pixels of a tile, ...] to [batch, height, width, ...]."""
     down, across = tiles_of(size)
     rest = tiles.shape[2:]
@@ -64,7 +68,7 @@ def to_image(tiles: Array, batch: int, size: tuple[int, int]) -> Array:
     return jnp.moveaxis(grid, 3, 2).reshape(batch, down * TILE, across * TILE, *rest)[:, : size[0], : size[1]]
 
 
-def to_tiles(size: tuple[int, int], batch: int) -> tuple[Array, Array]:
+def to_tiles(size: tuple[int, int], batch: int) -> tuple[Float[Array, "tiles pixels"], Float[Array, "tiles pixels"]]:
     """x and y of the pixels of all tiles, [batch * tiles, pixels of a tile], in units in which pixels are square."""
     height, width = size
     down, across = tiles_of(size)
@@ -97,7 +101,7 @@ def drawable(
 def face_rows(
     vertices: Float[Array, "batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int],
     keep: Bool[Array, "batch_faces"],
-) -> Array:  # fmt: skip
+) -> Float[Array, "batch_faces 9"]:  # fmt: skip
     """[batch * faces, 9]: the corners, x and y in units in which pixels are square; a spare triangle where one is not
     to be kept."""
     triangles = vertices[:, faces].reshape(-1, 3, 3) * jnp.array([*squared_aspect(size), 1.0])
@@ -105,12 +109,13 @@ def face_rows(
 
 
 def spare_row(dtype: jnp.dtype) -> Float[Array, "9"]:
+    """The row that stands in for a face that is not to be kept."""
     return jnp.array(SPARE_TRIANGLE, dtype).reshape(-1)
 
 
 def drawable_pairs(
     vertices: Float[Array, "batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int],
-    keep: Bool[Array, "batch_faces"], blur_radius: Array,
+    keep: Bool[Array, "batch_faces"], blur_radius: Float[Array, ""],
 ) -> Pairs:  # fmt: skip
     """The tiles that each face to be kept can touch."""
     reach = jnp.sqrt(blur_radius)
@@ -128,7 +133,7 @@ def drawable_pairs(
     return Pairs(column, row, image, Boxes(per_row, jnp.where(keep, per_row * per_column, 0)))
 
 
-def touch(row: Row, x: Float[Array, "*n"], y: Float[Array, "*n"], reach: Reach) -> Touch:
+def touch(row: Row, x: Float[Array, "*#n"], y: Float[Array, "*#n"], reach: Reach) -> Touch:
     """A face (columns of its `face_rows`, broadcast against x and y) at the point (x, y)."""
     corners = [row[3 * i : 3 * i + 3] for i in range(3)]
     (ax, ay, _), (bx, by, _), (cx, cy, _) = corners
@@ -162,7 +167,11 @@ def _segment_distance(start: Row, end: Row, x: Array, y: Array) -> Array:
     return (x - start[0] - share * along_x) ** 2 + (y - start[1] - share * along_y) ** 2
 
 
-def places(pairs: Pairs, chunk: Chunk, size: tuple[int, int]) -> tuple[Array, Array, Array, Array]:
+def places(
+    pairs: Pairs, chunk: Chunk, size: tuple[int, int]
+) -> tuple[
+    Int[Array, "pairs"], Float[Array, "pairs pixels"], Float[Array, "pairs pixels"], Bool[Array, "pairs pixels"]
+]:
     """Tile number, x and y of its pixels, which of them are in the image."""
     height, width = size
     down, across = tiles_of(size)
@@ -177,10 +186,12 @@ def places(pairs: Pairs, chunk: Chunk, size: tuple[int, int]) -> tuple[Array, Ar
     return tile, x, y, (i < height) & (j < width) & chunk.live[:, None]
 
 
-Visit = Callable[[Carry, Chunk, Array, Touch, Array], Carry]
+Visit = Callable[[Carry, Chunk, Int[Array, "pairs"], Touch, Bool[Array, "pairs pixels"]], Carry]
 
 
-def each_pair(pairs: Pairs, rows: Array, size: tuple[int, int], reach: Reach, visit: Visit, carry: Carry) -> Carry:
+def each_pair(
+    pairs: Pairs, rows: Float[Array, "faces columns"], size: tuple[int, int], reach: Reach, visit: Visit, carry: Carry
+) -> Carry:
     """`visit(carry, chunk, tile, touch, valid)` over all pairs."""
 
     def body(carry, chunk):
@@ -191,12 +202,12 @@ def each_pair(pairs: Pairs, rows: Array, size: tuple[int, int], reach: Reach, vi
     return for_each_chunk(pairs.boxes, CHUNK, body, carry)
 
 
-def own_rows(rows: Array, chunk: Chunk) -> Array:
+def own_rows(rows: Float[Array, "faces columns"], chunk: Chunk) -> Float[Array, "pairs columns"]:
     """The rows of a chunk's faces, [pairs, columns]."""
     # Compilers put the lookup into the arithmetic, to be done again at every pixel.
     return lax.optimization_barrier(take(rows, chunk.face))
 
 
-def columns(rows: Array) -> Row:
+def columns(rows: Float[Array, "pairs columns"]) -> Row:
     """Columns [n, 1] of rows [n, columns], to be broadcast against pixels."""
     return [part for part in lax.split(rows, (1,) * rows.shape[-1], axis=-1)]

@@ -8,19 +8,23 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from emoca_jax.render.backends.blocks import for_each_chunk, take
 from emoca_jax.render.backends.soft_limits import Limit, depth_key, within_limit
 from emoca_jax.render.backends.soft_pairs import CHUNK, Pairs, Reach, Row, Touch, columns, own_rows, places, touch
 
-Contribution = Callable[[Row, Touch, tuple[Array, ...], tuple[Array, ...], Array], Array]
+Constants = tuple[Reach | Float[Array, ""], ...]
+PerPixel = tuple[Float[Array, "tiles pixels"], ...]
+Contribution = Callable[
+    [Row, Touch, Constants, PerPixel, Bool[Array, "pairs pixels"]], list[Float[Array, "pairs pixels"]]
+]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def accumulate(
     contribution: Contribution, size: tuple[int, int], shape: tuple[int, int, int], rows: Float[Array, "faces columns"],
-    pairs: Pairs, limit: Limit | None, constants: tuple[Reach | Array, ...], per_pixel: tuple[Array, ...],
+    pairs: Pairs, limit: Limit | None, constants: Constants, per_pixel: PerPixel,
 ) -> tuple[Float[Array, "tiles pixels"], ...]:  # fmt: skip
     """Sum over the faces of each pixel of `contribution(row, touch, constants, per_pixel, selected)`, which gives one
     array per channel and must have finite derivatives where not selected. Differentiable in `rows` (the first nine

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Integer
 
 from emoca_jax.render.backends.blocks import Boxes, for_each_chunk, pixel_range, take
 from emoca_jax.render.backends.edge_functions import (
@@ -82,7 +82,7 @@ def _bounds(triangles: Float[Array, "faces 3 3"], near: float | None) -> tuple[A
 
 
 def _search(
-    vertices: Float[Array, "batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], *,
+    vertices: Float[Array, "batch vertices 3"], faces: Integer[Array, "faces 3"], size: tuple[int, int], *,
     rules: Rules,
 ) -> Int[Array, "batch height width"]:  # fmt: skip
     height, width = size
@@ -156,7 +156,7 @@ def _search_for(size: tuple[int, int], rules: Rules):
 
 
 def visible_faces(
-    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int],
+    vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"], size: tuple[int, int],
     rules: Rules,
 ) -> Int[Array, "*batch height width"]:  # fmt: skip
     """Index of the face nearest at each pixel centre, -1 where there is none; no gradient.

@@ -1,0 +1,104 @@
+"""Meshes, images and sizes that no drawing function can use: each says which argument, what it wants, what it got."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from emoca_jax import render
+from emoca_jax.errors import InputError
+
+VERTICES = jnp.array([[-0.5, -0.5, 1.0], [0.5, -0.5, 1.0], [0.0, 0.5, 1.0]])
+FACES = jnp.array([[0, 1, 2]])
+IMAGE, SIZE = jnp.ones((4, 4, 3)), (4, 4)
+FRAGMENTS = render.rasterize(VERTICES, FACES, SIZE)
+
+
+def white(fragments):
+    return jnp.ones((*fragments.depth.shape, 3))
+
+
+DRAWING = {
+    "rasterize": render.rasterize,
+    "soft_silhouette": render.soft_silhouette,
+    "soft_rasterize": lambda vertices, faces, size: render.soft_rasterize(vertices, faces, VERTICES, size),
+    "soft_fragments": lambda vertices, faces, size: render.soft_fragments(vertices, faces, size, blur_radius=1e-4),
+    "draw": lambda vertices, faces, size: render.draw(white, vertices, faces, size),
+}
+ON_MESHES = {
+    "antialias": lambda vertices, faces, _: render.antialias(
+        jnp.ones((*vertices.shape[:-2], 4, 4, 3)), FRAGMENTS, vertices, faces
+    ),
+    "barycentric_slopes": lambda vertices, faces, _: render.barycentric_slopes(FRAGMENTS, vertices, faces),
+    "face_normals": lambda vertices, faces, _: render.face_normals(vertices, faces),
+    "vertex_normals": lambda vertices, faces, _: render.vertex_normals(vertices, faces),
+}
+
+
+@pytest.mark.parametrize("name", [*DRAWING, *ON_MESHES])
+@pytest.mark.parametrize(
+    ("vertices", "faces", "said"),
+    [
+        (VERTICES[:, :2], FACES, "vertices must be floats [..., vertices, 3], not float32 [3, 2]."),
+        (VERTICES, jnp.zeros((1, 4), int), "faces must be integers [faces, 3], not int32 [1, 4]."),
+        (VERTICES, FACES.astype(float), "faces must be integers [faces, 3], not float32 [1, 3]."),
+        (
+            VERTICES[None].repeat(2, 0),
+            FACES[None].repeat(2, 0),
+            "faces must be integers [faces, 3], not int32 [2, 1, 3].",
+        ),
+    ],
+    ids=["flat vertices", "square faces", "float faces", "batched faces"],
+)
+def test_meshes(name, vertices, faces, said):
+    with pytest.raises(InputError, match=f"^{re.escape(said)}$"):
+        (DRAWING | ON_MESHES)[name](vertices, faces, SIZE)
+
+
+@pytest.mark.parametrize("name", DRAWING)
+@pytest.mark.parametrize("size", [32, [32, 32], (32,), (0, 32)])
+def test_sizes(name, size):
+    with pytest.raises(InputError, match=r"^size must be a tuple \(height, width\) .* not " + re.escape(repr(size))):
+        DRAWING[name](VERTICES, FACES, size)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "argument", "wanted", "found"),
+    [
+        (lambda: render.interpolate(FRAGMENTS, VERTICES[0], FACES), "attributes", "floats [..., vertices, channels]",
+         [3]),
+        (lambda: render.sample_texture(IMAGE, VERTICES), "uv", "floats [..., 2]", [3, 3]),
+        (
+            lambda: render.sample_texture(IMAGE[..., 0], VERTICES[:, :2]),
+            "texture", "floats [..., height, width, channels]", [4, 4],
+        ),
+        (lambda: render.spherical_harmonics(VERTICES, jnp.ones((3, 9))), "light", "floats [..., 9, 3]", [3, 9]),
+        (lambda: render.weak_perspective(VERTICES, jnp.ones(2)), "camera", "floats [..., 3]", [2]),
+        (lambda: render.push_pull(IMAGE, IMAGE), "weights", "floats [size, size, 1]", [4, 4, 3]),
+        (
+            lambda: render.antialias(IMAGE, FRAGMENTS, VERTICES[None].repeat(2, 0), FACES),
+            "vertices", "floats [..., vertices, 3] that go with the arguments before it", [2, 3, 3],
+        ),
+    ],
+)  # fmt: skip
+def test_other_arrays(wrong, argument, wanted, found):
+    with pytest.raises(InputError) as error:
+        wrong()
+    assert str(error.value) == f"{argument} must be {wanted}, not float32 {found}."
+
+
+@pytest.mark.parametrize(("near", "far"), [(1.0, 1.0), (2, 1)])
+def test_depths_that_leave_no_room_are_refused(near, far):
+    """Equal ones would divide by nothing."""
+    with pytest.raises(InputError, match=f"^near is {near} and far is {far}; give a far beyond near.$"):
+        render.soft_rasterize(VERTICES, FACES, VERTICES, SIZE, near=near, far=far)
+
+
+def test_numpy_and_meshes_of_their_own_are_welcome():
+    host = render.rasterize(np.asarray(VERTICES, np.float64), np.asarray(FACES, np.uint32), SIZE)
+    np.testing.assert_array_equal(host.face_index, FRAGMENTS.face_index)
+    turned = jnp.stack([FACES, FACES[:, ::-1]])
+    each = jax.vmap(lambda own: render.rasterize(VERTICES, own, SIZE, cull="back").face_index)(turned)
+    assert (each[0] == FRAGMENTS.face_index).all() != (each[1] == FRAGMENTS.face_index).all()
