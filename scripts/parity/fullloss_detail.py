@@ -24,8 +24,13 @@ PHOTOMETRIC_WEIGHT = 2.0
 """Of the metric in the image, in the made-up run's configuration."""
 TRAINED = ("expcode", "posecode", "detailcode")
 TERM, MRF = Tolerance(relative=1e-4), Tolerance(relative=1e-3)
-CODE_GRADIENT = Tolerance(relative=2e-3)
-"""As in the coarse stage."""
+CODE_GRADIENT = Tolerance(relative=2e-3, outliers=0.1, farthest=0.01)
+"""ID-MRF divides distances of black patches by 1e-5; the official ones are 1 - cosine and cannot fall below the rounding
+of 1. By the official formula in torch, float32 against float64 on eight pairs of images of four seeds, that moves the
+gradient by .0003 to .0036 of its largest value, up to 6 % of the values by more than .002, and the loss by up to 2.7e-4
+(ours: at most .001, and 6e-5). In float64 the two formulas give the same to 1e-14."""
+POSE_GRADIENT = Tolerance(relative=0.01)
+"""The same noise in twelve numbers, of which the largest is smaller: half as much again."""
 
 
 def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
@@ -50,4 +55,4 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     yield from golden.check("metric_photometric_detailed_texture", seen, TERM)
     yield from golden.check("loss_total", found.total, MRF)
     for name, gradient in gradients.items():
-        yield from golden.check(f"grad_{name}", gradient, CODE_GRADIENT)
+        yield from golden.check(f"grad_{name}", gradient, POSE_GRADIENT if name == "posecode" else CODE_GRADIENT)
