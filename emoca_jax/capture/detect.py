@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, UInt8
 from emoca_jax.capture.crop import apply_transform
 from emoca_jax.capture.detector_inputs import DetectorInput, tile_inputs, whole_input
 from emoca_jax.capture.place_landmarks import (
-    VIEW_BATCHES,
+    VIEW_BATCH,
     Roi,
     place_landmarks,
     refine_landmarks,
@@ -40,6 +40,7 @@ from emoca_jax.nets.mediapipe.face_detection import (
     weighted_non_maximum_suppression,
 )
 from emoca_jax.nets.weights import load_shipped_weights
+from emoca_jax.products import CUBLAS
 
 MIN_SCORE = 0.28
 """Candidates under this are dropped before the mesh network looks at them. (MediaPipe, without that second opinion,
@@ -159,12 +160,12 @@ def _doubt(face: DetectedFace) -> float:
     return face.scatter / (limit * face.score)
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=CUBLAS)
 def _look_short_range(parameters: dict, pixels: UInt8[Array, "batch 128 128 3"]) -> tuple[Array, Array]:
     return _strongest(ShortRangeDetector().apply(parameters, _signed(pixels)), short_range_anchors())
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=CUBLAS)
 def _look_full_range(parameters: dict, pixels: UInt8[Array, "batch 192 192 3"]) -> tuple[Array, Array]:
     anchors = full_range_anchors(pixels.shape[1], pixels.shape[2])
     return _strongest(FullRangeDetector().apply(parameters, _signed(pixels)), anchors)
@@ -198,7 +199,7 @@ def _candidates(
     if not views:
         return []
     pixels = np.stack([view.pixels for _, view in views])
-    scores, points = run_batched(partial(network, parameters), pixels, VIEW_BATCHES)
+    scores, points = run_batched(partial(network, parameters), pixels, VIEW_BATCH)
     return [
         (i, float(score), np.asarray(apply_transform(view.transform, position)))
         for (i, view), row, positions in zip(views, scores, points, strict=True)

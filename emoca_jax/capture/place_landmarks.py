@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, UInt8
 from emoca_jax.capture.crop import apply_transform, cut, square_crop
 from emoca_jax.mediapipe_points import ALL_POINTS, OUTER_EYE_CORNERS
 from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE, FaceMesh, presence_score
+from emoca_jax.products import CUBLAS
 
 ROI_SCALE = 1.5
 """The crop's side over the longer side of the face's box (MediaPipe's RectTransformationCalculator)."""
@@ -29,12 +30,11 @@ MOVES = np.array([[1, 1, -1, 1], [-1, 1, 1, -1], [1, -1, 1, -1], [-1, -1, -1, 1]
 parts of the crop's side, the logarithm of its scale, and radians. Over ten photos, the RMS distance to the mean over 64
 crops is 1.07 % of the face's width for one crop, 0.60 % for a second, 0.27 % for this."""
 
-ON_CPU = jax.default_backend() == "cpu"
-"""Inputs are padded to these batch sizes. Each is a program of its own to trace and compile, seconds at every start, so
-there is one per network on a CPU: four crops at once cost the mesh network less than two one by one, and the detectors
-gain nothing from batches."""
-VIEW_BATCHES = (1,) if ON_CPU else (16, 4, 1)
-CROP_BATCHES = (4,) if ON_CPU else (16, 4, 1)
+VIEW_BATCH = 1 if jax.default_backend() == "cpu" else 4
+CROP_BATCH = 4
+"""Inputs are padded to one batch size per network: each is a program of its own to trace and compile, seconds at every
+start. Four crops at once cost the mesh network less than two one by one, on a CPU too, where the detectors gain nothing
+from batches."""
 
 Landmarks = Float[np.ndarray, "478 3"]
 Image = UInt8[np.ndarray, "_height _width 3"]
@@ -55,17 +55,14 @@ class Roi:
 def run_batched(
     call: Callable[[UInt8[np.ndarray, "..."]], tuple[Float[Array, "..."], ...]],
     inputs: UInt8[np.ndarray, "inputs *shape"],
-    sizes: tuple[int, ...],
+    size: int,
 ) -> list[Float[np.ndarray, "inputs ..."]]:
-    """Outputs of a network for one or more inputs, run in batches of these sizes (falling) with the last one padded."""
-    outputs, start = [], 0
-    while start < len(inputs):
-        left = len(inputs) - start
-        size = next(size for size in sizes if left > size // 2 or size == sizes[-1])
+    """Outputs of a network for one or more inputs, run in batches of this size with the last one padded."""
+    outputs = []
+    for start in range(0, len(inputs), size):
         part = inputs[start : start + size]
         padded = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
         outputs.append([np.asarray(output)[: len(part)] for output in call(padded)])
-        start += size
     return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
 
 
@@ -94,7 +91,7 @@ def yaw_of_landmarks(landmarks: Float[np.ndarray, "points 3"]) -> float:
     return float(np.arctan2(abs(across[2]), np.hypot(across[0], across[1])))
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=CUBLAS)
 def _mesh(parameters: dict, crops: UInt8[Array, "batch 192 192 3"]) -> tuple[Array, Array]:
     outputs: Any = FaceMesh(attention=True, mouth_looks=MOUTH_LOOKS).apply(parameters, crops.astype(np.float32) / 255)
     return outputs[0], presence_score(outputs[1])
@@ -110,7 +107,7 @@ def place_landmarks(
     centres, rotations = np.array([roi.centre for roi in rois]), np.array([roi.rotation for roi in rois])
     transforms = square_crop(centres, sizes, rotations, MESH_SIZE).astype(np.float32)
     crops = [cut(image, move, (MESH_SIZE, MESH_SIZE)) for image, move in zip(images, transforms, strict=True)]
-    points, presence = run_batched(partial(_mesh, parameters), np.stack(crops), CROP_BATCHES)
+    points, presence = run_batched(partial(_mesh, parameters), np.stack(crops), CROP_BATCH)
     depth = points[..., 2:] * (sizes / MESH_SIZE)[:, None, None]
     return np.concatenate([apply_transform(transforms, points[..., :2]), depth], axis=-1), presence
 

@@ -20,6 +20,7 @@ from emoca_jax.nets.emotion.mlp import CODE_INPUTS, EmotionMLP, emotion_inputs
 from emoca_jax.nets.emotion.open import Parameters
 from emoca_jax.nets.emotion.resnet import EmotionResNet50
 from emoca_jax.nets.emotion.swin import EmotionSwin
+from emoca_jax.products import CUBLAS
 
 IMAGE_NETWORKS = {"emotion_resnet50": "ResNet-50", "emotion_swin": "Swin-B", "emonet": "EmoNet"}
 """Parts of a converted folder that read emotion off a photo -> what they are called."""
@@ -53,7 +54,7 @@ def takes_detail(variables: Parameters) -> bool:
     return variables["params"]["hidden0"]["kernel"].shape[0] > CODE_INPUTS
 
 
-@functools.partial(jax.jit, static_argnames="part")
+@functools.partial(jax.jit, static_argnames="part", compiler_options=CUBLAS)
 def _read_image(part: str, variables: Parameters, crops: Float[Array, "batch 224 224 3"]) -> AffectRead:
     if part == "emonet":
         return _apply(EmoNet(), variables, emonet_images(crops)).affect

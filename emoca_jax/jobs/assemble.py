@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from emoca_jax.jobs.look import cut_plane
 from emoca_jax.jobs.result import FaceResult
 from emoca_jax.model import decode
 from emoca_jax.objectives.photo import SeenFace
+from emoca_jax.products import CUBLAS
 from emoca_jax.texture.layout import TEXTURE_SIZE, TextureLayout
 from emoca_jax.texture.unwrap import unwrap
 
@@ -93,7 +95,7 @@ def assemble(
     )
 
 
-@jax.jit
+@functools.partial(jax.jit, compiler_options=CUBLAS)
 def measure(
     head: FaceHead,
     model: LandmarkModel,

@@ -12,6 +12,7 @@ from emoca_jax.nets.emotion.crop import expression_crop
 from emoca_jax.nets.emotion.open import Parameters, read_expression
 from emoca_jax.nets.encoders import IMAGE_SIZE
 from emoca_jax.objectives.photo import SeenFace
+from emoca_jax.products import CUBLAS
 
 CROP_SIZE = IMAGE_SIZE
 """Side of the crop that is fitted or encoded, pixels (EMOCA's image size)."""
@@ -56,5 +57,5 @@ def cut_plane(
 
 
 # Photo and rendering are read by one program.
-read = jax.jit(read_expression)
+read = jax.jit(read_expression, compiler_options=CUBLAS)
 _expression_crop = jax.jit(expression_crop)
