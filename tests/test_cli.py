@@ -154,6 +154,7 @@ def test_a_huge_photo_is_done(photos):
     assert run(photos, photos / "huge.jpg") == 0
 
 
+@pytest.mark.usefixtures("types_unchecked")
 def test_nan_in_python():
     with pytest.raises(InputError, match="NaN"):
         capture.reconstruct(None, np.full((64, 64, 3), np.nan))

@@ -266,8 +266,15 @@ def test_codes_broadcast_against_each_other_and_the_texture(painted):
         for name in ("predicted", "normals", "shading", "texture"):
             found, wanted = getattr(whole.detail, name)[place], getattr(alone.detail, name)
             np.testing.assert_allclose(found[inside], wanted[inside], atol=2e-3, err_msg=name)
-    with pytest.raises(InputError, match=r"broadcast to \[\], not shape \[3, 1\], expression \[4\]"):
-        decode(head, codes.replace(expression=code(4, EXPRESSIONS)), (16, 16))
+
+
+@pytest.mark.usefixtures("types_unchecked")
+def test_codes_that_do_not_broadcast_are_named():
+    codes = Codes(
+        *(jnp.zeros(shape) for shape in ((3, 1, SHAPES), (4, EXPRESSIONS), (2, 3), 3, (2, 3), 3, (2, 9, 3), 2))
+    )
+    with pytest.raises(InputError, match=r"broadcast to \[\], not shape \[3, 1\], expression \[4\], light \[2\]"):
+        decode(small_head(), codes, (16, 16))
 
 
 def test_full_pose_puts_the_jaw_third(golden):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from emoca_jax.losses import detail, landmarks, mediapipe, photometric, regularizers
 from parity.assets import Assets
