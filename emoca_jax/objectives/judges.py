@@ -25,6 +25,6 @@ def as_batch(images: Float[Array, "*batch height width channels"]) -> Float[Arra
 
 
 def is_folded(variables: Mapping) -> bool:
-    """Whether a ResNet-50's batch norms went into its convolutions (`fold_batch_norms`). No gradient: it looks at names."""
+    """Whether a ResNet-50's batch norms went into its convolutions (`fold_batch_norms`). No gradient."""
     parameters = variables["params"]
     return "norm" not in parameters.get("trunk", parameters)["conv1"]
