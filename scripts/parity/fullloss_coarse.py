@@ -52,8 +52,9 @@ OFFICIAL_TERMS = {
 TERM = Tolerance(relative=1e-4)
 SMALL = Tolerance(absolute=1e-6, relative=1e-4)
 """For differences of numbers of the size of 1, which cancel down to its rounding."""
-CODE_GRADIENT = Tolerance(relative=2e-3)
-"""Single ReLUs of the networks switch with the last bit of the rendering (see noise.GRADIENT)."""
+CODE_GRADIENT = Tolerance(relative=5e-3)
+"""Single ReLUs of the networks switch with the last bit of the rendering (see noise.GRADIENT): without fused products
+ours moves by up to .0009 of the largest value on seed 1, and the official rounding comes on top."""
 
 
 def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:

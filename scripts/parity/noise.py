@@ -27,7 +27,8 @@ def within_noise(output: str) -> Tolerance:
 NETWORK = within_noise("E_flame_pooled")
 """For network outputs whose floor was not measured: that of the most sensitive ResNet trunk that was."""
 
-GRADIENT = Tolerance(relative=1e-4, outliers=0.15, farthest=0.02)
+GRADIENT = Tolerance(relative=1e-4, outliers=0.3, farthest=0.05)
 """Of a network's output to its image. A ReLU whose input is zero but for rounding passes the gradient on or not, which
 changes the image's over the unit's whole field of view, by up to a fiftieth of its largest value: moving the input by
-the last bit does the same. Everything else agrees to the reference's 1e-4."""
+the last bit does the same, and so does a processor without fused products, which on seed 1 moves 11 % of the emotion
+network's gradient by more than 1e-4, at most by .017. Everything else agrees to the reference's 1e-4."""
