@@ -53,7 +53,7 @@ def alone(assets, tmp_path_factory):
 
 
 def same_head(found, wanted):
-    wanted = wanted.replace(albedo=None, edges=render.mesh_edges(wanted.faces))
+    wanted = wanted.replace(albedo=None, mesh_edges=render.mesh_edges(wanted.faces))
     leaves = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
     return all(np.array_equal(a, b) for a, b in leaves)
 
