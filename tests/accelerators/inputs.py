@@ -14,7 +14,7 @@ from emoca_jax.codes import Codes
 from emoca_jax.convert.readers.flame import EXPRESSIONS, SHAPES
 from emoca_jax.detail import DetailModel
 from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding
-from emoca_jax.jobs.open_model import OpenModel, load_open_model
+from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel, load_open_model
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.detail_decoder import INNER_EPSILON, LATENT, DetailDecoder
 from emoca_jax.nets.encoders import DETAIL_OUTPUTS, Encoder
@@ -51,7 +51,7 @@ def batch_of(tree: Any, count: int) -> Any:
 @functools.cache
 def open_model() -> OpenModel:
     """The model of `emoca reconstruct`."""
-    return load_open_model()
+    return load_open_model(OPEN_MODEL)
 
 
 @functools.cache
@@ -107,7 +107,7 @@ def flame_head() -> FaceHead:
         landmarks_mediapipe=points(105),
         mediapipe_index=array(105, dtype=jnp.int32),
         albedo=AlbedoModel(array(ALBEDO_SIDE, ALBEDO_SIDE, 3), array(ALBEDO_SIDE, ALBEDO_SIDE, 3, ALBEDO_COMPONENTS)),
-        edges=jax.eval_shape(mesh_edges, faces()),
+        mesh_edges=jax.eval_shape(mesh_edges, faces()),
     )
 
 
