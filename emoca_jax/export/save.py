@@ -88,8 +88,8 @@ def _detail_files(result: ReconstructedFace, name: str, normals: bytes) -> dict[
     }
 
 
-def png_bytes(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
-    """A uint8 RGB picture as the bytes of a png."""
+def png_bytes(image: UInt8[np.ndarray, "height width channels"]) -> bytes:
+    """A uint8 picture (grey, RGB or RGBA by its channels) as the bytes of a png."""
     buffer = io.BytesIO()
     # Level 4 takes half the time of Pillow's 6 and 4 % more space.
     Image.fromarray(image).save(buffer, "PNG", compress_level=4)

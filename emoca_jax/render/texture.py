@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from emoca_jax.arrays import checks_arguments
 from emoca_jax.errors import InputError
-from emoca_jax.render.backends.per_image import for_each_image
+from emoca_jax.render.backends.per_image import for_each_image, one_by_one
 
 Outside = Literal["edge", "zero"]
 
@@ -159,6 +159,8 @@ def _bilinear(
         if outside == "zero":
             weight = jnp.where((i >= 0) & (i < height) & (j >= 0) & (j < width), weight, 0.0)
         texel = offset + jnp.clip(i, 0, height - 1) * width + jnp.clip(j, 0, width - 1)
-        return weight[..., None] * flat.at[texel].get(mode="promise_in_bounds")
+        read = flat.at[texel].get(mode="promise_in_bounds")
+        # XLA for GPUs puts all reads of a pyramid into one gradient kernel, again for each use: 47 MB of assembly.
+        return weight[..., None] * (read if one_by_one() else lax.optimization_barrier(read))
 
     return corner(0, 0) + corner(0, 1) + corner(1, 0) + corner(1, 1)

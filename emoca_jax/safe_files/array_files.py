@@ -45,17 +45,6 @@ def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
     return _array(file.view, file.place)
 
 
-def read_npz(path: str | os.PathLike[str], *, check: bool = True) -> Mapping[str, np.ndarray]:
-    """The arrays of a `.npz` file by name, each read when asked for: mapped if stored, unpacked if compressed.
-
-    `check` compares an array's checksum when it is asked for. Errors: InputError as `read_npy`, then too.
-    """
-    file = map_file(path)
-    if not is_zip(file.view):
-        raise InputError(f"{file.place} is not an .npz file: give a file that numpy.savez wrote.")
-    return NpzArrays(file, read_directory(file), check=check)
-
-
 class NpzArrays(Mapping[str, np.ndarray]):
     """The arrays of an archive by name; keeps none of them, so ask once for what you need."""
 
@@ -76,6 +65,17 @@ class NpzArrays(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._members)
+
+
+def read_npz(path: str | os.PathLike[str], *, check: bool = True) -> NpzArrays:
+    """The arrays of a `.npz` file by name, each read when asked for: mapped if stored, unpacked if compressed.
+
+    `check` compares an array's checksum when it is asked for. Errors: InputError as `read_npy`, then too.
+    """
+    file = map_file(path)
+    if not is_zip(file.view):
+        raise InputError(f"{file.place} is not an .npz file: give a file that numpy.savez wrote.")
+    return NpzArrays(file, read_directory(file), check=check)
 
 
 def is_npy(data: memoryview) -> bool:

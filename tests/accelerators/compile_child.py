@@ -49,9 +49,12 @@ def compile_program(program: Any, chips: int, mesh: Any) -> dict[str, float]:
         jax.tree.map(functools.partial(_placed, by_face if number in call.batched else alike), tree)
         for number, tree in enumerate(call.arguments)
     ]
-    function = program.function if hasattr(program.function, "lower") else jax.jit(program.function)
+    function, options = program.function, call.options
+    if not hasattr(function, "lower"):
+        # It may be jitted all the same, under a check of its arguments; there the options are static, too.
+        function, options = jax.jit(functools.partial(function, **options)), {}
     began = time.perf_counter()
-    lowered = function.lower(*arguments, **call.options)
+    lowered = function.lower(*arguments, **options)
     traced, processor = time.perf_counter(), _processor_seconds()
     memory = lowered.compile().memory_analysis()
     return {

@@ -36,8 +36,8 @@ TOLERANCE = 1e-5
 
 def codes(**arrays):
     """Codes of which only some matter."""
-    nothing = dict.fromkeys(("shape", "expression", "pose", "jaw", "eyes", "camera", "light", "albedo"), np.zeros(0))
-    return Codes(**nothing | arrays)
+    shapes = {"shape": 0, "expression": 0, "pose": (2, 3), "jaw": 3, "eyes": (2, 3), "camera": 3, "light": (9, 3), "albedo": 0}
+    return Codes(**{name: np.zeros(shape, np.float32) for name, shape in shapes.items()} | arrays)
 
 
 @pytest.fixture(scope="module")
@@ -147,9 +147,9 @@ MADE_UP = EmotionResult(
 
 
 def test_the_photo_tile_shows_the_whole_photo_or_closes_in_on_a_small_face():
-    assert photo_window((300, 400), np.array([100, 50, 200, 150])) == (0, 0, 300)
-    assert photo_window((600, 400), np.array([100, 100, 300, 300])) == (-200, 0, 600), "paper on both sides"
-    left, top, shown = photo_window((3000, 4000), np.array([3900, 1000, 4000, 1090]))
+    assert photo_window((300, 400), np.array([100.0, 50, 200, 150])) == (0, 0, 300)
+    assert photo_window((600, 400), np.array([100.0, 100, 300, 300])) == (-200, 0, 600), "paper on both sides"
+    left, top, shown = photo_window((3000, 4000), np.array([3900.0, 1000, 4000, 1090]))
     assert shown == pytest.approx(300) and left == pytest.approx(4000 - 400) and top == pytest.approx(1045 - 150)
 
 
