@@ -113,7 +113,7 @@ def flame_head() -> FaceHead:
 
 def detail_model() -> DetailModel:
     """EMOCA's detail stage."""
-    decoder = fold_batch_norms(ones(variables(DetailDecoder(), array(1, LATENT))), INNER_EPSILON)
+    decoder = fold_batch_norms(ones(variables(DetailDecoder(), array(1, LATENT))), epsilon=INNER_EPSILON)
     fragments = Fragments(array(UV_SIDE, UV_SIDE, dtype=jnp.int32), array(UV_SIDE, UV_SIDE, 3), array(UV_SIDE, UV_SIDE))
     return DetailModel(shapes_of(decoder), fragments, array(UV_SIDE, UV_SIDE), array(UV_SIDE, UV_SIDE))
 
