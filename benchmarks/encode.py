@@ -29,7 +29,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -156,7 +156,7 @@ def torch_encoders(form: str, batch: int, threads: int) -> Callable[[], Any]:
     return run
 
 
-def compare(forms: list[str], batch: int, threads: int, runs: int) -> None:
+def compare(forms: Sequence[str], batch: int, threads: int, runs: int) -> None:
     """One table: forms take turns, so that whatever disturbs the machine disturbs all of them."""
     workers = {form: Worker(form, batch, threads) for form in forms}
     samples: dict[str, list[Sample]] = {form: [] for form in forms}

@@ -9,6 +9,8 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 INK, FAINT, ACCENT, SECOND = "#21252b", "#6c7480", "#f57c28", "#427ac4"
@@ -56,7 +58,7 @@ def bars(path: Path, panels: Mapping[str, Mapping[str, float]], ours: str) -> No
     save(figure, path)
 
 
-def dress(axis: plt.Axes, title: str) -> None:
+def dress(axis: Axes, title: str) -> None:
     axis.set_title(title, fontsize=11, color=INK, loc="left")
     axis.grid(True, which="major", color="#dde1e7", linewidth=0.7)
     axis.set_axisbelow(True)
@@ -65,7 +67,7 @@ def dress(axis: plt.Axes, title: str) -> None:
         side.set_visible(False)
 
 
-def save(figure: plt.Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
     plt.close(figure)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.jpg"))
@@ -36,11 +37,11 @@ def main() -> None:
 
 def print_machine() -> None:
     import jax
-    import jaxlib
+    import jaxlib.version
 
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"jax {jax.__version__}, jaxlib {jaxlib.__version__}, {jax.devices()[0].device_kind}"
+        f"jax {jax.__version__}, jaxlib {jaxlib.version.__version__}, {jax.devices()[0].device_kind}"
     )
 
 
@@ -79,7 +80,7 @@ def time_warm(photos: list[Path], repeat: int, units: int) -> None:
     print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 
-def median_seconds(call: object, repeat: int) -> float:
+def median_seconds(call: Callable[[], object], repeat: int) -> float:
     seconds = []
     for _ in range(repeat):
         began = time.perf_counter()

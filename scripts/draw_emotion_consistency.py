@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -50,6 +51,7 @@ def main() -> None:
     examples = [ROOT / "examples" / "astronaut.jpg", ROOT / "examples" / "grace_hopper.jpg"]
     parser.add_argument("photos", nargs="*", type=Path, default=examples)
     model = ej.load_model("open")
+    assert isinstance(model, OpenModel)
     rows, table = [], []
     for path in parser.parse_args().photos:
         seen = look(model.expression, next(found_faces(model.detector, read_photo(path), "largest")))
@@ -60,7 +62,7 @@ def main() -> None:
             decoded = jax.jit(ej.decode, static_argnums=2)(model.head, codes, (CROP_SIZE, CROP_SIZE))
             tiles.append(_tile(composite(seen.image, decoded.rendering, decoded.alpha), f"{name} emotion consistency"))
             shape = np.repeat(np.asarray(decoded.normal_image[..., 2:]) * 0.75 + 0.2, 3, axis=-1)
-            tiles.append(_tile(composite(seen.image, shape, decoded.alpha), f"{name}, shape"))
+            tiles.append(_tile(composite(seen.image, jnp.asarray(shape), decoded.alpha), f"{name}, shape"))
             table.append(_table_row(model, path.stem, name, seen, codes, shown))
         rows.append(np.concatenate(tiles, axis=1))
     PICTURE.parent.mkdir(parents=True, exist_ok=True)

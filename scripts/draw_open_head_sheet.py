@@ -31,6 +31,7 @@ EXPRESSIONS: dict[str, dict[str, float]] = {
 
 def main() -> None:
     head = ej.load_head("open")
+    assert head.albedo is not None
     decode = jax.jit(ej.decode, static_argnums=2)
     random = np.random.default_rng(SEED)
     light = ambient_light() * 0.75

@@ -44,6 +44,7 @@ def unit_sheet(head: FaceHead) -> np.ndarray:
 
 def texture_sheet(head: FaceHead) -> np.ndarray:
     """The mean albedo, the layout's triangles over it, and MediaPipe's 468 points on the average head."""
+    assert head.albedo is not None
     plain = Image.fromarray(to_bytes(np.asarray(head.albedo.mean)))
     plain = plain.resize((TEXTURE_SIZE, TEXTURE_SIZE), Image.Resampling.BICUBIC)
     wires, places = plain.copy(), np.asarray(head.uv) * [1, -1] + [0, 1]
@@ -60,10 +61,12 @@ def texture_sheet(head: FaceHead) -> np.ndarray:
 
 def portrait(head: FaceHead, expression: np.ndarray, yaw: float, size: int) -> np.ndarray:
     """The average head's face, uint8 [size, size, 3], drawn at twice the size for smooth edges."""
+    assert head.albedo is not None
     shape = jnp.zeros(head.shape_dirs.shape[-1])
     vertices = np.asarray(flame.unposed_vertices(head, shape, jnp.asarray(expression)))
-    mesh = (np.asarray(part) for part in (head.faces, head.uv, head.uv_faces, head.albedo.mean))
-    picture, _, _ = draw(vertices, *mesh, turn(yaw, 0.0), CENTRE, SCALE, light_from(LIGHT), 2 * size)
+    faces, uv, uv_faces = np.asarray(head.faces), np.asarray(head.uv), np.asarray(head.uv_faces)
+    texture, rotation, light = np.asarray(head.albedo.mean), turn(yaw, 0.0), light_from(LIGHT)
+    picture, _, _ = draw(vertices, faces, uv, uv_faces, texture, rotation, CENTRE, SCALE, light, 2 * size)
     return to_bytes(picture.reshape(size, 2, size, 2, 3).mean((1, 3)))
 
 

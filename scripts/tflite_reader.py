@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -34,7 +35,8 @@ class Layer:
 
 def read_layers(path: Path) -> list[Layer]:
     """All convolutions, depthwise convolutions and PReLUs of a float (or half float) model, in execution order."""
-    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    # Its annotations call every list optional, and byte strings str.
+    model: Any = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     graph = model.subgraphs[0]
     made_by = {int(operation.outputs[0]): operation for operation in graph.operators}
 

@@ -38,7 +38,7 @@ _CONFIGURATION = BeartypeConf(is_pep484_tower=True)
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
     """beartype on every function and every dataclass of the package, except on pytree nodes that jax builds itself:
     its tree functions put axes, shapes, gradients of integers and placeholders where a node promises arrays."""
-    check = beartype(function, conf=_CONFIGURATION)
+    check = beartype(conf=_CONFIGURATION)(function)
     if function.__name__ != "__init__":
         return check
 

@@ -31,6 +31,7 @@ MADE_UP = made_up_face()
 def made_up_reconstruct(model, image, *, faces="all"):
     """Two faces on every photo that can be read, none on a wall."""
     photo = as_photo(image)
+    assert photo.source is not None
     if "wall" in photo.source.name:
         raise InputError(f"{photo.source} shows no face that can be found")
     found = [replace(MADE_UP, source=photo.source, face=index) for index in (0, 1)]
@@ -237,7 +238,7 @@ def test_interrupted_in_the_middle_of_a_file(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout.readline() == "ready\n"
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)

@@ -258,7 +258,7 @@ def test_codes_broadcast_against_each_other_and_the_texture(painted):
     inside &= np.all([np.roll(index, (-row, -column), (0, 1)) == index for row, column in np.ndindex(2, 2)], axis=0)
     for place in ((0, 0), (2, 1)):
         own = jax.tree.map(lambda leaf, place=place: leaf[place] if leaf.ndim > 1 else leaf, spread)
-        alone = decode(head, own, (16, 16), texture[place[1]] if painted else None, detail=stage)
+        alone = decode(head, own, (16, 16), None if texture is None else texture[place[1]], detail=stage)
         for path, leaf in jax.tree_util.tree_leaves_with_path(alone.replace(detail=None)):
             found = functools.reduce(lambda node, key: getattr(node, key.name), path, whole)
             found = found[place] if found.ndim > leaf.ndim else found

@@ -59,7 +59,8 @@ def test_the_default_model_and_a_named_one(folder):
     np.testing.assert_array_equal(variables["params"]["layer"]["kernel"], np.eye(3))
     np.testing.assert_array_equal(variables["batch_stats"]["norm"]["mean"], [1, 1])
     assert one.maps["dense_template"]["f"].shape == (5, 3) and set(one.maps) == {"face_mask", "dense_template"}
-    assert [float(model.head.albedo.mean[0, 0, 0]) for model in (one, two)] == [0.25, 0.75]
+    assert one.head.albedo is not None and two.head.albedo is not None
+    assert [float(albedo.mean[0, 0, 0]) for albedo in (one.head.albedo, two.head.albedo)] == [0.25, 0.75]
 
 
 def test_a_missing_part_names_the_official_file(folder):

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 PAGE = Path(__file__).parents[1] / "docs" / "rendering.md"
 
@@ -9,7 +10,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "rendering.md"
 def test_all_blocks_run_one_after_the_other():
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) >= 6
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(compile("\n".join(blocks), str(PAGE), "exec"), names)
     image, smooth, sky, slope = (names[name] for name in ("image", "smooth", "sky", "slope"))
     assert image.shape == smooth.shape == sky.shape == (120, 160, 3) and image.max() > 0.5

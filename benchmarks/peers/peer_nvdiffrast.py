@@ -27,6 +27,7 @@ def prepare(vertices, faces, size):
     def gradient():
         points = clip.clone().requires_grad_()
         draw(points)[0].mean().backward()
+        assert points.grad is not None
         return points.grad.cpu().numpy()[..., :3]
 
     return Prepared("nvdiffrast", forward, gradient, "depth and face")

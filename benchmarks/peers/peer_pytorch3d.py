@@ -24,6 +24,7 @@ def prepare(vertices, faces, size):
         points = moved.clone().requires_grad_()
         depth = draw(points)
         torch.where(depth < 0, 0.0, depth).mean().backward()
+        assert points.grad is not None
         return points.grad.cpu().numpy()
 
     return Prepared("pytorch3d", forward, gradient, f"depth and face; {device}")

@@ -93,7 +93,7 @@ def _blob(texels: Texels, centre: tuple[float, ...], radius: tuple[float, ...]) 
     return np.exp(-far) * (texels.part == 0)
 
 
-def _smoothstep(values: np.ndarray, low: float, high: float) -> np.ndarray:
+def _smoothstep(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
     share = np.clip((values - low) / (high - low), 0, 1)
     return share * share * (3 - 2 * share)
 

@@ -55,7 +55,7 @@ class Targets:
     def __init__(self, source: Source, base: BaseMesh, mesh: HeadMesh):
         self.source, self.base, self.mesh = source, base, mesh
         joints = np.stack([indicator(base.group(cube), len(base.vertices)) for cube in JOINT_CUBES.values()])
-        self.rows = sp.vstack([mesh.rows, sp.csr_matrix(joints)]).tocsr()
+        self.rows = sp.csr_matrix(sp.vstack([mesh.rows, sp.csr_matrix(joints)]))
         self.row: dict[str, int] = {}
         self.offsets: list[np.ndarray] = []
 
@@ -91,9 +91,9 @@ def macro(person: Person) -> dict[str, float]:
 
 def carry(mesh: HeadMesh, base: BaseMesh, offsets: np.ndarray, rows: sp.csr_matrix | None = None) -> np.ndarray:
     """MakeHuman offsets [19158, 3] as [V, 4]: of vertices (of the eyes: their centre), then the eyeball's growth."""
-    rows = mesh.rows if rows is None else rows
-    carried = np.zeros((rows.shape[0], 4))
-    carried[:, :3] = rows @ offsets
+    moved = (mesh.rows if rows is None else rows) @ offsets
+    carried = np.zeros((len(moved), 4))
+    carried[:, :3] = moved
     for vertices, helper in zip(mesh.eyes, mesh.helper_eyes, strict=True):
         arms = base.vertices[helper] - base.vertices[helper].mean(0)
         carried[vertices, 3] = (offsets[helper] * arms).sum() / (arms**2).sum()

@@ -115,8 +115,8 @@ def build_mesh(base: BaseMesh) -> HeadMesh:
     sources = np.full(total, -1)
     sources[: len(source_vertex)] = source_vertex
     return HeadMesh(
-        pieces.faces, pieces.parts, pieces.uv, pieces.mirror, pieces.rows.tocsr(), eye_offsets, (left, right), helpers,
-        (teeth[0], teeth[1]), tooth_shape, tongue_vertices, sources,
+        pieces.faces, pieces.parts, pieces.uv, pieces.mirror, sp.csr_matrix(pieces.rows), eye_offsets, (left, right),
+        helpers, (teeth[0], teeth[1]), tooth_shape, tongue_vertices, sources,
     )  # fmt: skip
 
 
@@ -128,7 +128,7 @@ class _Pieces:
 
     @property
     def count(self) -> int:
-        return self.rows.shape[0]
+        return len(self.mirror)
 
     def add(self, rows, mirror, faces, uv, parts) -> np.ndarray:
         start = self.count

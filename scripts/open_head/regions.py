@@ -14,8 +14,8 @@ LID_REACH = 0.3
 def face_regions(mesh: HeadMesh, lips: Lips, vertices: np.ndarray) -> dict[str, np.ndarray]:
     """Masks [F]: "skin" (outer skin that a picture shows), "mouth" (both lips and corners), lips, lids."""
     skin, socket = mesh.face_part == 0, socket_faces(mesh)
-    upper_lip = np.isin(mesh.faces, lips.upper).all(1)
-    lower_lip = np.isin(mesh.faces, lips.lower).all(1)
+    upper_lip = np.all(np.isin(mesh.faces, lips.upper), axis=1)
+    lower_lip = np.all(np.isin(mesh.faces, lips.lower), axis=1)
     centroid = vertices[mesh.faces].mean(1)
     upper_lids, lower_lids = np.zeros_like(skin), np.zeros_like(skin)
     for eye, side in zip(mesh.eyes, (1, -1), strict=True):
@@ -26,7 +26,7 @@ def face_regions(mesh: HeadMesh, lips: Lips, vertices: np.ndarray) -> dict[str, 
         between = (across > 0) & (across < 1)
         upper_lids |= near & between & (centroid[:, 1] > line)
         lower_lids |= near & between & (centroid[:, 1] <= line)
-    mouth = np.isin(mesh.faces, np.concatenate([lips.upper, lips.lower])).all(1)
+    mouth = np.all(np.isin(mesh.faces, np.concatenate([lips.upper, lips.lower])), axis=1)
     return {
         "skin": skin & ~socket & ~mouth,
         "mouth": mouth,

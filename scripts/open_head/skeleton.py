@@ -52,7 +52,7 @@ def joint_regressor(mesh: HeadMesh, people: np.ndarray, joints: np.ndarray, stil
     Non-negative least squares over vertices that no expression moves (`still`); eyes are the mean of the eyeball's
     equator. Symmetric: mirrored vertices weigh the same.
     """
-    regressor = np.zeros((len(JOINTS), mesh.rows.shape[0]))
+    regressor = np.zeros((len(JOINTS), len(mesh.mirror)))
     candidates = np.random.default_rng(REGRESSOR_SEED).choice(
         still, min(REGRESSOR_CANDIDATES, len(still)), replace=False
     )

@@ -97,4 +97,6 @@ def read_base(source: Source) -> BaseMesh:
         if words:
             mirror[int(words[0])] = int(words[1])
     ranges = source.json(MAKEHUMAN + "mesh_metadata/basemesh_vertex_groups.json")
-    return BaseMesh(*map(np.array, (vertices, uv, quads, uv_quads, groups)), mirror, ranges)
+    return BaseMesh(
+        np.array(vertices), np.array(uv), np.array(quads), np.array(uv_quads), np.array(groups), mirror, ranges
+    )

@@ -24,7 +24,7 @@ def back_project(
 ) -> Embedding:
     """The front-most allowed triangle under each pixel position [L, 2], or the nearest one beside it."""
     seen = (face_index >= 0) & allowed[face_index]
-    nearest = distance_transform_edt(~seen, return_distances=False, return_indices=True)
+    nearest = np.asarray(distance_transform_edt(~seen, return_distances=False, return_indices=True))
     size = np.array(seen.shape[::-1])
     cell = np.clip(np.floor(points).astype(int), 0, size - 1)
     rows, columns = nearest[:, cell[:, 1], cell[:, 0]]

@@ -38,7 +38,7 @@ def look(
     fragments = render.rasterize_uv(jnp.asarray(uv, jnp.float32), jnp.asarray(uv_faces), (size, size))
     index, weights = np.asarray(fragments.face_index), np.asarray(fragments.barycentric, float)
     covered = index >= 0
-    rows, columns = distance_transform_edt(~covered, return_distances=False, return_indices=True)
+    rows, columns = np.asarray(distance_transform_edt(~covered, return_distances=False, return_indices=True))
     index, weights = index[rows, columns], weights[rows, columns]
 
     def over(corner: np.ndarray) -> np.ndarray:

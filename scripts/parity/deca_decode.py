@@ -94,6 +94,7 @@ def _maps(golden: Golden, head, stage: DetailModel, codes: Codes, images, found)
 
 def bordered_normals(stage: DetailModel, head: FaceHead, found: Reconstruction) -> jnp.ndarray:
     """Detail normals [B, 256, 256, 3] as the original code base has them: zero in the margin, coarse off the mask."""
+    assert found.detail is not None
     points = displaced_points(stage, found.detail.predicted, found.vertices, found.normals, head.faces)
     rows, columns = (slice(margin, size - margin) for margin, size in zip(MARGIN, points.shape[1:3], strict=True))
     inner = grid_normals(points[:, rows, columns], official=True)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from emoca_jax.losses import affect
-from emoca_jax.losses.emotion_consistency import affect_distance, emotion_feature_distance, expression_distance
+from emoca_jax.losses.emotion_consistency import (
+    FeatureDistance,
+    affect_distance,
+    emotion_feature_distance,
+    expression_distance,
+)
 from emoca_jax.nets.convolution import max_pool
 from emoca_jax.nets.emotion.mlp import EmotionMLP, emotion_inputs
 from emoca_jax.nets.emotion.resnet import EmotionResNet50
@@ -22,9 +28,9 @@ from parity.noise import GRADIENT, NETWORK, within_noise
 LOSS, MEASURE = Tolerance(relative=1e-4), Tolerance(absolute=1e-6, relative=1e-6)
 SMALL = Tolerance(absolute=1e-6, relative=1e-4)
 """For differences of numbers of the size of 1, which cancel down to its rounding."""
-KINDS = {"mse": "squared", "l1": "absolute", "cosine": "cosine"}
+KINDS: dict[str, FeatureDistance] = {"mse": "squared", "l1": "absolute", "cosine": "cosine"}
 SUBSET_CHANNELS, SUBSET_PIXELS = 8, 4
-SCHEMES = {"None": "sum", "norm": "mean"}
+SCHEMES: dict[str, affect.Scheme] = {"None": "sum", "norm": "mean"}
 SHAKE_SEED = 0
 
 
@@ -39,9 +45,10 @@ def _network(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     @jax.jit
     def run(variables, images):
         network = EmotionResNet50()
-        found, kept = network.apply(
+        answer: Any = network.apply(
             variables, images, capture_intermediates=lambda module, method: module.name in ("trunk", "conv1")
         )
+        found, kept = answer
         first = kept["intermediates"]["trunk"]["conv1"]["__call__"][0]
         # Padding 0 with ceil_mode: one column more at the far end.
         return found, max_pool(jax.nn.relu(first), 0, 1)
@@ -64,7 +71,7 @@ def _consistency(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     target = jax.jit(network.apply)(variables, photo)
 
     def loss(rendering, variables, target):
-        found = network.apply(variables, rendering)
+        found: Any = network.apply(variables, rendering)
         return emotion_feature_distance(found.features, target.features), found
 
     (_, found), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(rendering, variables, target)

@@ -29,6 +29,7 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     yield from emoca_codes(golden, assets, "emoca")
     latent = golden["D_detail_input"]
     codes = assets.codes("emoca")
+    assert codes.detail is not None
     ours = jnp.concatenate([codes.jaw, codes.expression, codes.detail], axis=-1)
     yield from golden.check("D_detail_input", ours, within_noise("E_expression"))
     found = displacement(model.variables("detail_decoder"), latent)
@@ -36,7 +37,7 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     yield from golden.check("D_detail_uv_z", found[:, None], within_noise("uv_z"))
 
 
-def displacement(variables: dict, latent: np.ndarray) -> np.ndarray:
+def displacement(variables: dict, latent: np.ndarray | jnp.ndarray) -> np.ndarray:
     """The detail decoder's answer, metres [B, 256, 256]."""
     return np.asarray(jax.jit(DetailDecoder().apply)(variables, jnp.asarray(latent)))
 

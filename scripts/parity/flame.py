@@ -42,7 +42,7 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
         yield from golden.check(name, found, METRES)
     yield from golden.check("dyn_faces_idx", contour.face_index, EXACT)
     checksum = np.sum(np.asarray(head.faces, np.int64) * [1, 2, 3])
-    yield from golden.check("faces_tensor__checksum", checksum[None], EXACT, "sum of corner times 1, 2, 3")
+    yield from golden.check("faces_tensor__checksum", np.array([checksum]), EXACT, "sum of corner times 1, 2, 3")
 
     resting = slice(NO_EYES_CASE, NO_EYES_CASE + 1)
     pose_only = full_pose(pose[resting], jnp.zeros_like(eyes[resting]))

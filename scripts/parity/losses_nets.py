@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +59,7 @@ def _mrf(variables: dict, golden: Golden, rendering: jnp.ndarray, photo: jnp.nda
     network = VGG19()
 
     def maps(image, variables):
-        found: VGGFeatures = network.apply(variables, image)
+        found: Any = network.apply(variables, image)
         return found._asdict()
 
     target = jax.jit(maps)(photo, variables)

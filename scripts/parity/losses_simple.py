@@ -105,13 +105,14 @@ def _photometric(golden: Golden) -> Iterator[Comparison]:
     yield from golden.inputs(*names)
     rendering, image, mask = (enlarged(golden[name], PHOTO_SIZE) for name in names)
     mask = (mask[..., 0] > 0.5).astype(jnp.float32)
-    for name, area_weight in (
-        ("masked_mean", "none"),
-        ("rel_mask_value", "covered"),
-        ("neg_rel_mask_value", "uncovered"),
-        ("inv_rel_mask_value", "inverse"),
-        ("abs_mask_value", "pixels"),
-    ):
+    area_weights: dict[str, photometric.AreaWeight] = {
+        "masked_mean": "none",
+        "rel_mask_value": "covered",
+        "neg_rel_mask_value": "uncovered",
+        "inv_rel_mask_value": "inverse",
+        "abs_mask_value": "pixels",
+    }
+    for name, area_weight in area_weights.items():
         found = photometric.photometric_distance(rendering, image, mask, area_weight=area_weight)
         yield from golden.check(f"photometric_{name}", found, RELATIVE)
 

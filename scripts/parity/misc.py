@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -91,7 +92,7 @@ def _geometry(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     vertices = jnp.asarray(np.stack([cases["verts"][1], cases["verts_default_eye"][0]]))
     yield from golden.check("vertex_normals", render.vertex_normals(vertices, faces, official=True), NORMAL)
     sheet = render.rasterize_uv(
-        jnp.asarray(assets.head.uv), jnp.asarray(assets.head.uv_faces), (UV_SIZE,) * 2, official=True
+        jnp.asarray(assets.head.uv), jnp.asarray(assets.head.uv_faces), (UV_SIZE, UV_SIZE), official=True
     )
     yield from golden.check("world2uv", to_first(to_uv(sheet, vertices, faces)), Tolerance(absolute=2e-6))
 
@@ -111,8 +112,9 @@ def _tables(assets: Assets, golden: Golden) -> Iterator[Comparison]:
 
 def _crops(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     image = np.moveaxis(assets.images_u8[CROPPED], 0, -1) / 255
+    boxes: dict[str, Literal["landmarks", "detector"]] = {"kpt68": "landmarks", "bbox": "detector"}
     for letter in CROPS:
-        for kind, box in (("kpt68", "landmarks"), ("bbox", "detector")):
+        for kind, box in boxes.items():
             name = f"crop_{letter}_{kind}"
             yield from golden.inputs(f"{name}_ltrb")
             square = official_square(golden[f"{name}_ltrb"], box)

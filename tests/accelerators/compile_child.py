@@ -57,6 +57,7 @@ def compile_program(program: Any, chips: int, mesh: Any) -> dict[str, float]:
     lowered = function.lower(*arguments, **options)
     traced, processor = time.perf_counter(), _processor_seconds()
     memory = lowered.compile().memory_analysis()
+    assert memory is not None
     return {
         "tracing_seconds": traced - began,
         "seconds": time.perf_counter() - traced,

@@ -318,11 +318,11 @@ def _mip_mapped(
     vertices: jax.Array, faces: jax.Array, uv: jax.Array, uv_faces: jax.Array, texture: jax.Array
 ) -> jax.Array:
     fragments = render.rasterize(vertices, faces, (SIDE, SIDE), perspective=True)
-    steps = (
+    right, down = (
         render.interpolate(slope, uv, uv_faces)
         for slope in render.barycentric_slopes(fragments, vertices, faces, perspective=True)
     )
-    level = render.mip_level(*steps, texture.shape[:2])
+    level = render.mip_level(right, down, texture.shape[:2])
     place = render.interpolate(fragments, uv, uv_faces)
     return jnp.sum(render.sample_texture(render.mip_pyramid(texture), place, level=level) ** 2)
 

@@ -112,6 +112,7 @@ def test_a_folder_is_read_by_all_it_has(tmp_path, found, emonet, emotion_mlp):
     flame_encoder = encoder(reference.flame_encoder()).variables
     folder = write_folder(tmp_path, networks, {"flame_encoder": flame_encoder})
     model = capture.load_emotion_model(folder)
+    assert isinstance(model, capture.EmotionModel)
     photo = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
     (result,) = capture.read_emotion(model, photo)
     assert [reading.network for reading in result.readings] == ["EmoNet", "EMO-MLP (3D)"]

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
+from trimesh.visual import ColorVisuals
 
 from emoca_jax.cli import main
 from emoca_jax.commands import compile_cache
@@ -21,6 +23,7 @@ def box(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(compile_cache, "enable", lambda: None)
     mesh = trimesh.creation.box((1, 1, 2))
+    assert isinstance(mesh.visual, ColorVisuals)
     mesh.visual.vertex_colors = [255, 0, 0, 255]
     (tmp_path / "box.ply").write_bytes(mesh.export(file_type="ply"))
     return tmp_path
@@ -60,6 +63,7 @@ def test_lamps_come_from_where_they_say(box):
 def test_a_gif_turns_once(box):
     assert main(["render", "box.ply", "--turntable", *SMALL]) == 0
     with Image.open(box / "box.gif") as picture:
+        assert isinstance(picture, GifImageFile)
         assert picture.n_frames == 4 and picture.info["loop"] == 0 and picture.size == (48, 48)
         widths = []
         for frame in range(4):

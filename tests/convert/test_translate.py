@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -54,7 +55,8 @@ def template():
 def test_a_translated_network_computes_what_torch_computes(torch_side, template, rename):
     state, x, expected = torch_side
     variables, rows = translate(state, rename, template, what="small network")
-    np.testing.assert_allclose(Small().apply(variables, x), expected, atol=1e-6)
+    found: Any = Small().apply(variables, x)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
     assert jax.tree.structure(variables) == jax.tree.structure(template)
     assert [row.source for row in rows] == list(state)
     by_source = {row.source: row for row in rows}

@@ -92,6 +92,7 @@ def made_up_head(correctives: bool = False) -> FaceHead:
 
 def made_up_face(head: FaceHead | None = None, source: str | None = "photos/Anna Lee.jpg") -> FaceResult:
     head = made_up_head() if head is None else head
+    assert head.albedo is not None
     draw = np.random.default_rng(1)
     codes = Codes(
         shape=draw.normal(0, 1, head.shape_dirs.shape[-1]).astype(np.float32),

@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 
-COMPONENT = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+COMPONENT: dict[int, type[np.number]] = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
@@ -22,7 +22,7 @@ class Glb:
         view = self.json["bufferViews"][index]
         return self.bytes[view["byteOffset"] + offset : view["byteOffset"] + view["byteLength"]]
 
-    def accessor(self, index):
+    def accessor(self, index) -> np.ndarray:
         entry = self.json["accessors"][index]
         kind, width = COMPONENT[entry["componentType"]], WIDTH[entry["type"]]
         if "bufferView" in entry:
@@ -70,12 +70,13 @@ class Glb:
             position = self.accessor(attributes["POSITION"]).astype(np.float64)
             for weight, target in zip(weights, primitive["targets"], strict=True):
                 position = position + weight * self.accessor(target["POSITION"])
-            blend = sum(
+            blends = [
                 np.einsum("vs,vskl->vkl", self.accessor(attributes[f"WEIGHTS_{i}"]), matrices[joints])
                 for i in (0, 1)
                 if f"JOINTS_{i}" in attributes
                 for joints in [self.accessor(attributes[f"JOINTS_{i}"])]
-            )
+            ]
+            blend = np.sum(blends, axis=0)
             position = np.einsum("vkl,vl->vk", blend[:, :3, :3], position) + blend[:, :3, 3]
             triangles.append(position[self.accessor(primitive["indices"]).reshape(-1, 3)])
         return np.concatenate(triangles)

@@ -86,6 +86,7 @@ def test_every_file_is_there_and_agrees(files):
     normals = np.asarray(Image.open(folder / "face_normals.png"))
     assert np.median(normals.reshape(-1, 3), axis=0).tolist() == pytest.approx([128, 128, 255], abs=3)
     mesh = trimesh.load(folder / "face_detail.obj", process=False)
+    assert isinstance(mesh, trimesh.Trimesh)
     coarse = trimesh.Trimesh(result.vertices, np.asarray(result.head.faces), process=False)
     _, distance, _ = trimesh.proximity.closest_point(coarse, mesh.vertices[::500])
     assert distance.max() < LARGEST_DISPLACEMENT and np.median(distance) > 1e-5

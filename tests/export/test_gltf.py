@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
+from trimesh.visual import TextureVisuals
+from trimesh.visual.material import PBRMaterial
 
 from emoca_jax import flame
 from emoca_jax.export.gltf import head_glb
@@ -113,7 +115,8 @@ def test_materials_parts_and_texture(face, glb):
 
 def test_trimesh_reads_the_same_surface_and_texture(face, glb):
     scene = trimesh.load(io.BytesIO(written(face)), file_type="glb")
-    meshes = scene.dump() if hasattr(scene, "dump") else list(scene.geometry.values())
+    assert isinstance(scene, trimesh.Scene)
+    meshes = [mesh for mesh in scene.dump() if isinstance(mesh, trimesh.Trimesh)]
     triangles = np.concatenate([mesh.triangles for mesh in meshes])
     expected = by_part(face.head, face.neutral_vertices)
     assert triangles.shape == expected.shape
@@ -122,7 +125,8 @@ def test_trimesh_reads_the_same_surface_and_texture(face, glb):
     )
     # uv in trimesh, as in OBJ and in a head, has its origin at the bottom left.
     skin = max(meshes, key=lambda mesh: len(mesh.faces))
-    corner_uv = skin.visual.uv[skin.faces]
+    assert isinstance(skin.visual, TextureVisuals) and isinstance(skin.visual.material, PBRMaterial)
+    corner_uv = np.asarray(skin.visual.uv)[skin.faces]
     np.testing.assert_allclose(corner_uv, face.head.uv[face.head.uv_faces[face.head.face_part == 0]], atol=1e-6)
     np.testing.assert_array_equal(np.asarray(skin.visual.material.baseColorTexture), face.texture)
 

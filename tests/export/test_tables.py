@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import trimesh
+from trimesh.visual import TextureVisuals
 
 from emoca_jax.errors import InputError
 from emoca_jax.export import save_face
@@ -64,12 +65,15 @@ def test_obj_shows_the_posed_head_in_every_program(face, tmp_path):
     files = save_face(face, tmp_path / "anna_0", ["obj"])
     assert [file.name for file in files] == ["anna_0_texture.png", "anna_0.mtl", "anna_0.obj"]
     scene = trimesh.load(tmp_path / "anna_0.obj", process=False, split_object=False, group_material=True)
-    meshes = sorted(scene.dump(), key=lambda mesh: -len(mesh.faces))  # skin, then eyes
+    assert isinstance(scene, trimesh.Scene)
+    meshes = [mesh for mesh in scene.dump() if isinstance(mesh, trimesh.Trimesh)]
+    meshes.sort(key=lambda mesh: -len(mesh.faces))  # skin, then eyes
     triangles = np.concatenate([mesh.triangles for mesh in meshes])
     np.testing.assert_allclose(triangles, face.vertices[face.head.faces], atol=1e-6)
-    corner_uv = np.concatenate([mesh.visual.uv[mesh.faces] for mesh in meshes])
+    visuals = [mesh.visual for mesh in meshes if isinstance(mesh.visual, TextureVisuals)]
+    corner_uv = np.concatenate([np.asarray(look.uv)[mesh.faces] for look, mesh in zip(visuals, meshes, strict=True)])
     np.testing.assert_allclose(corner_uv, face.head.uv[face.head.uv_faces], atol=1e-6)
-    np.testing.assert_array_equal(np.asarray(meshes[0].visual.material.image), face.texture)
+    np.testing.assert_array_equal(np.asarray(visuals[0].material.image), face.texture)
     text = (tmp_path / "anna_0.obj").read_text()
     assert [line for line in text.splitlines() if line.startswith("g ")] == ["g skin", "g eyes"]
     # Vertices keep the head's order.

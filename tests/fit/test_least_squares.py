@@ -16,9 +16,8 @@ def test_linear_problem_with_active_bounds_matches_scipy():
     lower[3] = upper[3] = 0.1
     oracle = lsq_linear(matrix, target, (np.where(lower == upper, lower - 1e-9, lower), upper), tol=1e-12)
     a, b = jnp.asarray(matrix, jnp.float32), jnp.asarray(target, jnp.float32)
-    found = bounded_least_squares(
-        lambda x: a @ x - b, jnp.zeros(25), *map(jnp.float32, (lower, upper)), jnp.zeros(25), 15
-    )
+    least, most = jnp.asarray(lower, jnp.float32), jnp.asarray(upper, jnp.float32)
+    found = bounded_least_squares(lambda x: a @ x - b, jnp.zeros(25), least, most, jnp.zeros(25), 15)
     assert np.sum((oracle.x <= lower + 1e-6) | (oracle.x >= upper - 1e-6)) > 5
     np.testing.assert_allclose(found.parameters, oracle.x, atol=2e-4)
     assert found.cost == pytest.approx(oracle.cost, rel=1e-5)

@@ -18,6 +18,7 @@ FIRST_EXPRESSION = 300
 def reference_module() -> ModuleType:
     """The generator script of the reference folder as a module."""
     spec = importlib.util.spec_from_file_location("make_reference", shared_path("reference/make_reference.py"))
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -39,7 +39,8 @@ def test_a_safetensors_head_is_the_same_and_comes_first(saved):
         np.testing.assert_array_equal(found, wanted)
     description = json.loads(path.with_suffix(".json").read_text()) | {"albedo_file": "albedo.safetensors"}
     path.with_suffix(".json").write_text(json.dumps(description))
-    assert load_head(path).albedo.mean.dtype == np.float32 and float(load_head(path).albedo.mean[0, 0, 0]) == 0.5
+    albedo = load_head(path).albedo
+    assert albedo is not None and albedo.mean.dtype == np.float32 and float(albedo.mean[0, 0, 0]) == 0.5
     save_file({"mean": np.zeros((4, 4, 3))}, saved.with_name("albedo.safetensors"))
     with pytest.raises(InputError, match=r"lacks the array 'albedo\.basis'"):
         load_head(path)
@@ -53,6 +54,7 @@ def test_narrow_storage_keeps_the_promised_precision(tmp_path):
     storage = {"shape_dirs": "float16", "albedo.mean": "uint8", "albedo.basis": "int8"}
     save_head(head, tmp_path / "small.npz", storage=storage)
     found = load_head(tmp_path / "small.npz")
+    assert head.albedo is not None and found.albedo is not None
     assert found.shape_dirs.dtype == found.albedo.mean.dtype == np.float32
     np.testing.assert_allclose(found.shape_dirs, head.shape_dirs, rtol=2**-11)
     np.testing.assert_allclose(found.albedo.mean, head.albedo.mean, atol=0.5 / 255 + 1e-6)

@@ -105,6 +105,7 @@ def test_codes_of_another_head_are_refused():
 
 def test_albedo_is_the_mean_plus_the_named_directions():
     model = small_head().albedo
+    assert model is not None
     code = np.array([[0.0, 0.0], [2.0, -1.0]], np.float32)
     found = flame.albedo_map(model, code)
     np.testing.assert_allclose(found[0], model.mean, atol=1e-7)

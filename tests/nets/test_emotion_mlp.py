@@ -1,5 +1,7 @@
 """EMO-MLP against numbers of the official code (golden/seed0/emotion.npz), and its training against torch's layers."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -63,8 +65,8 @@ def test_training_mode_equals_torch(codes):
     assert_close(read.expression_logits, official[:, :8])
     for index in range(4):
         ours, torchs = changed["batch_stats"][f"norm{index}"], network[3 * index + 1]
-        assert_close(ours["mean"], torchs.running_mean.numpy())
-        assert_close(ours["var"], torchs.running_var.numpy())
+        assert_close(ours["mean"], torchs.running_mean)
+        assert_close(ours["var"], torchs.running_var)
 
 
 def test_networks_on_detail_codes_are_taken_and_on_other_codes_refused(codes):
@@ -72,8 +74,8 @@ def test_networks_on_detail_codes_are_taken_and_on_other_codes_refused(codes):
     first = state["mlp.model.0.weight"]
     state["mlp.model.0.weight"] = np.concatenate([first, np.zeros((2048, 128), np.float32)], axis=1)
     wide = emotion_inputs(codes[:, :100], codes[:, 100:150], codes[:, 150:], detail=np.ones((6, 128), np.float32))
-    with_detail = EmotionMLP().apply(emotion_mlp(state).variables, wide)
-    without = EmotionMLP().apply(emotion_mlp(reference.emotion_mlp()).variables, codes)
+    with_detail: Any = EmotionMLP().apply(emotion_mlp(state).variables, wide)
+    without: Any = EmotionMLP().apply(emotion_mlp(reference.emotion_mlp()).variables, codes)
     np.testing.assert_allclose(with_detail.valence, without.valence, rtol=1e-5, atol=1e-5)
     state["mlp.model.0.weight"] = first[:, :53]
     with pytest.raises(InputError, match="takes 53 numbers"):

@@ -1,6 +1,7 @@
 """The expression networks against the runtimes their files were made for, and on the two photos that ship."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -100,7 +101,8 @@ def test_normalisation_and_class_order_reach_the_logits(networks, crops, reads):
 def test_compiled_equals_eager(networks):
     """jaxlib 0.10.2 on CPU computed convolution networks wrongly under jit: this fails there."""
     weights, picture = {"params": networks["params"]["xception"]}, waves(64, 1)[None] / 255 * 2 - 1
-    eager, compiled = MiniXception().apply(weights, picture), jax.jit(MiniXception().apply)(weights, picture)
+    eager: Any = MiniXception().apply(weights, picture)
+    compiled = jax.jit(MiniXception().apply)(weights, picture)
     np.testing.assert_allclose(compiled.pooled, eager.pooled, atol=1e-4)
     np.testing.assert_allclose(compiled.logits, eager.logits, atol=1e-4)
 

@@ -1,5 +1,7 @@
 """The emotion ResNet-50 against numbers of the official code (golden/seed0/emotion.npz), forward and backward."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,8 +49,8 @@ def test_gradient_of_the_feature_distance_reaches_the_picture(translated, golden
     photos, blends = images[:2], 0.8 * images[:2] + 0.2 * images[2:]
 
     def distance(blend):
-        features = EmotionResNet50().apply(translated.variables, jnp.concatenate([photos, blend])).features
-        return jnp.mean((features[:2] - features[2:]) ** 2)
+        read: Any = EmotionResNet50().apply(translated.variables, jnp.concatenate([photos, blend]))
+        return jnp.mean((read.features[:2] - read.features[2:]) ** 2)
 
     value, gradient = jax.jit(jax.value_and_grad(distance))(blends)
     np.testing.assert_allclose(value, golden["emoloss_mse_feat_2"], rtol=1e-4)

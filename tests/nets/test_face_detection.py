@@ -4,6 +4,7 @@ golden_open_networks.npz: recorded by scripts/record_network_goldens.py.
 """
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -55,8 +56,9 @@ def test_compiling_changes_no_number():
     # jaxlib 0.10.2 compiles this network wrong on a CPU: off by 39.8 on a scale of 150.
     parameters, images = load_shipped_weights("face_detection_short_range"), noise_and_face(SHORT_RANGE_SIZE)
     compiled = jax.jit(ShortRangeDetector().apply)(parameters, images)
-    for ours, eager in zip(compiled, ShortRangeDetector().apply(parameters, images), strict=True):
-        np.testing.assert_allclose(ours, eager, atol=1e-3)
+    eager: Any = ShortRangeDetector().apply(parameters, images)
+    for ours, wanted in zip(compiled, eager, strict=True):
+        np.testing.assert_allclose(ours, wanted, atol=1e-3)
 
 
 @pytest.mark.parametrize(("size", "stride"), [(7, 1), (8, 1), (7, 2), (8, 2)])

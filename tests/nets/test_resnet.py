@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,7 @@ def test_batch_norm_trains_as_torch_does(torch):
     theirs = torch.nn.BatchNorm2d(5, eps=0.8)
     theirs.weight.data = torch.from_numpy(rng.uniform(0.5, 1.5, 5).astype(np.float32))
     module = BatchNorm(epsilon=0.8)
-    variables = module.init(jax.random.key(0), jnp.zeros((1, 2, 2, 5)))
+    variables: Any = module.init(jax.random.key(0), jnp.zeros((1, 2, 2, 5)))
     params = {"scale": jnp.asarray(theirs.weight.detach().numpy()), "bias": jnp.zeros(5)}
     statistics = variables["batch_stats"]
     for _ in range(3):
@@ -71,7 +72,7 @@ def test_convolution_and_its_gradients_are_torch_s(torch, size, stride):
     x, kernel = (rng.normal(size=shape).astype(np.float32) for shape in ((2, 12, 10, 3), (size, size, 3, 4)))
     module = Conv(4, size, stride)
 
-    def run(kernel, x):
+    def run(kernel, x) -> Any:
         return module.apply({"params": {"kernel": kernel}}, x)
 
     y, back = jax.vjp(run, kernel, x)
@@ -90,8 +91,8 @@ def test_bfloat16_computes_in_bfloat16_with_float32_parameters():
     x = jax.random.normal(jax.random.key(1), (2, 8, 8, 16))
     variables = module.init(jax.random.key(0), x)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
-    exact = Bottleneck(8, 2, project=True).apply(variables, x)
-    rounded = module.apply(variables, x)
+    exact: Any = Bottleneck(8, 2, project=True).apply(variables, x)
+    rounded: Any = module.apply(variables, x)
     assert rounded.dtype == jnp.bfloat16
     error = np.abs(rounded.astype(jnp.float32) - exact).max() / np.sqrt(np.mean(exact**2))
     assert 1e-4 < error < 0.1

@@ -16,7 +16,7 @@ from emoca_jax.nets.winograd import transform_kernel, winograd_convolution
 def test_equals_the_plain_convolution(height, width):
     rng = np.random.default_rng(height)
     x, kernel = (rng.normal(size=shape).astype(np.float32) for shape in ((2, height, width, 5), (3, 3, 5, 4)))
-    expected = Conv(4).apply({"params": {"kernel": kernel}}, x)
+    expected: Any = Conv(4).apply({"params": {"kernel": kernel}}, x)
     actual = winograd_convolution(jnp.asarray(x), jnp.asarray(transform_kernel(kernel)))
     np.testing.assert_allclose(actual, expected, atol=2e-5)
 
@@ -30,5 +30,6 @@ def test_a_convolution_takes_transformed_kernels_where_it_finds_them():
     assert set(fast["conv2"]["conv"]) == {"winograd"}
     assert set(fast["layer2_0"]["conv2"]["conv"]) == set(fast["shortcut"]) == {"kernel"}
     x = rng.normal(size=(1, 6, 6, 5)).astype(np.float32)
-    plain = Conv(4).apply({"params": variables["params"]["conv2"]["conv"]}, x)
-    np.testing.assert_allclose(Conv(4).apply({"params": fast["conv2"]["conv"]}, x), plain, atol=2e-5)
+    plain: Any = Conv(4).apply({"params": variables["params"]["conv2"]["conv"]}, x)
+    found: Any = Conv(4).apply({"params": fast["conv2"]["conv"]}, x)
+    np.testing.assert_allclose(found, plain, atol=2e-5)

@@ -142,7 +142,7 @@ def test_detail_terms_on_a_small_head():
     objective = detail_objective(head, stage, found, batch, None, weights)
     predicted = np.asarray(found.detail.displacement, np.float64) - 1e-3
     np.testing.assert_allclose(objective.terms["displacement_size"], 0.005 * np.abs(predicted).mean(), rtol=1e-3)
-    rows, columns = (np.diff(np.asarray(found.detail.shading), axis=axis) for axis in (1, 2))
+    rows, columns = (np.diff(np.asarray(found.detail.shading, np.float32), axis=axis) for axis in (1, 2))
     rough = (rows[:, :, 1:-1] ** 2).mean() + (columns[:, 1:-1] ** 2).mean()
     np.testing.assert_allclose(objective.terms["shading_roughness"], 0.005 * rough, rtol=1e-4)
     assert float(objective.terms["asymmetry"]) > 0 and float(objective.metrics["photometric_image"]) > 0

@@ -16,7 +16,7 @@ def foreign(name: str, base: type = object) -> type:
     return type(short, (base,), {"__module__": module, "__qualname__": short})
 
 
-def with_state(kind: type, **state: Any) -> Any:
+def with_state(kind: type[object], **state: Any) -> Any:
     """An object of the class with these attributes."""
     value = kind.__new__(kind)
     value.__dict__.update(state)

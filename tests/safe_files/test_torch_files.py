@@ -61,8 +61,9 @@ def test_views_share_their_storage(legacy: bool, tmp_path: Path) -> None:
 def test_a_training_checkpoint(legacy: bool, tmp_path: Path) -> None:
     """Modules with tied weights and buffers, an optimiser's state, plain values."""
     torch.manual_seed(0)
-    network = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.Conv2d(3, 2, 1))
-    network[2].bias = torch.nn.Parameter(network[1].weight[:2])
+    first, norm, last = torch.nn.Conv2d(2, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.Conv2d(3, 2, 1)
+    last.bias = torch.nn.Parameter(norm.weight[:2])
+    network = torch.nn.Sequential(first, norm, last)
     moments = {0: {"step": torch.tensor(1.0), "exp_avg": torch.rand(3, 2, 3, 3)}, 1: {"exp_avg": torch.rand(3)}}
     value = {
         "state_dict": network.state_dict(),
@@ -93,9 +94,9 @@ def test_conjugate_and_negative_bits(tmp_path: Path) -> None:
 
 def test_attributes_of_parameters_are_left_out(tmp_path: Path) -> None:
     weight = torch.nn.Parameter(torch.ones(3))
-    weight.note = "made-up"
+    vars(weight)["note"] = "made-up"
     tensor = torch.zeros(2)
-    tensor.note = "made-up"
+    vars(tensor)["note"] = "made-up"
     ours = read_torch(saved(tmp_path / "a.pt", [weight, tensor]))
     assert_same(ours[0], weight.detach())
     assert_same(ours[1], tensor)

@@ -87,6 +87,7 @@ def test_what_was_seen_comes_back(yaw):
     clear = (visible > 0.9) & (np.array(layout.skin) > 0)
     assert clear.sum() > 0.05 * (np.array(layout.skin) > 0).sum()
     assert decibels(texture, got, clear) > 35
+    assert head.albedo is not None
     model = np.array(jax.image.resize(head.albedo.mean, (SIZE, SIZE, 3), "linear"))
     assert decibels(texture, got, clear) > decibels(texture, model, clear) + 10
 
