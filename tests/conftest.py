@@ -1,5 +1,4 @@
 """What every test runs under: one cache of compiled code for the whole run, workers and child processes included, and
-with EMOCA_JAX_CHECK_TYPES=1
 types and shapes checked at every call."""
 
 from __future__ import annotations
@@ -53,9 +52,7 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
     return unless_unflattened
 
 
-if os.environ.get("EMOCA_JAX_CHECK_TYPES"):
-    # Some tests still hand over what the annotations do not allow, so the checks are asked for, not usual.
-    jaxtyping.install_import_hook("emoca_jax", "tests.conftest.checked")
+jaxtyping.install_import_hook("emoca_jax", "tests.conftest.checked")
 
 
 @pytest.fixture

@@ -158,7 +158,8 @@ def _file_bytes(arrays: dict[str, np.ndarray], path: Path) -> bytes:
     if path.suffix == SAFETENSORS:
         return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     packed = io.BytesIO()
-    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    # The annotations of NumPy take an array by name for the option allow_pickle, which NumPy before 2.2 stores.
+    np.savez_compressed(packed, **arrays)  # pyright: ignore[reportArgumentType]
     return packed.getvalue()
 
 

@@ -36,7 +36,16 @@ TOLERANCE = 1e-5
 
 def codes(**arrays):
     """Codes of which only some matter."""
-    shapes = {"shape": 0, "expression": 0, "pose": (2, 3), "jaw": 3, "eyes": (2, 3), "camera": 3, "light": (9, 3), "albedo": 0}
+    shapes = {
+        "shape": 0,
+        "expression": 0,
+        "pose": (2, 3),
+        "jaw": 3,
+        "eyes": (2, 3),
+        "camera": 3,
+        "light": (9, 3),
+        "albedo": 0,
+    }
     return Codes(**{name: np.zeros(shape, np.float32) for name, shape in shapes.items()} | arrays)
 
 
