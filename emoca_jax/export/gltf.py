@@ -47,9 +47,10 @@ def head_glb(
 ) -> bytes:
     """A .glb of one person: upright, facing +z, y up, metres; identity baked in, the photo's expression as default.
 
-    Head and neck rest upright; jaw and eyes start as in the codes. Applying the default weights and rotations gives
-    exactly `flame.forward` of the same codes with head and neck at rest. Pose correctives, which glTF does not know,
-    become one more morph target for the photo's jaw and eyes, where the head has any.
+    One mesh per part, named after it, with the morph targets that move it. Head and neck rest upright; jaw and eyes
+    start as in the codes. Applying the default weights and rotations gives exactly `flame.forward` of the same codes
+    with head and neck at rest. Pose correctives, which glTF does not know, become one more morph target for the
+    photo's jaw and eyes, where the head has any.
     codes: NumPy leaves without batch; texture_png: the file's bytes, row 0 at v = 1; normal_png: the same of a
     tangent-space normal map for the skin, if there is one.
     """
@@ -68,28 +69,31 @@ def head_glb(
     bind = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
     bind[:, 3, :3] = -joints  # column-major: the last row holds the translation
     pictures = {"albedo": texture_png} | ({} if normal_png is None else {"normals": normal_png})
+    parts = [head.part_names[part] for part in _used_parts(head)]
+    shapes = _part_shapes(glb, head, neutral_vertices, targets, normal_png is not None)
     document = {
         "asset": {"version": "2.0", "generator": generator},
         "scene": 0,
-        "scenes": [{"name": name, "nodes": [0, 1]}],
-        "nodes": [{"name": name, "mesh": 0, "skin": 0}, *_joint_nodes(head.parents, joints, rotations)],
+        # The skeleton's root, and every mesh: a skinned mesh under another node would be moved by it in some programs.
+        "scenes": [{"name": name, "nodes": [0, *range(len(joints), len(joints) + len(parts))]}],
+        "nodes": [
+            *_joint_nodes(head.parents, joints, rotations),
+            *({"name": part, "mesh": mesh, "skin": 0} for mesh, part in enumerate(parts)),
+        ],
         "meshes": [
-            {
-                "name": name,
-                "primitives": _primitives(glb, head, neutral_vertices, targets, normal_png is not None),
-                "weights": weights,
-                "extras": {"targetNames": target_names},
-            }
+            {"name": part, "primitives": [primitive], **_moving(kept, weights, target_names)}
+            for part, (primitive, kept) in zip(parts, shapes, strict=True)
         ],
         "skins": [
             {
-                "name": name,
-                "skeleton": 1,
-                "joints": list(range(1, len(joints) + 1)),
+                # Not the name of a mesh: Blender would number the one that comes second.
+                "name": f"{name}_skeleton",
+                "skeleton": 0,
+                "joints": list(range(len(joints))),
                 "inverseBindMatrices": glb.accessor(bind.reshape(-1, 16), "MAT4"),
             }
         ],
-        "materials": [_material(head.part_names[part], normal_png is not None) for part in _used_parts(head)],
+        "materials": [_material(part, normal_png is not None) for part in parts],
         "textures": [{"name": picture, "sampler": 0, "source": i} for i, picture in enumerate(pictures)],
         "samplers": [
             {
@@ -121,14 +125,21 @@ def _used_parts(head: FaceHead) -> list[int]:
     return np.unique(head.face_part).tolist()
 
 
-def _primitives(
+def _moving(kept: list[int], weights: list[float], names: list[str]) -> dict[str, Any]:
+    """Default weights and names of the morph targets that move a mesh; a mesh without any has neither."""
+    if not kept:
+        return {}
+    return {"weights": [weights[i] for i in kept], "extras": {"targetNames": [names[i] for i in kept]}}
+
+
+def _part_shapes(
     glb: GlbBuilder,
     head: FaceHead,
     neutral: Float[np.ndarray, "vertices 3"],
     targets: Float[np.ndarray, "targets vertices 3"],
     wrinkled: bool,
-) -> list[dict[str, Any]]:
-    """One primitive per part, each with its own vertices: a corner of glTF has one uv, so seams are split."""
+) -> list[tuple[dict[str, Any], list[int]]]:
+    """One primitive per part with the numbers of its targets. A corner of glTF has one uv, so seams are split."""
     faces, uv_faces = np.asarray(head.faces), np.asarray(head.uv_faces)
     joint_sets, weight_sets = _skin_sets(np.asarray(head.skin_weights))
     normals = np.asarray(_normals(np.concatenate([neutral[None], neutral + targets]).astype(np.float32), faces))
@@ -138,7 +149,7 @@ def _primitives(
     shifted = np.abs(targets).max(axis=-1) > SMALLEST_SHIFT
     turned = np.abs(turns).max(axis=-1) > SMALLEST_TURN
 
-    primitives = []
+    shapes = []
     for material, part in enumerate(_used_parts(head)):
         of_part = np.asarray(head.face_part) == part
         vertex, uv, corners = _split_seams(faces[of_part], uv_faces[of_part])
@@ -155,21 +166,22 @@ def _primitives(
             attributes[f"JOINTS_{index}"] = glb.accessor(joint_set[vertex], "VEC4", target=VERTEX_BUFFER)
             attributes[f"WEIGHTS_{index}"] = glb.accessor(weight_set[vertex], "VEC4", target=VERTEX_BUFFER)
         corners = corners.astype(np.uint16 if len(vertex) < 1 << 16 else np.uint32)
-        primitives.append(
-            {
-                "attributes": attributes,
-                "indices": glb.accessor(corners.reshape(-1), "SCALAR", target=INDEX_BUFFER),
-                "material": material,
-                "targets": [
-                    {
-                        "POSITION": glb.sparse(shift[vertex], moved[vertex], bounds=True),
-                        "NORMAL": glb.sparse(turn[vertex], bent[vertex], bounds=False),
-                    }
-                    for shift, moved, turn, bent in zip(targets, shifted, turns, turned, strict=True)
-                ],
-            }
-        )
-    return primitives
+        kept = np.flatnonzero(shifted[:, vertex].any(axis=1)).tolist()
+        primitive = {
+            "attributes": attributes,
+            "indices": glb.accessor(corners.reshape(-1), "SCALAR", target=INDEX_BUFFER),
+            "material": material,
+        }
+        if kept:
+            primitive["targets"] = [
+                {
+                    "POSITION": glb.sparse(targets[i, vertex], shifted[i, vertex], bounds=True),
+                    "NORMAL": glb.sparse(turns[i, vertex], turned[i, vertex], bounds=False),
+                }
+                for i in kept
+            ]
+        shapes.append((primitive, kept))
+    return shapes
 
 
 def _split_seams(
@@ -206,14 +218,14 @@ def _quaternion(axis_angle: np.ndarray) -> list[float]:
 
 
 def _joint_nodes(parents: tuple[int, ...], joints: np.ndarray, rotations: np.ndarray) -> list[dict[str, Any]]:
-    """Nodes 1.. of the scene, in the head's joint order, each placed relative to its parent."""
+    """The scene's first nodes, in the head's joint order, each placed relative to its parent."""
     nodes: list[dict[str, Any]] = []
     for joint, parent in enumerate(parents):
         offset = joints[joint] - (joints[parent] if parent >= 0 else 0)
         node: dict[str, Any] = {"name": JOINT_NAMES[joint], "translation": offset.tolist()}
         if np.any(rotations[joint]):
             node["rotation"] = _quaternion(rotations[joint])
-        children = [child + 1 for child, above in enumerate(parents) if above == joint]
+        children = [child for child, above in enumerate(parents) if above == joint]
         if children:
             node["children"] = children
         nodes.append(node)

@@ -60,23 +60,25 @@ class Glb:
         return np.stack([world[joint] @ bind for joint, bind in zip(skin["joints"], inverse_bind, strict=True)])
 
     def shown(self, weights=None):
-        """Triangles [F, 3, 3] as a viewer shows them: default weights unless given, default joint rotations."""
-        mesh = self.json["meshes"][0]
-        weights = mesh["weights"] if weights is None else weights
+        """Triangles [F, 3, 3] as a viewer shows them: default weights unless given by name, default joint rotations."""
         matrices = self.joint_matrices()
-        triangles = []
-        for primitive in mesh["primitives"]:
-            attributes = primitive["attributes"]
-            position = self.accessor(attributes["POSITION"]).astype(np.float64)
-            for weight, target in zip(weights, primitive["targets"], strict=True):
-                position = position + weight * self.accessor(target["POSITION"])
-            blends = [
-                np.einsum("vs,vskl->vkl", self.accessor(attributes[f"WEIGHTS_{i}"]), matrices[joints])
-                for i in (0, 1)
-                if f"JOINTS_{i}" in attributes
-                for joints in [self.accessor(attributes[f"JOINTS_{i}"])]
-            ]
-            blend = np.sum(blends, axis=0)
-            position = np.einsum("vkl,vl->vk", blend[:, :3, :3], position) + blend[:, :3, 3]
-            triangles.append(position[self.accessor(primitive["indices"]).reshape(-1, 3)])
-        return np.concatenate(triangles)
+        meshes = [self.json["meshes"][node["mesh"]] for node in self.json["nodes"] if "mesh" in node]
+        return np.concatenate([self._shown(mesh, weights, matrices) for mesh in meshes])
+
+    def _shown(self, mesh, weights, matrices):
+        (primitive,) = mesh["primitives"]
+        attributes = primitive["attributes"]
+        position = self.accessor(attributes["POSITION"]).astype(np.float64)
+        names = mesh.get("extras", {}).get("targetNames", [])
+        given = mesh.get("weights", []) if weights is None else [weights.get(name, 0.0) for name in names]
+        for weight, target in zip(given, primitive.get("targets", []), strict=True):
+            position = position + weight * self.accessor(target["POSITION"])
+        blends = [
+            np.einsum("vs,vskl->vkl", self.accessor(attributes[f"WEIGHTS_{i}"]), matrices[joints])
+            for i in (0, 1)
+            if f"JOINTS_{i}" in attributes
+            for joints in [self.accessor(attributes[f"JOINTS_{i}"])]
+        ]
+        blend = np.sum(blends, axis=0)
+        position = np.einsum("vkl,vl->vk", blend[:, :3, :3], position) + blend[:, :3, 3]
+        return position[self.accessor(primitive["indices"]).reshape(-1, 3)]

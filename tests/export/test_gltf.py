@@ -60,20 +60,50 @@ def test_default_view_is_the_posed_face_with_its_head_upright(face, glb):
     np.testing.assert_allclose(glb.shown(), by_part(face.head, expected), atol=5e-6)
 
 
-def test_each_named_unit_moves_the_mesh_as_the_head_does(face, glb):
-    mesh = glb.json["meshes"][0]
-    units = face.head.expression_names
-    assert mesh["extras"]["targetNames"][: len(units)] == list(units)
-    assert len(mesh["extras"]["targetNames"]) == len(mesh["weights"])
-    np.testing.assert_allclose(mesh["weights"][: len(units)], face.codes.expression)
-    still = glb.json | {"nodes": [{k: v for k, v in node.items() if k != "rotation"} for node in glb.json["nodes"]]}
+def test_each_named_unit_moves_the_meshes_as_the_head_does(face, glb):
+    units = list(face.head.expression_names)
+    default = dict(zip(units, face.codes.expression.tolist(), strict=True)) | {"photo_pose_corrective": 1.0}
+    for mesh in glb.json["meshes"]:
+        assert mesh.get("weights", []) == pytest.approx([default[name] for name in named(mesh)])
+    assert {name for mesh in glb.json["meshes"] for name in named(mesh)} >= set(units)
+    still = Glb.__new__(Glb)
+    still.json = glb.json | {
+        "nodes": [{k: v for k, v in node.items() if k != "rotation"} for node in glb.json["nodes"]]
+    }
+    still.bytes = glb.bytes
     for unit in range(0, len(units), 1 + len(units) // 8):
-        weights = np.zeros(len(mesh["weights"]))
+        weights = np.zeros(len(units), np.float32)
         weights[unit] = 0.7
-        at_rest = Glb.__new__(Glb)
-        at_rest.json, at_rest.bytes = still, glb.bytes
-        expected = flame.unposed_vertices(face.head, face.codes.shape, np.float32(weights[: len(units)]))
-        np.testing.assert_allclose(at_rest.shown(weights), by_part(face.head, expected), atol=5e-6)
+        expected = flame.unposed_vertices(face.head, face.codes.shape, weights)
+        np.testing.assert_allclose(still.shown({units[unit]: 0.7}), by_part(face.head, expected), atol=5e-6)
+
+
+def named(mesh):
+    """Morph targets of a mesh."""
+    return mesh.get("extras", {}).get("targetNames", [])
+
+
+def test_every_mesh_has_the_name_of_its_part_and_only_targets_that_move_it(face, glb):
+    meshes = {mesh["name"]: mesh for mesh in glb.json["meshes"]}
+    assert list(meshes) == [node["name"] for node in glb.json["nodes"] if "mesh" in node] == list(face.head.part_names)
+    assert not set(meshes) & {skin["name"] for skin in glb.json["skins"]}, "Blender numbers names that come twice"
+    for mesh in meshes.values():
+        for target in mesh["primitives"][0].get("targets", []):
+            assert np.abs(glb.accessor(target["POSITION"])).max() > 0
+    if "teeth" in meshes:
+        assert "jawOpen" not in named(meshes["eyes"]) and "mouthSmileLeft" in named(meshes["skin"])
+
+
+def test_every_accessor_stands_on_bytes(glb):
+    """Optional in glTF; assimp, VTK, Open3D and others refuse files without."""
+    views = glb.json["bufferViews"]
+    for entry in glb.json["accessors"]:
+        stride = views[entry["bufferView"]].get("byteStride")
+        parts = [entry, *(entry.get("sparse", {}).get(part, entry) for part in ("indices", "values"))]
+        assert all(part["byteOffset"] == 0 and "bufferView" in part for part in parts)
+        assert entry["type"] != "VEC3" or views[entry["bufferView"]]["byteLength"] >= 12 * entry["count"]
+        assert stride == 12 or "sparse" not in entry
+    assert all("byteOffset" in view for view in views)
 
 
 def test_skeleton(face, glb):
@@ -95,7 +125,8 @@ def test_skeleton(face, glb):
 
 
 def test_normals_are_unit_and_point_out(glb):
-    for primitive in glb.json["meshes"][0]["primitives"]:
+    for mesh in glb.json["meshes"]:
+        (primitive,) = mesh["primitives"]
         position = glb.accessor(primitive["attributes"]["POSITION"])
         normal = glb.accessor(primitive["attributes"]["NORMAL"])
         np.testing.assert_allclose(np.linalg.norm(normal, axis=1), 1, atol=1e-5)
@@ -133,7 +164,7 @@ def test_trimesh_reads_the_same_surface_and_texture(face, glb):
 
 def test_units_without_names_are_numbered(face):
     nameless = replace(face, head=face.head.replace(expression_names=()))
-    names = Glb(written(nameless)).json["meshes"][0]["extras"]["targetNames"]
+    names = named(Glb(written(nameless)).json["meshes"][0])
     assert names[:4] == ["expression_000", "expression_001", "expression_002", "expression_003"]
 
 

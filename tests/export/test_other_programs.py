@@ -1,0 +1,81 @@
+"""The .glb in programs of other houses: `pip install -e ".[readers]"`, then `scripts/test.sh -m slow -k programs`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emoca_jax import flame
+from emoca_jax.export.gltf import head_glb
+from emoca_jax.export.save import png_bytes
+from tests.export.made_up_face import made_up_face
+from tests.export.read_glb import Glb
+
+pytestmark = pytest.mark.slow
+
+IN_BLENDER = """
+import sys, bpy
+bpy.ops.wm.read_factory_settings(use_empty=True)
+bpy.ops.import_scene.gltf(filepath=sys.argv[1])
+for thing in bpy.data.objects:
+    keys = thing.data.shape_keys.key_blocks if thing.type == "MESH" and thing.data.shape_keys else []
+    print("FOUND", thing.name, thing.type, *(f"{key.name}={key.value:.6f}" for key in keys if key.name != "Basis"))
+"""
+
+
+@pytest.fixture(scope="module")
+def glb(tmp_path_factory) -> Path:
+    face = made_up_face(flame.load_head("open"))
+    data = head_glb(face.head, face.codes, face.neutral_vertices, png_bytes(face.texture), name="anna", generator="-")
+    path = tmp_path_factory.mktemp("glb") / "anna.glb"
+    path.write_bytes(data)
+    return path
+
+
+def vertices_of(glb: Path) -> list[int]:
+    """Of each mesh."""
+    read = Glb(glb.read_bytes())
+    places = [mesh["primitives"][0]["attributes"]["POSITION"] for mesh in read.json["meshes"]]
+    return [read.json["accessors"][place]["count"] for place in places]
+
+
+def test_assimp(glb):
+    assimp = pytest.importorskip("assimp_py")
+    scene = assimp.import_file(str(glb), assimp.Process_Triangulate)
+    assert [np.asarray(mesh.vertices).size // 3 for mesh in scene.meshes] == vertices_of(glb)
+
+
+def test_vtk(glb):
+    vtk = pytest.importorskip("vtk")
+    reader = vtk.vtkGLTFReader()
+    reader.SetFileName(str(glb))
+    reader.Update()
+    found = reader.GetOutput().NewIterator()
+    found.InitTraversal()
+    counts, names = [], []
+    while not found.IsDoneWithTraversal():
+        mesh = found.GetCurrentDataObject()
+        counts.append(mesh.GetNumberOfPoints())
+        names.append([mesh.GetPointData().GetArrayName(i) for i in range(mesh.GetPointData().GetNumberOfArrays())])
+        found.GoToNextItem()
+    assert counts == vertices_of(glb) and "target40_position" in names[0]
+
+
+def test_open3d(glb):
+    open3d = pytest.importorskip("open3d")
+    model = open3d.io.read_triangle_model(str(glb))
+    assert [len(mesh.mesh.vertices) for mesh in model.meshes] == vertices_of(glb)
+
+
+def test_blender(glb):
+    """Names, kinds and values of shape keys as Blender shows them."""
+    pytest.importorskip("bpy")
+    told = subprocess.run([sys.executable, "-c", IN_BLENDER, str(glb)], capture_output=True, text=True, check=True)
+    found = {line.split()[1]: line.split()[2:] for line in told.stdout.splitlines() if line.startswith("FOUND")}
+    meshes = {mesh["name"]: mesh for mesh in Glb(glb.read_bytes()).json["meshes"]}
+    for name, mesh in meshes.items():
+        names = mesh.get("extras", {}).get("targetNames", [])
+        values = [f"{key}={value:.6f}" for key, value in zip(names, mesh.get("weights", []), strict=True)]
+        assert found[name] == ["MESH", *values]
