@@ -40,7 +40,8 @@ def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="image (jpg, png, webp, bmp), folder (its images, not those of subfolders) or pattern ('cast/*.png')",
+        help="image (jpg, png, webp, avif, gif, tiff, bmp), folder (its images, not those of subfolders) or pattern "
+        "('cast/*.png')",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("output"), metavar="FOLDER", help="where results go (default: output)"
