@@ -6,15 +6,15 @@ WEB_PAGES = (b"<!doctype html", b"<html", b"<head", b"<script", b"<?xml")
 """How pages of a login and errors of cloud storage begin, in any case."""
 LFS_POINTER = b"version https://git-lfs"
 ARCHIVES = {
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\0": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"7z\xbc\xaf\x27\x1c": "7z",
-    b"Rar!\x1a\x07": "rar",
-    b"PK\x03\x04": "zip",
+    b"\x1f\x8b": "a gzip",
+    b"BZh": "a bzip2",
+    b"\xfd7zXZ\0": "an xz",
+    b"\x28\xb5\x2f\xfd": "a zstd",
+    b"7z\xbc\xaf\x27\x1c": "a 7z",
+    b"Rar!\x1a\x07": "a rar",
+    b"PK\x03\x04": "a zip",
 }
-"""First bytes -> name."""
+"""First bytes -> name with its article."""
 UNPACK = "unpack it first"
 
 
@@ -34,4 +34,4 @@ def failed_download(start: bytes) -> str | None:
 def packed(start: bytes) -> str | None:
     """As `failed_download`, of a packed archive."""
     name = next((name for sign, name in ARCHIVES.items() if start.startswith(sign)), None)
-    return name and f"a {name} archive: {UNPACK}"
+    return name and f"{name} archive: {UNPACK}"
