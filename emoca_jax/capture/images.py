@@ -144,7 +144,7 @@ def _expand(name: str) -> list[Path]:
     path = Path(name).expanduser()
     try:
         if path.is_dir():
-            images = sorted(entry for entry in path.iterdir() if _looks_like_image(entry))
+            images = sorted(entry for entry in path.iterdir() if looks_like_image(entry))
             if not images:
                 raise InputError(f"{name}: has no image in it; give a folder with {SUFFIX_LIST} files")
             return images
@@ -152,13 +152,14 @@ def _expand(name: str) -> list[Path]:
             return [path]
     except PermissionError:
         raise InputError(f"{name}: may not be read; check its permissions") from None
-    images = sorted(filter(_looks_like_image, map(Path, glob.glob(str(path), recursive=True))))
+    images = sorted(filter(looks_like_image, map(Path, glob.glob(str(path), recursive=True))))
     if not images:
         raise InputError(f"{name}: matches no image; check the pattern")
     return images
 
 
-def _looks_like_image(path: Path) -> bool:
+def looks_like_image(path: Path) -> bool:
+    """Whether a folder's search takes it: a file, not hidden, with one of `SUFFIXES`."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
