@@ -24,7 +24,9 @@ from emoca_jax.commands.photo_table import shortened
 from emoca_jax.commands.photos import COMPILE_LINE, output_stems
 from emoca_jax.errors import InputError
 from emoca_jax.flame import save_head
+from emoca_jax.jobs import read_emotion
 from emoca_jax.jobs import reconstruct as capture
+from emoca_jax.jobs.reconstruct import load_model
 from tests.export.made_up_face import made_up_face, made_up_head
 
 MADE_UP = made_up_face()
@@ -223,6 +225,23 @@ def test_nan_in_python():
         capture.reconstruct(None, np.full((64, 64, 3), np.nan))
 
 
+@pytest.mark.parametrize("read", ["reconstruct", "read_emotion"])
+def test_a_pil_image_in_python_is_what_its_file_is(tmp_path, monkeypatch, read):
+    """Turned by EXIF, in CMYK: NumPy would make RGBA of it, lying on its side."""
+    job = {"reconstruct": capture, "read_emotion": read_emotion}[read]
+    seen = []
+    monkeypatch.setattr(job, "found_faces", lambda detector, photo, faces: seen.append(photo.pixels) or iter(()))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(MADE_UP.photo).convert("CMYK").save(tmp_path / "a.jpg", exif=exif)
+    model = load_model("open")
+    with Image.open(tmp_path / "a.jpg") as image:
+        for given in (image, tmp_path / "a.jpg"):
+            getattr(job, read)(model, given)
+    assert seen[0].shape == MADE_UP.photo.swapaxes(0, 1).shape
+    np.testing.assert_array_equal(*seen)
+
+
 def test_output_that_cannot_be_written_stops_before_any_work(photos, capsys, monkeypatch):
     monkeypatch.setattr(capture, "reconstruct", lambda *_, **__: pytest.fail("worked in vain"))
     (photos / "out").write_text("a file")
@@ -268,7 +287,9 @@ def test_the_compile_line_comes_once(photos, capsys, monkeypatch, tmp_path):
 INTERRUPTED = """
 import os, sys, time
 from emoca_jax.commands import compile_cache
+from emoca_jax.jobs import read_emotion
 from emoca_jax.jobs import reconstruct as capture
+from emoca_jax.jobs.reconstruct import load_model
 from tests.test_cli import made_up_reconstruct
 from emoca_jax.cli import main
 

@@ -46,7 +46,12 @@ def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("output"), metavar="FOLDER", help="where results go (default: output)"
     )
-    parser.add_argument("--faces", choices=("all", "largest"), default="all", help="which faces (default: all)")
+    parser.add_argument(
+        "--faces",
+        choices=("all", "largest"),
+        default="all",
+        help="which faces; a doubtful one is no largest (default: all)",
+    )
 
 
 def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) -> int:
