@@ -7,19 +7,23 @@ import zlib
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+PILLOWS_LARGEST_TEXT = 1 << 20
+"""Bytes of one text or colour profile that Pillow takes by itself."""
 LARGEST_TEXT = 4 << 20
-"""Bytes of one text or colour profile; the largest profiles of printers have two to three million."""
+"""The same for photos, whose colours need the profile: the largest profiles of printers have two to three million."""
 MOST_TEXT = 16 << 20
 """Bytes of all of them."""
 
 
-def without_large_texts(file: io.BufferedReader) -> io.BufferedReader | io.BytesIO:
-    """The file from its start, or a copy in memory without texts and profiles larger than the limits above.
+def without_large_texts(
+    file: io.BufferedReader | io.BytesIO, *, largest: int = LARGEST_TEXT
+) -> io.BufferedReader | io.BytesIO:
+    """The file from its start, or a copy in memory without texts and profiles of more than `largest` bytes.
 
     Pillow refuses the whole picture for them. Anything but a png is handed back untouched.
     """
     file.seek(0)
-    dropped = _large_texts(file) if file.read(len(SIGNATURE)) == SIGNATURE else []
+    dropped = _large_texts(file, largest) if file.read(len(SIGNATURE)) == SIGNATURE else []
     file.seek(0)
     if not dropped:
         return file
@@ -32,14 +36,14 @@ def without_large_texts(file: io.BufferedReader) -> io.BufferedReader | io.Bytes
     return kept
 
 
-def _large_texts(file: io.BufferedReader) -> list[tuple[int, int]]:
+def _large_texts(file: io.BufferedReader | io.BytesIO, largest: int) -> list[tuple[int, int]]:
     """Where the chunks that are too large begin and end; damaged files are left to who decodes them."""
     found, total, start = [], 0, len(SIGNATURE)
     while len(head := file.read(8)) == 8:
         length, name = int.from_bytes(head[:4], "big"), head[4:]
         if name in TEXTS:
-            size = _size(name, file.read(min(length, LARGEST_TEXT + 1)))
-            if size > LARGEST_TEXT or total + size > MOST_TEXT:
+            size = _size(name, file.read(min(length, largest + 1)), largest)
+            if size > largest or total + size > MOST_TEXT:
                 found.append((start, start + 12 + length))
             else:
                 total += size
@@ -48,7 +52,7 @@ def _large_texts(file: io.BufferedReader) -> list[tuple[int, int]]:
     return found
 
 
-def _size(name: bytes, content: bytes) -> int:
+def _size(name: bytes, content: bytes, largest: int) -> int:
     """Bytes of a text or profile when unpacked, as far as the limit."""
     packed = content.partition(b"\0")[2]
     if name in (b"zTXt", b"iCCP"):
@@ -59,6 +63,6 @@ def _size(name: bytes, content: bytes) -> int:
     else:
         return len(content)
     try:
-        return len(zlib.decompressobj().decompress(packed, LARGEST_TEXT + 1))
+        return len(zlib.decompressobj().decompress(packed, largest + 1))
     except zlib.error:
         return len(content)

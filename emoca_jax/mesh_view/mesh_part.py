@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image, UnidentifiedImageError
 
+from emoca_jax.capture.png_texts import PILLOWS_LARGEST_TEXT, without_large_texts
 from emoca_jax.capture.shown_colours import eight_bits
 from emoca_jax.errors import InputError
 
@@ -42,7 +43,10 @@ def read_picture(source: bytes | Image.Image) -> UInt8[np.ndarray, "height width
     Errors: InputError, without the file's name, where it cannot be read.
     """
     try:
-        picture = Image.open(io.BytesIO(source)) if isinstance(source, bytes) else source
+        if isinstance(source, bytes):
+            picture = Image.open(without_large_texts(io.BytesIO(source), largest=PILLOWS_LARGEST_TEXT))
+        else:
+            picture = source
         picture = eight_bits(picture).convert("RGB")
         picture.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE), Image.Resampling.BOX)
     except (

@@ -135,6 +135,13 @@ def test_inks_by_their_profile(tmp_path, name):
     np.testing.assert_allclose(read_photo(tmp_path / name).pixels[16, 16].astype(int), [0, 255, 255], atol=3)
 
 
+def test_lab_is_a_colour_space_like_others(tmp_path):
+    # CIE Lab of mid grey and of sRGB's pure red under D50 (Lindbloom): 53.6, 0, 0 and 54.3, 80.8, 69.9; zero is 128.
+    for lab, expected in (((137, 128, 128), (128, 128, 128)), ((138, 209, 198), (255, 0, 0))):
+        Image.new("LAB", (32, 32), lab).save(tmp_path / "a.tiff")
+        np.testing.assert_allclose(read_photo(tmp_path / "a.tiff").pixels[16, 16].astype(int), expected, atol=6)
+
+
 def test_the_gamma_of_a_png(tmp_path):
     ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None], (20, 256, 3))
     for gamma, chunks, linear in ((100000, (), True), (45455, (), False), (100000, (b"sRGB\0",), False)):

@@ -13,6 +13,7 @@ from emoca_jax.export.save import png_bytes
 from emoca_jax.mesh_view.mesh_files import read_mesh
 from emoca_jax.mesh_view.obj_materials import TextureLine, texture_line
 from emoca_jax.mesh_view.picture import Style, Viewpoint, draw_views
+from tests.capture.test_shown_colours import METADATA
 from tests.mesh_view.test_mesh_files import glb_bytes, save
 
 RED, GREEN, BLUE, YELLOW = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)
@@ -184,6 +185,13 @@ def test_other_things_that_a_mesh_lacks(tmp_path):
     header += "element face 1\nproperty list uchar int vertex_indices\nend_header\n"
     save(tmp_path / "c.ply", f"{header}0 0 0 0 0\n1 0 0 1 0\n0 1 0 0 1\n3 0 1 2\n".encode())
     assert "lost.png that is not in its folder" in read_mesh(tmp_path / "c.ply").lacking[0]
+
+
+@pytest.mark.parametrize("name", METADATA)
+def test_metadata_of_any_size_do_not_hide_a_texture(tmp_path, name):
+    data = png_bytes(ATLAS)
+    save(tmp_path / "atlas.png", data[:33] + METADATA[name] + data[33:])
+    assert quarters(save_obj(tmp_path, "map_Kd atlas.png")) == QUARTERS
 
 
 def test_a_floating_point_texture_is_refused(tmp_path):
