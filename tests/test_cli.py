@@ -15,14 +15,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.cells import cell_len
 
 from emoca_jax.capture.images import as_photo
 from emoca_jax.cli import main
 from emoca_jax.commands import compile_cache
+from emoca_jax.commands.photo_table import shortened
 from emoca_jax.commands.photos import COMPILE_LINE, output_stems
 from emoca_jax.errors import InputError
 from emoca_jax.flame import save_head
+from emoca_jax.jobs import read_emotion
 from emoca_jax.jobs import reconstruct as capture
+from emoca_jax.jobs.reconstruct import load_model
 from tests.export.made_up_face import made_up_face, made_up_head
 
 MADE_UP = made_up_face()
@@ -86,6 +90,66 @@ def test_folders_globs_and_the_largest_face(photos):
             photo(photos / name)
     assert run(photos, photos / "set", photos / "*.webp", "--faces", "largest") == 0
     assert written(photos) == ["a_0.json", "b_0.json", "c_0.json"]
+
+
+def test_the_table_has_one_line_a_face_at_eighty_columns(photos, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "Screenshot\u202f2024-05-04 of a long, long evening with all of us at the seaside, number 17.jpg"
+    sea = "\u6d77" * 40 + ".png"
+    assert run(photos, photo(photos / name), photo(photos / sea)) == 0
+    header, *lines, total = capsys.readouterr().out.strip("\n").splitlines()
+    assert len(lines) == 4 and total.startswith("4 faces")
+    assert all(cell_len(line) <= 80 for line in (header, *lines))
+    assert lines[0].startswith("Screenshot") and ", number 17.jpg   " not in lines[0] and "17.jpg  " in lines[0]
+    assert lines[2].startswith("\u6d77\u6d77") and ".png  " in lines[2]
+    assert all("\u2026" in line and line.rstrip().endswith("1.5") for line in lines)
+
+
+def test_a_line_stays_a_line_whatever_the_name(photos, capsys):
+    assert run(photos, photo(photos / "two\nlines\x1b[31m.png"), "--faces", "largest") == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("two\ufffdlines\ufffd[31m.png  ")
+
+
+def test_names_are_shortened_in_the_middle():
+    assert shortened("short.jpg", 9) == "short.jpg"
+    assert shortened("IMG_20240504_123456.jpg", 11) == "IMG_2\u20266.jpg"
+    for width in range(1, 12):
+        for name in ("IMG_20240504_123456.jpg", "\u6d77" * 20, "e\u0301" * 30):
+            assert cell_len(shortened(name, width)) <= width
+    assert shortened("IMG_20240504_123456.jpg", 11, mark="...") == "IMG_....jpg"
+
+
+def test_what_a_folder_holds_beside_photos_is_told(photos, capsys):
+    for name in ("a.HEIC", "b.heif", "c.MOV", "notes.txt", "x.json", "y.json", "z.json", ".DS_Store", "raw.dng"):
+        (photos / name).write_bytes(b"x")
+    (photos / "b.jfif").write_bytes(b"x")
+    (photos / "lost.jpg").symlink_to(photos / "nowhere.jpg")
+    (photos / "empty").mkdir()
+    for name in ("c.tiff", "d.avif", "z.jpg", "more/e.jpg", "out/old.png"):
+        photo(photos / name)
+    assert run(photos, photos, "--faces", "largest") == 1
+    out, err = capsys.readouterr()
+    assert written(photos) == ["c_0.json", "d_0.json", "old.png", "z_0.json"]
+    assert "3 faces from 3 photos" in out and "1 failed" in out
+    assert [line for line in err.splitlines() if "skipped" in line] == [
+        "emoca: skipped a.HEIC, b.heif (a HEIC photo: export it as JPEG)",
+        "emoca: skipped c.MOV (a video: take single frames out of it)",
+        "emoca: skipped lost.jpg (a link that leads nowhere)",
+        "emoca: skipped more (a folder with photos: give it, too)",
+        "emoca: skipped notes.txt, x.json, y.json and 1 more (no photo)",
+        "emoca: skipped raw.dng (a raw photo: export it as JPEG)",
+    ]
+
+
+def test_a_folder_or_pattern_of_nothing_but_heic(photos, capsys):
+    photo(photos / "good" / "a.jpg")
+    (photos / "a.HEIC").write_bytes(b"x")
+    for name in (photos, photos / "*"):
+        assert run(photos, name) == 2
+        err = capsys.readouterr().err
+        assert "no image" in err and "skipped a.HEIC (a HEIC photo: export it as JPEG)" in err
+    assert run(photos, photos / "a.HEIC") == 2
+    assert "a.HEIC: is a HEIC photo: export it as JPEG" in capsys.readouterr().err
 
 
 def test_same_names_do_not_overwrite_each_other(photos):
@@ -161,6 +225,23 @@ def test_nan_in_python():
         capture.reconstruct(None, np.full((64, 64, 3), np.nan))
 
 
+@pytest.mark.parametrize("read", ["reconstruct", "read_emotion"])
+def test_a_pil_image_in_python_is_what_its_file_is(tmp_path, monkeypatch, read):
+    """Turned by EXIF, in CMYK: NumPy would make RGBA of it, lying on its side."""
+    job = {"reconstruct": capture, "read_emotion": read_emotion}[read]
+    seen = []
+    monkeypatch.setattr(job, "found_faces", lambda detector, photo, faces: seen.append(photo.pixels) or iter(()))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(MADE_UP.photo).convert("CMYK").save(tmp_path / "a.jpg", exif=exif)
+    model = load_model("open")
+    with Image.open(tmp_path / "a.jpg") as image:
+        for given in (image, tmp_path / "a.jpg"):
+            getattr(job, read)(model, given)
+    assert seen[0].shape == MADE_UP.photo.swapaxes(0, 1).shape
+    np.testing.assert_array_equal(*seen)
+
+
 def test_output_that_cannot_be_written_stops_before_any_work(photos, capsys, monkeypatch):
     monkeypatch.setattr(capture, "reconstruct", lambda *_, **__: pytest.fail("worked in vain"))
     (photos / "out").write_text("a file")
@@ -206,7 +287,9 @@ def test_the_compile_line_comes_once(photos, capsys, monkeypatch, tmp_path):
 INTERRUPTED = """
 import os, sys, time
 from emoca_jax.commands import compile_cache
+from emoca_jax.jobs import read_emotion
 from emoca_jax.jobs import reconstruct as capture
+from emoca_jax.jobs.reconstruct import load_model
 from tests.test_cli import made_up_reconstruct
 from emoca_jax.cli import main
 

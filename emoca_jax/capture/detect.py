@@ -1,7 +1,8 @@
 """Photos to faces: find them at any size and angle, then place 478 points on each.
 
 The full-range detector looks at the whole photo and at finer tiles of it, the short-range one at the whole photo. The
-mesh network confirms or rejects every candidate, and a photo without a face is tried again turned by quarters.
+mesh network confirms or rejects every candidate, and a photo without a face is tried again turned by quarters. Dark
+photos are brightened first.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from jaxtyping import Array, Float, UInt8
 
 from emoca_jax.capture.crop import apply_transform
 from emoca_jax.capture.detector_inputs import DetectorInput, tile_inputs, whole_input
+from emoca_jax.capture.exposure import brightened
 from emoca_jax.capture.place_landmarks import (
     VIEW_BATCH,
     Roi,
@@ -57,6 +59,8 @@ surer the detector, the more scatter is allowed."""
 CERTAIN = 0.6
 """A photo all of whose faces exceed this part of what is allowed is looked at turned as well: a face on its side can
 pass for an upright one."""
+LEAST_SHARE = 0.5
+"""Of a doubtful face's size: a sure face of at least that comes before it where one face is asked for."""
 MAX_OVERLAP = 0.4
 """Of two faces whose landmark boxes overlap more than this, the more doubtful one is a duplicate."""
 PER_VIEW = 16
@@ -109,12 +113,20 @@ def detect_batch(
             raise InputError(
                 f"Faces are found in uint8 RGB images [height, width, 3], this one is {image.dtype} {image.shape}."
             )
+    images = [brightened(image) for image in images]
     found = _detect_turned(networks, images, (0,))
     doubtful = [i for i, faces in enumerate(found) if not any(_doubt(face) <= CERTAIN for face in faces)]
     turned = _detect_turned(networks, [images[i] for i in doubtful], (1, 2, 3))
     for i, faces in zip(doubtful, turned, strict=True):
         found[i] = _without_duplicates(found[i] + faces)
     return found
+
+
+def largest_face(faces: Sequence[DetectedFace]) -> DetectedFace:
+    """The largest of the faces that `detect_faces` gave; a doubtful one only if no sure one is half its size."""
+    largest = max(faces, key=lambda face: face.roi.size)
+    sure = [face for face in faces if _doubt(face) <= CERTAIN and face.roi.size >= LEAST_SHARE * largest.roi.size]
+    return max(sure, key=lambda face: face.roi.size, default=largest)
 
 
 def _detect_turned(networks: Networks, images: Sequence[np.ndarray], turns: Sequence[int]) -> list[list[DetectedFace]]:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from emoca_jax.capture.detect import detect_faces
+from emoca_jax.capture.detect import detect_faces, largest_face
 from emoca_jax.capture.images import Photo
 from emoca_jax.errors import InputError
 from emoca_jax.nets.emotion.open import Parameters
@@ -48,7 +48,7 @@ class PhotoFace:
 
 
 def found_faces(detector: Parameters, photo: Photo, faces: Literal["all", "largest"]) -> Iterator[PhotoFace]:
-    """Every face of a photo, largest first, or only the largest.
+    """Every face of a photo, largest first, or only the largest that is no doubtful one (see `largest_face`).
 
     Errors: InputError where the photo shows no face.
     """
@@ -58,7 +58,7 @@ def found_faces(detector: Parameters, photo: Photo, faces: Literal["all", "large
             f"{photo.source or 'This image'} shows no face that can be found: use a photo in which a face is at least "
             "5 % of the image's height and not covered."
         )
-    for index, face in enumerate(found[:1] if faces == "largest" else found):
+    for index, face in enumerate([largest_face(found)] if faces == "largest" else found):
         yield PhotoFace(
             photo=photo.pixels,
             photo_scale=photo.scale,

@@ -6,18 +6,25 @@ import glob
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError, features
 
+from emoca_jax.capture import other_formats
+from emoca_jax.capture.png_texts import LARGEST_TEXT, without_large_texts
+from emoca_jax.capture.shown_colours import eight_bits, shown_pixels
 from emoca_jax.errors import InputError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif"),
+    *(".gif", ".tif", ".tiff", ".bmp", ".dib"),
+)
 """What a folder is searched for, in any case."""
-PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB")
+SUFFIX_LIST = "jpg, png, webp, avif, gif, tiff or bmp"
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "DIB")
 """Decoders of Pillow a file may reach, whatever its name says (JPEG opens the MPO of many phones too)."""
 MAX_PIXELS = 225_000_000
 """Larger files are refused: room for the 200-megapixel pictures of today's phones; 0.9 GB while a png decodes."""
@@ -26,7 +33,7 @@ MAX_SIDE = 4096
 MIN_SIDE = 16
 """No face can be told from fewer pixels."""
 
-_pillow_limit = threading.Lock()
+_pillow_limits = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -40,49 +47,49 @@ class Photo:
     source: Path | None = None
 
 
-def as_photo(image: str | Path | Shaped[np.ndarray, "..."]) -> Photo:
-    """Photo from a path (see `read_photo`) or an array (see `check_array`)."""
-    return read_photo(image) if isinstance(image, (str, Path)) else check_array(image)
+def as_photo(image: str | Path | Image.Image | Shaped[np.ndarray, "..."]) -> Photo:
+    """Photo from a path (see `read_photo`), a PIL image (see `check_image`) or an array (see `check_array`)."""
+    if isinstance(image, (str, Path)):
+        return read_photo(image)
+    return check_image(image) if isinstance(image, Image.Image) else check_array(image)
 
 
 def read_photo(path: str | Path) -> Photo:
-    """Read a jpg, png, webp or bmp: upright by its EXIF orientation, RGB, at most `MAX_SIDE` on the longest side.
+    """Read a jpg, png, webp, avif, gif, tiff or bmp as a browser shows it: upright by its EXIF orientation, sRGB by its
+    colour profile, at most `MAX_SIDE` on the longest side.
 
     Grey is spread to three channels, transparency is laid on white, 16 bits become 8 by dividing by 257, and of an
-    animation the first frame counts.
-    Errors: InputError naming the file where it is missing, unreadable, no image, damaged, too small or too large.
+    animation the first frame counts. Metadata that are too large or damaged are left out.
+    Errors: InputError naming the file where it is missing, unreadable, no image, damaged, too small or too large; of
+    other formats (HEIC, raw, a web page in place of a picture) it says what to do.
     """
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give an image file")
-    try:
-        with _without_pillow_limit(), Image.open(path, formats=PHOTO_FORMATS) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise InputError(f"{path}: has more than {MAX_PIXELS // 1_000_000} megapixels; scale it down")
-            if min(width, height) < MIN_SIDE:
-                raise InputError(
-                    f"{path}: has only {width} x {height} pixels; give a photo of at least {MIN_SIDE} x {MIN_SIDE}"
-                )
-            image.draft("RGB", _fitted((width, height)))  # a jpg decodes straight to a half, quarter or eighth
-            image.load()
-            orientation = _orientation(image)
-            pixels = _to_rgb(_turned(_shrunk(image), orientation))
-    except FileNotFoundError:
-        raise InputError(f"{path}: does not exist; check the name") from None
-    except PermissionError:
-        raise InputError(f"{path}: may not be read; check its permissions") from None
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: is not an image that can be read; give a {SUFFIX_LIST} file") from None
-    except MemoryError:
-        raise InputError(f"{path}: does not fit into memory; scale it down") from None
-    # Decoders report damage by many exceptions: OSError, SyntaxError (png), struct.error, ValueError, EOFError, ...
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"{path}: is damaged ({_one_line(error)}); save or copy it again") from None
-    original = (height, width) if orientation in SIDEWAYS else (width, height)
-    return Photo(pixels, np.asarray(original, np.float32) / pixels.shape[1::-1], path)
+    with _named(str(path)):
+        # A tiff decoder would give the thumbnail of a raw photo.
+        if other_formats.SUFFIXES.get(path.suffix.lower()) == other_formats.RAW:
+            raise InputError(f"is {other_formats.RAW}")
+        with path.open("rb") as file:
+            try:
+                with _without_pillow_limits(), Image.open(without_large_texts(file), formats=_formats()) as image:
+                    size = _checked_size(image)
+                    image.draft("RGB", _fitted(size))  # a jpg decodes straight to a half, quarter or eighth
+                    return replace(_decoded(image, size), source=path)
+            except UnidentifiedImageError:
+                file.seek(0)
+                told = other_formats.what_it_is(file.read(1024), path.suffix)
+                told = told or f"not an image that can be read; give a {SUFFIX_LIST} file"
+                raise InputError(f"is {told}") from None
+
+
+def check_image(image: Image.Image) -> Photo:
+    """Photo from a PIL image of any mode, treated as its file would be: see `read_photo`. It is not changed.
+
+    Errors: InputError where it is damaged, too small or too large.
+    """
+    with _named("image"), _without_pillow_limits():
+        return _decoded(image, _checked_size(image))
 
 
 def check_array(image: Shaped[np.ndarray, "..."]) -> Photo:
@@ -115,7 +122,7 @@ def check_array(image: Shaped[np.ndarray, "..."]) -> Photo:
         raise InputError(f"image array has type {array.dtype}; give uint8 or floats in [0, 1]")
     if channels == 1:
         array = array[..., 0]
-    pixels = _to_rgb(_shrunk(Image.fromarray(np.ascontiguousarray(array))))
+    pixels = shown_pixels(_shrunk(Image.fromarray(np.ascontiguousarray(array))))
     return Photo(pixels, np.asarray((width, height), np.float32) / pixels.shape[1::-1])
 
 
@@ -133,14 +140,11 @@ def find_images(inputs: Sequence[str | Path]) -> list[Path]:
     return list(found.values())
 
 
-SUFFIX_LIST = ", ".join(suffix[1:] for suffix in SUFFIXES)
-
-
 def _expand(name: str) -> list[Path]:
     path = Path(name).expanduser()
     try:
         if path.is_dir():
-            images = sorted(entry for entry in path.iterdir() if _looks_like_image(entry))
+            images = sorted(entry for entry in path.iterdir() if looks_like_image(entry))
             if not images:
                 raise InputError(f"{name}: has no image in it; give a folder with {SUFFIX_LIST} files")
             return images
@@ -148,25 +152,68 @@ def _expand(name: str) -> list[Path]:
             return [path]
     except PermissionError:
         raise InputError(f"{name}: may not be read; check its permissions") from None
-    images = sorted(filter(_looks_like_image, map(Path, glob.glob(str(path), recursive=True))))
+    images = sorted(filter(looks_like_image, map(Path, glob.glob(str(path), recursive=True))))
     if not images:
         raise InputError(f"{name}: matches no image; check the pattern")
     return images
 
 
-def _looks_like_image(path: Path) -> bool:
+def looks_like_image(path: Path) -> bool:
+    """Whether a folder's search takes it: a file, not hidden, with one of `SUFFIXES`."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 @contextmanager
-def _without_pillow_limit() -> Iterator[None]:
-    """Our own limit instead of Pillow's global one, which warns about photos that today's phones take."""
-    with _pillow_limit:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+def _without_pillow_limits() -> Iterator[None]:
+    """Our own limits instead of Pillow's global ones, which refuse or warn about photos that today's phones take."""
+    with _pillow_limits:
+        limits = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = None, LARGEST_TEXT
         try:
             yield
         finally:
-            Image.MAX_IMAGE_PIXELS = limit
+            Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = limits
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Whatever goes wrong with a picture as one sentence with its name in front."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    except FileNotFoundError:
+        raise InputError(f"{name}: does not exist; check the name") from None
+    except PermissionError:
+        raise InputError(f"{name}: may not be read; check its permissions") from None
+    except MemoryError:
+        raise InputError(f"{name}: does not fit into memory; scale it down") from None
+    # Decoders report damage by many exceptions: OSError, SyntaxError (png), struct.error, ValueError, EOFError, ...
+    except Exception as error:
+        raise InputError(f"{name}: is damaged ({_one_line(error)}); save or copy it again") from None
+
+
+def _formats() -> list[str]:
+    """Pillow before 11.3 has no AVIF, and stumbles over the name."""
+    return [name for name in PHOTO_FORMATS if name != "AVIF" or features.check("avif")]
+
+
+def _checked_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise InputError(f"has more than {MAX_PIXELS // 1_000_000} megapixels; scale it down")
+    if min(width, height) < MIN_SIDE:
+        raise InputError(f"has only {width} x {height} pixels; give a photo of at least {MIN_SIDE} x {MIN_SIDE}")
+    return width, height
+
+
+def _decoded(image: Image.Image, size: tuple[int, int]) -> Photo:
+    """size: of the image as the file has it, width first."""
+    image.load()
+    orientation = _orientation(image)
+    pixels = shown_pixels(_turned(_shrunk(image), orientation))
+    original = size[::-1] if orientation in SIDEWAYS else size
+    return Photo(pixels, np.asarray(original, np.float32) / pixels.shape[1::-1])
 
 
 def _fitted(size: tuple[int, int]) -> tuple[int, int]:
@@ -180,9 +227,8 @@ def _shrunk(image: Image.Image) -> Image.Image:
     if size == image.size:
         return image
     # Pillow resamples 16-bit grey and palettes only by nearest neighbour.
-    if image.mode.startswith("I"):
-        image = Image.fromarray(_eight_bits(image))
-    elif image.mode in ("P", "PA", "1") or "transparency" in image.info:
+    image = eight_bits(image)
+    if image.mode in ("P", "PA", "1") or "transparency" in image.info:
         image = image.convert("RGBA")
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
 
@@ -211,21 +257,6 @@ def _orientation(image: Image.Image) -> int:
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
-
-
-def _to_rgb(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I"):
-        image = Image.fromarray(_eight_bits(image))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        paper = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(paper, image)
-    return np.array(image.convert("RGB"))
-
-
-def _eight_bits(image: Image.Image) -> np.ndarray:
-    """16-bit grey as 8 bits: 65535 / 257 = 255. Pillow's own conversion clips at 255 instead."""
-    return np.round(np.asarray(image).astype(np.float32) / 257).clip(0, 255).astype(np.uint8)
 
 
 def _one_line(error: Exception) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emoca_jax.errors import InputError
+from emoca_jax.failed_downloads import UNPACK
 
 if TYPE_CHECKING:
     from emoca_jax.convert.report import FileReport
@@ -46,8 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.verbose:
         print(listing(outcome.reports))
     print_summary(outcome.reports)
-    if ignored := outcome.count(IGNORED):
-        print(f"{ignored} more {'file is' if ignored == 1 else 'files are'} none of the kinds that can be converted")
+    ignored = [report for report in outcome.reports if report.state == IGNORED]
+    if outcome.count(DONE) or outcome.count(FAILED):
+        for report in ignored:
+            # Other files may lie there rightly; in an archive may be what is looked for.
+            if report.notes[0].endswith(UNPACK):
+                print(f"emoca: {report.path} is {report.notes[0]}", file=sys.stderr)
+    if ignored:
+        print(f"{_files_are(len(ignored))} none of the kinds that can be converted")
     if not outcome.count(DONE):
         if not outcome.count(FAILED):
             reasons = "; ".join(f"{report.path} is {report.notes[0]}" for report in outcome.reports[:MOST_REASONS])
@@ -62,6 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
     if description["optional"]:
         print("not needed, but albedo is grey without: " + "; ".join(description["optional"]))
     return 1 if outcome.count(FAILED) else 0
+
+
+def _files_are(number: int) -> str:
+    return f"{number} more {'file is' if number == 1 else 'files are'}"
 
 
 def convert_quietly(sources: Iterable[str | Path], output: Path | None) -> Any:

@@ -40,23 +40,32 @@ def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="image (jpg, png, webp, bmp), folder (its images, not those of subfolders) or pattern ('cast/*.png')",
+        help="image (jpg, png, webp, avif, gif, tiff, bmp), folder (its images, not those of subfolders) or pattern "
+        "('cast/*.png')",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("output"), metavar="FOLDER", help="where results go (default: output)"
     )
-    parser.add_argument("--faces", choices=("all", "largest"), default="all", help="which faces (default: all)")
+    parser.add_argument(
+        "--faces",
+        choices=("all", "largest"),
+        default="all",
+        help="which faces; a doubtful one is no largest (default: all)",
+    )
 
 
 def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) -> int:
-    """Do every photo, tell failures one sentence each, print the table; returns the exit code."""
+    """Do every photo, tell failures one sentence each, print the table and what was skipped; returns the exit code."""
     from rich.console import Console
+
+    from emoca_jax.commands.photo_table import print_table
 
     # One line per message: no wrapping, and brackets in file names are not markup.
     errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
     tally = _Tally()
     photos = _find(inputs, tally, errors)
     if not photos:
+        _report_skipped(errors, inputs, output)
         return 2
     cache = compile_cache.enable()
     _prepare_output(inputs, output)
@@ -67,14 +76,15 @@ def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) ->
         _do_all(model, photos, command, tally, errors)
     except KeyboardInterrupt:
         errors.print(f"emoca: interrupted; {tally.done} of {len(photos)} inputs done")
-        _print_table(tally.rows, command.columns)
+        print_table(tally.rows, command.columns)
         return INTERRUPTED
     if tally.rows:
         compile_cache.mark_warm(cache, what=command.compiles)
-    _print_table(tally.rows, command.columns)
+    print_table(tally.rows, command.columns)
     if tally.done:
         faces, done = _count(tally.faces, "face"), _count(tally.done, "photo")
         print(f"{faces} from {done} in {output}" + (f"; {tally.failed} failed" if tally.failed else ""))
+    _report_skipped(errors, inputs, output)
     return tally.exit_code()
 
 
@@ -160,20 +170,12 @@ def _report(errors: Console, error: InputError, photo: Path | None = None) -> No
     errors.print(f"emoca: {error}" if names_it else f"emoca: {photo}: {error}")
 
 
-def _print_table(rows: list[Row], columns: dict[str, bool]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _report_skipped(errors: Console, inputs: Sequence[str], output: Path) -> None:
+    from emoca_jax.capture.skipped_files import skipped_files
+    from emoca_jax.commands.photo_table import skipped_lines
 
-    if not rows:
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("file", overflow="fold")
-    for name, left in columns.items():
-        table.add_column(name, justify="left" if left else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, row))  # brackets in file names are not markup
-    Console(highlight=False).print(table)
+    for line in skipped_lines(skipped_files(inputs, output=output)):
+        errors.print(f"emoca: {line}")
 
 
 def _count(number: int, noun: str) -> str:

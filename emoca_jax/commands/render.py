@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,6 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
     from emoca_jax.whole_files import open_folder, write_file
 
     mesh = read_mesh(arguments.mesh)
+    for what in mesh.lacking:
+        print(f"emoca: {arguments.mesh}: {what}; drawn without it", file=sys.stderr)
     open_folder(output.parent)
     write_file(output, _file(mesh, arguments, output.suffix.lower()))
     print(f"{output}: {len(mesh.faces)} faces")

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from emoca_jax.errors import InputError
+from emoca_jax.failed_downloads import UNPACK, failed_download, packed
 from emoca_jax.safe_files.array_files import read_npy, read_npz, read_pickle
 from emoca_jax.safe_files.mapped_files import map_file
 from emoca_jax.safe_files.torch_files import read_torch
@@ -60,10 +61,12 @@ VGGFACE2_IDENTITIES = 8631
 LARGEST_DISPLACEMENT = 0.05
 """Metres; a fixed displacement moves the surface by a few millimetres."""
 MASK_SIDES = (256, 512, 1024, 2048)
-OLD_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 LARGEST_TEXT = 64 << 20
-TAR_MAGIC = slice(257, 262)
+OLD_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 """First pickle of PyTorch's old format: the magic number 0x1950a86a20f9469cfc6c."""
+TAR_MAGIC = slice(257, 262)
+TORCH_TAR = (b"sys_info", b"pickle", b"storages", b"tensors")
+"""What a tar of PyTorch's first versions holds."""
 
 
 def recognise(path: Path) -> Found:  # noqa: PLR0911 (one return for each kind of container)
@@ -76,8 +79,14 @@ def recognise(path: Path) -> Found:  # noqa: PLR0911 (one return for each kind o
             start = file.read(1024)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}).") from error
+    if told := failed_download(start):
+        raise InputError(f"{path} is {told}.")
     if start.startswith(b"PK"):
         return _in_zip(path)
+    if told := packed(start):
+        return Found(path, None, told)
+    if start[TAR_MAGIC] == b"ustar" and start[:100].rstrip(b"\0") not in TORCH_TAR:
+        return Found(path, None, f"a tar archive: {UNPACK}")
     if OLD_TORCH in start[:16] or start[TAR_MAGIC] == b"ustar":
         return _checkpoint(path, read_torch(path))
     if start.startswith(b"\x93NUMPY"):
@@ -119,7 +128,7 @@ def _in_zip(path: Path) -> Found:
         return _checkpoint(path, read_torch(path))
     if any(name.endswith(".npy") for name in names):
         return _arrays(path, read_npz(path))
-    return Found(path, None, "a zip archive: unpack it first")
+    return Found(path, None, f"a zip archive: {UNPACK}")
 
 
 def _checkpoint(path: Path, content: Any) -> Found:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
+from PIL import Image
 
 from emoca_jax.capture.detect import load_networks
 from emoca_jax.capture.found_faces import PhotoFace, found_faces
@@ -86,14 +87,14 @@ def load_emotion_model(name: str | Path) -> EmotionModel | OpenModel:
 
 def read_emotion(
     model: EmotionModel | OpenModel,
-    image: str | Path | UInt8[np.ndarray, "height width 3"] | Photo,
+    image: str | Path | Image.Image | UInt8[np.ndarray, "height width 3"] | Photo,
     *,
     faces: Literal["all", "largest"] = "all",
 ) -> list[EmotionResult]:
     """What every network reads in every face of a photo, largest face first.
 
-    image: a file, or an array as `images.check_array` takes it. Errors: InputError where the photo cannot be read or
-    shows no face.
+    image: a file, a PIL image (the same as its file), or an array as `images.check_array` takes it. Errors: InputError
+    where the photo cannot be read or shows no face.
     """
     photo = image if isinstance(image, Photo) else as_photo(image)
     results = []

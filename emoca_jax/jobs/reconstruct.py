@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from emoca_jax.capture.found_faces import found_faces
 from emoca_jax.capture.images import Photo, as_photo
@@ -37,15 +38,15 @@ def load_model(
 
 def reconstruct(
     model: OpenModel | TrainedModel,
-    image: str | Path | UInt8[np.ndarray, "height width 3"] | Photo,
+    image: str | Path | Image.Image | UInt8[np.ndarray, "height width 3"] | Photo,
     *,
     faces: Literal["all", "largest"] = "all",
     weights: FitWeights | None = None,
 ) -> list[FaceResult]:
     """Every face of a photo as an animatable head, largest first.
 
-    image: a file, or an array as `images.check_array` takes it. weights: of the open model's fit. Errors: InputError
-    where the photo cannot be read or shows no face.
+    image: a file, a PIL image (the same as its file), or an array as `images.check_array` takes it. weights: of the
+    open model's fit. Errors: InputError where the photo cannot be read or shows no face.
     """
     photo = image if isinstance(image, Photo) else as_photo(image)
     weights = weights or FitWeights()

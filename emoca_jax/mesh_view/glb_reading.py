@@ -22,7 +22,9 @@ WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MA
 TRIANGLES, STRIP, FAN = 4, 5, 6
 HEADER = 12
 """Bytes before the first chunk."""
-NEEDLESS = {
+TEXTURE_TRANSFORM = "KHR_texture_transform"
+TEXTURE_FORMATS = ("EXT_texture_webp", "EXT_texture_avif")
+UNDERSTOOD = {
     "KHR_mesh_quantization",
     "KHR_materials_unlit",
     "KHR_materials_ior",
@@ -32,8 +34,10 @@ NEEDLESS = {
     "KHR_materials_transmission",
     "KHR_materials_volume",
     "KHR_lights_punctual",
+    TEXTURE_TRANSFORM,
+    *TEXTURE_FORMATS,
 }
-"""Required extensions that a picture can do without, or that change nothing for a reader of accessors."""
+"""Required extensions that are read, that pictures do without, or that change nothing for a reader of accessors."""
 DAMAGE = (KeyError, IndexError, ValueError, TypeError, AttributeError, struct.error, RecursionError)
 """What Python raises where the pieces of a file contradict each other."""
 
@@ -67,7 +71,7 @@ class _Document:
             start += 8 + size
         self.json: dict[str, Any] = json.loads(chunks[b"JSON"])
         self.block = chunks.get(b"BIN\0", b"")
-        if missing := set(self.json.get("extensionsRequired", [])) - NEEDLESS:
+        if missing := set(self.json.get("extensionsRequired", [])) - UNDERSTOOD:
             raise InputError(f"needs the glTF extension {min(missing)}, which is not read; export it without")
 
     def parts(self) -> list[MeshPart]:
@@ -120,18 +124,29 @@ class _Document:
         corners = self.accessor(primitive["indices"])[:, 0] if "indices" in primitive else np.arange(len(position))
         material = self._material(primitive)
         texture = material.get("baseColorTexture")
-        uv = attributes.get(f"TEXCOORD_{texture.get('texCoord', 0)}") if texture else None
+        uv = self._uv(attributes, texture) if texture else None
         colours = self.accessor(attributes["COLOR_0"])[:, :3] if "COLOR_0" in attributes else 1.0
         return MeshPart(
             vertices=position,
             faces=_triangles(corners.astype(np.int64), primitive.get("mode", TRIANGLES)),
             normals=normal,
             # glTF counts v downwards.
-            uv=None if uv is None else self.accessor(uv)[:, :2] * [1, -1] + [0, 1],
+            uv=None if uv is None else uv * [1, -1] + [0, 1],
             colours=np.broadcast_to(np.array(material.get("baseColorFactor", [1] * 4))[:3] * colours, position.shape),
             picture=None if uv is None or texture is None else self._picture(texture["index"]),
             plain=not attributes.keys() & {"COLOR_0"} and not material.keys() & {"baseColorFactor", "baseColorTexture"},
         )
+
+    def _uv(self, attributes: dict[str, int], texture: dict[str, Any]) -> Float[np.ndarray, "vertices 2"] | None:
+        """Where a texture is looked up, v downwards; None where the mesh has no such coordinates."""
+        change = texture.get("extensions", {}).get(TEXTURE_TRANSFORM, {})
+        index = attributes.get(f"TEXCOORD_{change.get('texCoord', texture.get('texCoord', 0))}")
+        if index is None:
+            return None
+        uv = self.accessor(index)[:, :2] * np.array(change.get("scale", [1, 1]), float)
+        # Counter-clockwise as one sees it, v being downwards: as three.js and Khronos' sample viewer do.
+        cosine, sine = np.cos(change.get("rotation", 0.0)), np.sin(change.get("rotation", 0.0))
+        return uv @ np.array([[cosine, -sine], [sine, cosine]]) + np.array(change.get("offset", [0, 0]), float)
 
     def _blend(self, attributes: dict[str, int], joints: np.ndarray) -> Float[np.ndarray, "vertices 4 4"]:
         """The matrix of each vertex: its joints' matrices mixed by its weights."""
@@ -148,8 +163,11 @@ class _Document:
             return {}
         return self.json["materials"][primitive["material"]].get("pbrMetallicRoughness", {})
 
-    def _picture(self, texture: int) -> np.ndarray:
-        image = self.json["images"][self.json["textures"][texture]["source"]]
+    def _picture(self, index: int) -> np.ndarray:
+        texture = self.json["textures"][index]
+        others = texture.get("extensions", {})
+        source = next((others[name]["source"] for name in TEXTURE_FORMATS if name in others), None)
+        image = self.json["images"][texture["source"] if source is None else source]
         if "bufferView" in image:
             return read_picture(self._view(image["bufferView"]))
         if image["uri"].startswith("data:"):

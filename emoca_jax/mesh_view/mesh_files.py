@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from jaxtyping import Float, Int, UInt8
 from emoca_jax.errors import InputError
 from emoca_jax.mesh_view.glb_reading import read_glb
 from emoca_jax.mesh_view.mesh_part import MeshPart, read_picture
+from emoca_jax.mesh_view.obj_materials import KEYWORD, MaterialFiles
 
 SUFFIXES = (".glb", ".obj", ".ply")
 CLAY = (0.45, 0.43, 0.41)
@@ -35,6 +36,9 @@ class Mesh:
     colours: Float[np.ndarray, "vertices 3"]
     face_picture: Int[np.ndarray, "faces"]
     pictures: tuple[UInt8[np.ndarray, "height width 3"], ...]
+    lacking: tuple[str, ...] = ()
+    """Textures and material libraries that were not found or not readable: the end of a sentence each, which begins
+    with the file's name. The mesh is drawn without."""
 
 
 def read_mesh(path: str | Path) -> Mesh:
@@ -53,8 +57,12 @@ def read_mesh(path: str | Path) -> Mesh:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     try:
-        parts = read_glb(data) if suffix == ".glb" else _read_with_trimesh(path)
-        return join([_checked(part) for part in parts if len(part.faces)])
+        if suffix == ".glb":
+            parts, lacking = read_glb(data), []
+        else:
+            parts, lacking = _read_with_trimesh(path)
+        mesh = join([_checked(part) for part in parts if len(part.faces)])
+        return replace(mesh, lacking=tuple(dict.fromkeys(lacking)))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -149,14 +157,17 @@ def to_linear(colour: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
     return np.where(colour <= 0.04045, colour / 12.92, ((np.maximum(colour, 0) + 0.055) / 1.055) ** 2.4)
 
 
-def _read_with_trimesh(path: Path) -> list[MeshPart]:
+def _read_with_trimesh(path: Path) -> tuple[list[MeshPart], list[str]]:
+    """The parts, and what they lack."""
     import trimesh
 
-    # Its warnings (a texture that is missing, say) would appear without context; the picture shows the effect.
+    # What it says of textures would appear without context; `lacking` says it.
     logging.getLogger("trimesh").setLevel(logging.ERROR)
     try:
-        scene = trimesh.load_scene(path, process=False)
-        return [_as_part(part) for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
+        files = MaterialFiles(path)
+        scene = trimesh.load_scene(path, process=False, resolver=files)
+        parts = [_as_part(part, files.pictures) for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
+        return parts, files.lacking
     except InputError:
         raise
     except Exception as error:  # a parser that meets a damaged file raises whatever its next step stumbles over
@@ -164,16 +175,22 @@ def _read_with_trimesh(path: Path) -> list[MeshPart]:
         raise InputError(f"is damaged or no {kind} ({type(error).__name__}: {error})") from error
 
 
-def _as_part(mesh: Any) -> MeshPart:
-    """A trimesh.Trimesh, of which colours are sRGB by custom."""
+def _as_part(mesh: Any, pictures: list[np.ndarray]) -> MeshPart:
+    """A trimesh.Trimesh, of which colours are sRGB by custom. pictures: those that `MaterialFiles` has read."""
     visual, vertices = mesh.visual, np.asarray(mesh.vertices, float)
     uv, picture, colours, plain = None, None, None, True
     if visual.kind == "texture":
         material = visual.material
-        picture = getattr(material, "image", None)
+        image = getattr(material, "image", None)
         uv = None if visual.uv is None else np.asarray(visual.uv, float)
         # trimesh makes up a material with a 2 x 2 picture where the file has a uv layout and no colour.
-        plain = material.name == "material_0" and not material.kwargs and getattr(picture, "size", None) == (2, 2)
+        plain = material.name == "material_0" and not material.kwargs and getattr(image, "size", None) == (2, 2)
+        if KEYWORD in material.kwargs:
+            number, *placed = map(float, material.kwargs[KEYWORD])
+            picture = pictures[int(number)]
+            uv = None if uv is None else uv * placed[:2] + placed[2:]
+        elif image is not None and not plain:
+            picture = read_picture(image)
         # A texture replaces the diffuse colour in .obj viewers.
         if plain or picture is None or uv is None:
             picture, colours = None, np.asarray(material.main_color, float)[:3] / 255
@@ -187,6 +204,6 @@ def _as_part(mesh: Any) -> MeshPart:
         normals=np.asarray(mesh.vertex_normals, float) if stored else None,
         uv=uv,
         colours=np.broadcast_to(np.ones(3) if colours is None else to_linear(colours), vertices.shape),
-        picture=None if picture is None else read_picture(picture),
+        picture=picture,
         plain=plain,
     )

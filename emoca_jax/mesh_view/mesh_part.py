@@ -9,10 +9,15 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image, UnidentifiedImageError
 
+from emoca_jax.capture.png_texts import PILLOWS_LARGEST_TEXT, without_large_texts
+from emoca_jax.capture.shown_colours import eight_bits
 from emoca_jax.errors import InputError
 
 LARGEST_PICTURE = 2048
 """Pixels along a side: textures are averaged down to it, since a picture of at most that size shows no more."""
+
+DAMAGE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError)
+"""What Pillow raises."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,24 @@ class MeshPart:
 
 
 def read_picture(source: bytes | Image.Image) -> UInt8[np.ndarray, "height width 3"]:
-    """A texture as 8-bit RGB, at most LARGEST_PICTURE wide and high."""
+    """A texture as 8-bit RGB, at most LARGEST_PICTURE wide and high; colour profiles are ignored, as glTF demands.
+
+    Errors: InputError, without the file's name, where it cannot be read.
+    """
     try:
-        picture = Image.open(io.BytesIO(source)) if isinstance(source, bytes) else source
-        picture = picture.convert("RGB")
+        if isinstance(source, bytes):
+            picture = Image.open(without_large_texts(io.BytesIO(source), largest=PILLOWS_LARGEST_TEXT))
+        else:
+            picture = source
+        picture = eight_bits(picture).convert("RGB")
         picture.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE), Image.Resampling.BOX)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+    except (
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        InputError,
+    ) as error:
         raise InputError(f"has a texture that cannot be read ({error})") from error
     return np.array(picture)

@@ -1,11 +1,16 @@
 """Faces found, and none invented: on photos that ship with scikit-image and on the nine in ../shared."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
 
-from emoca_jax.capture.detect import detect_batch, detect_faces, load_networks
+from emoca_jax.capture.detect import detect_batch, detect_faces, largest_face, load_networks
+from emoca_jax.capture.exposure import brightened
+from emoca_jax.capture.found_faces import found_faces
+from emoca_jax.capture.images import check_array
 from emoca_jax.errors import InputError
 from tests.shared_data import SHARED, shared_path
 
@@ -47,6 +52,45 @@ def test_the_astronaut_is_found_with_sane_landmarks(astronaut):
     # The nose is nearer to the viewer than the ears.
     assert points[NOSE, 2] < points[[234, 454], 2].min()
     assert face.scatter < 0.008
+
+
+@pytest.mark.parametrize("exposure", [0.3, 0.06, 0.03])
+def test_in_the_dark_the_same_face_is_found_and_no_phantom(networks, astronaut, exposure):
+    dark = Image.fromarray(data.astronaut()).point(lambda value: value * exposure)
+    (face,) = detect_faces(networks, np.asarray(dark))
+    error = np.linalg.norm(face.landmarks - astronaut[0].landmarks, axis=1)[:468].mean()
+    assert error < 0.012 * np.ptp(astronaut[0].landmarks[:, 0])
+    (only,) = found_faces(networks, check_array(np.asarray(dark)), "largest")
+    np.testing.assert_array_equal(only.landmarks, face.landmarks)
+
+
+@pytest.mark.parametrize("name", ["coffee", "cat", "clock", "coins"])
+@pytest.mark.parametrize("exposure", [0.3, 0.06])
+def test_no_face_is_seen_in_the_dark_where_there_is_none(networks, name, exposure):
+    image = getattr(data, name)()
+    image = np.stack([image] * 3, axis=-1) if image.ndim == 2 else image
+    assert detect_faces(networks, np.round(image * exposure).astype(np.uint8)) == []
+
+
+def test_only_dark_photos_are_brightened():
+    bright = data.astronaut()
+    assert brightened(bright) is bright
+    black = np.zeros((30, 40, 3), np.uint8)
+    assert brightened(black) is black
+    lamp = np.full((100, 100, 3), 20, np.uint8)
+    lamp[:5, :5] = 255
+    np.testing.assert_array_equal(np.unique(brightened(lamp)), [235, 255])
+
+
+def test_the_largest_face_is_no_doubtful_one(astronaut):
+    (sure,) = astronaut
+    size = sure.roi.size
+    phantom = replace(sure, scatter=0.02, roi=replace(sure.roi, size=1.3 * size))
+    assert largest_face([phantom, sure]) is sure
+    assert largest_face([phantom]) is phantom
+    small = replace(sure, roi=replace(sure.roi, size=0.2 * size))
+    assert largest_face([phantom, small]) is phantom, "a face in the background is not meant"
+    assert largest_face([sure, small]) is sure
 
 
 def test_a_face_of_five_percent_of_the_height_is_found_where_it_is(networks, astronaut):

@@ -31,7 +31,7 @@ def png_16(array):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.png", "a.webp", "a.BMP"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.jfif", "a.png", "a.webp", "a.BMP", "a.tiff", "a.TIF", "a.avif"])
 def test_every_suffix_reads_as_the_same_picture(tmp_path, name):
     Image.fromarray(picture()).save(tmp_path / name, quality=95)
     photo = read_photo(tmp_path / name)
@@ -95,10 +95,52 @@ def test_transparency_lies_on_white(tmp_path):
         np.testing.assert_array_equal(pixels[:, 28:], picture()[:, 28:])
 
 
-def test_an_animation_counts_by_its_first_frame(tmp_path):
+@pytest.mark.parametrize("name", ["a.webp", "a.gif", "a.png", "a.tiff", "a.avif"])
+def test_an_animation_counts_by_its_first_frame(tmp_path, name):
     frames = [Image.fromarray(picture()), Image.fromarray(255 - picture())]
-    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
-    np.testing.assert_array_equal(read_photo(tmp_path / "a.webp").pixels, picture())
+    options = {"lossless": True} if name == "a.webp" else {}
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
+    tolerance = {"a.gif": 30, "a.avif": 30}.get(name, 0)
+    np.testing.assert_allclose(read_photo(tmp_path / name).pixels.astype(int), picture(), atol=tolerance)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP"])
+def test_the_name_says_nothing_about_the_format(tmp_path, kind):
+    for name in ("a.jpg", "a.png", "IMG_1234"):
+        Image.fromarray(picture()).save(tmp_path / name, kind)
+        np.testing.assert_allclose(read_photo(tmp_path / name).pixels.astype(int), picture(), atol=30)
+
+
+FTYP = b"\0\0\0\x1cftyp"
+OTHERS = {
+    "a.HEIC": (FTYP + b"heic\0\0\0\0mif1heicMiHB", "is a HEIC photo: export it as JPEG"),
+    "b.jpg": (FTYP + b"mif1\0\0\0\0mif1heicMiHB", "is a HEIC photo: export it as JPEG"),
+    "c.heif": (b"x", "is a HEIC photo: export it as JPEG"),
+    "d.jpg": (FTYP + b"qt  \0\0\0\0qt  \0\0\0\0\0\0\0\0", "is a video"),
+    "e.jpg": (FTYP + b"avif\0\0\0\0mif1avifmiaf" + bytes(100), "damaged|AVIF photo that this Pillow cannot open"),
+    "f.CR2": (b"II*\0\x10\0\0\0CR\2\0", "is a raw photo: export it as JPEG"),
+    "g.jpg": (b"\0\0\0\x0cJXL \r\n\x87\n", "is a JPEG XL photo"),
+    "h.jpg": (b"\n <!DOCTYPE HTML><html>", "is a web page: download it again while logged in"),
+    "i.png": (b"version https://git-lfs.github.com/spec/v1\noid", "is a git-lfs pointer"),
+    "j.jpg": (b"PK\3\4", "is a zip archive: unpack it first"),
+    "k.svg": (b'<?xml version="1.0"?><svg>', "is a drawing"),
+    "l.jpg": (b"%PDF-1.7", "is a PDF"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_formats_that_are_not_read_are_named(tmp_path, name):
+    data, says = OTHERS[name]
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=rf"^{tmp_path / name}: .*({says})") as told:
+        read_photo(tmp_path / name)
+    assert "\n" not in str(told.value)
+
+
+def test_a_raw_photo_is_not_taken_for_its_thumbnail(tmp_path):
+    Image.fromarray(picture()).save(tmp_path / "a.NEF", "TIFF")
+    with pytest.raises(InputError, match="raw photo"):
+        read_photo(tmp_path / "a.NEF")
 
 
 @pytest.mark.parametrize("name", ["large.jpg", "large.png", "palette.png", "deep.png"])

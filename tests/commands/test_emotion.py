@@ -222,6 +222,19 @@ def test_the_command_writes_and_tells_every_face(photos, capsys):
     assert told["networks"]["ResNet-50"]["expression_probabilities"]["happy"] == 0.65
 
 
+def test_the_table_keeps_to_eighty_columns(photos, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    name = f"{'anna and ' * 12}me.png"
+    Image.fromarray(MADE_UP.photo).save(photos / name)
+    (photos / "b.HEIC").write_bytes(b"x")
+    assert run(photos, "--output", photos / "out") == 0
+    out, err = capsys.readouterr()
+    header, *lines, _ = out.strip().splitlines()
+    assert len(lines) == 4 and all(len(line) <= 80 for line in (header, *lines))
+    assert all(line.startswith("anna and") and "me.png  " in line for line in lines)
+    assert "emoca: skipped b.HEIC (a HEIC photo: export it as JPEG)" in err
+
+
 def test_a_photo_without_a_face_does_not_stop_the_others(photos, capsys):
     for name in ("wall.png", "anna.png"):
         Image.fromarray(MADE_UP.photo).save(photos / name)

@@ -1,13 +1,16 @@
 """Files are told apart by what is in them; names and endings say nothing."""
 
+import gzip
 import pickle
 import shutil
+import tarfile
 import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from emoca_jax.cli import main
 from emoca_jax.convert.kinds import Kind, kind_of_state, recognise
 from emoca_jax.errors import InputError
 from tests import reference_weights
@@ -101,6 +104,14 @@ def other_files(folder):
     (folder / "empty").write_bytes(b"")
     (folder / "text.pkl").write_text("call me")
     (folder / "cube.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    (folder / "flame.pkl.gz").write_bytes(gzip.compress(pickle.dumps(dict(official_arrays()))))
+    with (
+        tarfile.open(folder / "assets.tar", "w") as plain,
+        tarfile.open(folder / "assets.tgz", "w:gz") as gzipped,
+        tarfile.open(folder / "assets.txz", "w:xz") as xz,
+    ):
+        for archive in (plain, gzipped, xz):
+            archive.add(folder / "text.pkl", "assets/text.pkl")
     np.save(folder / "big.npy", np.full((256, 256), 3.0))
     np.savez(folder / "other.npz", a=np.zeros(3))
     imagenet = {"conv1.weight": np.zeros(3), "layer4.2.conv3.weight": np.zeros(3), "fc.weight": np.zeros((1000, 2048))}
@@ -108,7 +119,11 @@ def other_files(folder):
     smpl = {"v_template": np.zeros((6890, 3)), "shapedirs": 0, "f": 0, "weights": 0}
     (folder / "smpl.pkl").write_bytes(pickle.dumps(smpl))
     return {
-        "EMOCA.zip": "unpack",
+        "EMOCA.zip": "a zip archive: unpack it first",
+        "flame.pkl.gz": "a gzip archive: unpack it first",
+        "assets.tar": "a tar archive: unpack it first",
+        "assets.tgz": "a gzip archive: unpack it first",
+        "assets.txz": "an xz archive: unpack it first",
         "empty": "empty",
         "text.pkl": "no official file",
         "cube.obj": "uv layout",
@@ -123,6 +138,37 @@ def test_other_files_are_told_apart_with_a_reason(tmp_path):
     for name, reason in other_files(tmp_path).items():
         found = recognise(tmp_path / name)
         assert found.kind is None and reason in found.content, name
+
+
+FAILED_DOWNLOADS = {
+    "generic_model.pkl": (
+        b"<!DOCTYPE html><html><head><title>FLAME</title></head><body>Please log in</body></html>",
+        "is a web page: download it again while logged in",
+    ),
+    "mean.npy": (b"\xef\xbb\xbf\n<HTML lang='en'>", "is a web page"),
+    "error.tar": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "is a web page"),
+    "deca_model.tar": (b"version https://git-lfs.github.com/spec/v1\noid sha256:46\nsize 4\n", "is a git-lfs pointer"),
+}
+
+
+@pytest.mark.parametrize("name", FAILED_DOWNLOADS)
+def test_what_came_in_place_of_a_file_is_told(tmp_path, name, capsys):
+    data, says = FAILED_DOWNLOADS[name]
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=rf"{name} {says}"):
+        recognise(tmp_path / name)
+    assert main(["convert", str(tmp_path), "--dry-run"]) == 2
+    assert f"{name} {says}" in capsys.readouterr().err
+
+
+def test_an_archive_is_named_beside_other_files(tmp_path, capsys):
+    (tmp_path / "deca_model.tar").write_bytes(FAILED_DOWNLOADS["deca_model.tar"][0])
+    (tmp_path / "flame.pkl.gz").write_bytes(gzip.compress(b"flame"))
+    (tmp_path / "readme.txt").write_text("hello")
+    assert main(["convert", str(tmp_path), "--dry-run"]) == 2
+    out, err = capsys.readouterr()
+    assert "flame.pkl.gz is a gzip archive: unpack it first" in err and "readme.txt" not in err
+    assert "2 more files are none of the kinds" in out
 
 
 class Hostile:
