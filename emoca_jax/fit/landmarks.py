@@ -15,12 +15,12 @@ from emoca_jax import flame, render
 from emoca_jax.codes import Codes
 from emoca_jax.fit.expression_prior import ExpressionPrior, expected_units, expression_prior
 from emoca_jax.fit.least_squares import bounded_least_squares
-from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
+from emoca_jax.flame.head import FaceHead, LandmarkEmbedding, LandmarkLag
 from emoca_jax.flame.rotations import axis_angle_from_matrix
 from emoca_jax.flame.subset import point_head
 from emoca_jax.mediapipe_points import BROWS, CHEEKS, LEFT_EYE_RING, LEFT_IRIS, LIP_RINGS, RIGHT_EYE_RING, RIGHT_IRIS
 from emoca_jax.model import pose
-from emoca_jax.products import PRECISION, precise_matmul
+from emoca_jax.products import PRECISION, precise_einsum, precise_matmul
 from emoca_jax.similarity import align_similarity
 
 LM_STEPS = 12
@@ -38,10 +38,13 @@ SHAPE_LIMIT = 3.5
 """Bound on identity codes, standard deviations."""
 FACING_START, FACING_FULL = 0.05, 0.35
 """Cosine between a landmark's normal and the viewer at which it begins to count and counts in full."""
-EXPRESSIVE_POINTS = (*LIP_RINGS[0], *LIP_RINGS[-1], *RIGHT_EYE_RING, *LEFT_EYE_RING, *BROWS)
-"""Outer and inner line of the lips, eyelids and brows: the points that carry expression."""
+LIDS = (*RIGHT_EYE_RING, *LEFT_EYE_RING)
+EXPRESSIVE_POINTS = (*LIP_RINGS[0], *LIP_RINGS[-1], *BROWS)
+"""Outer and inner line of the lips, and brows: with the lids the points that carry expression."""
 IRIS_CENTRES = (RIGHT_IRIS[0], LEFT_IRIS[0])
 EXPRESSIVE_WEIGHT = 1.5
+LID_WEIGHT = 4.0
+"""A closed eye is a few millimetres; lighter lids leave a quarter of it open."""
 IRIS_WEIGHT = 2.0
 
 
@@ -56,6 +59,7 @@ class LandmarkModel(struct.PyTreeNode):
     normals: Float[Array, "points 3"]
     """Of the template at each point."""
     prior: ExpressionPrior
+    lag: LandmarkLag | None = None
 
 
 class Variables(struct.PyTreeNode):
@@ -90,6 +94,7 @@ def landmark_model(head: FaceHead) -> LandmarkModel:
     small, points = point_head(head, embedding)
     weight = np.ones(len(index), np.float32)
     weight[np.isin(index, EXPRESSIVE_POINTS)] = EXPRESSIVE_WEIGHT
+    weight[np.isin(index, LIDS)] = LID_WEIGHT
     weight[np.isin(index, IRIS_CENTRES)] = IRIS_WEIGHT
     return LandmarkModel(
         points=small,
@@ -98,6 +103,7 @@ def landmark_model(head: FaceHead) -> LandmarkModel:
         weight=jax.device_put(weight),
         normals=_point_normals(head.template, head.faces, embedding),
         prior=expression_prior(head.expression_names, head.expression_dirs.shape[-1]),
+        lag=head.landmark_lag,
     )
 
 
@@ -132,8 +138,11 @@ def fit_landmarks(
 
 
 def project(model: LandmarkModel, codes: Codes) -> Float[Array, "*batch points 3"]:
-    """The model's points in the image plane, depth growing away."""
+    """The model's points in the image plane, depth growing away, where the landmark network would find them."""
     points = flame.points_on_mesh(pose(model.points, codes).vertices, model.points.faces, model.embedding)
+    if model.lag is not None:
+        lag = model.lag.offset + precise_einsum("pku,...u->...pk", model.lag.expression, codes.expression)
+        points = points + precise_einsum("...ij,...pj->...pi", flame.rotation_matrix(codes.pose[..., 0, :]), lag)
     return render.weak_perspective(points, codes.camera)
 
 

@@ -1,7 +1,7 @@
 """Parametric heads: codes in, posed vertices and landmarks out. FLAME and the open head are one type."""
 
 from emoca_jax.flame.albedo import albedo_map
-from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding
+from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding, LandmarkLag
 from emoca_jax.flame.head_file import load_head, save_head
 from emoca_jax.flame.landmarks import (
     contour_at,
@@ -19,6 +19,7 @@ __all__ = [
     "FaceHead",
     "FlameOutput",
     "LandmarkEmbedding",
+    "LandmarkLag",
     "albedo_map",
     "contour_at",
     "contour_bin",

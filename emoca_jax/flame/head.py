@@ -19,6 +19,19 @@ class LandmarkEmbedding(struct.PyTreeNode):
     barycentric: Float[AnyArray, "*rows points 3"]
 
 
+class LandmarkLag(struct.PyTreeNode):
+    """How far from where they lie MediaPipe's network finds the points of `landmarks_mediapipe`, then the right and the
+    left pupil: metres in the head's frame.
+
+    The network knows faces at rest best: lids that close, lips that purse and brows that rise it follows part of the
+    way. Linear in the expression code: `offset` at rest, `expression` more per unit. Measured on drawn faces
+    (scripts/measure_landmark_lag.py).
+    """
+
+    offset: Float[AnyArray, "points 3"]
+    expression: Float[AnyArray, "points 3 expressions"]
+
+
 class AlbedoModel(struct.PyTreeNode):
     """Linear albedo in uv space: mean + basis @ code, RGB in [0, 1], row 0 = top of the texture (v = 1).
 
@@ -62,6 +75,7 @@ class FaceHead(struct.PyTreeNode):
     """105 (FLAME) or 468 (open head) points of MediaPipe's mesh."""
     mediapipe_index: Int[AnyArray, "points"]
     """Which of the 478 MediaPipe points each row of `landmarks_mediapipe` is."""
+    landmark_lag: LandmarkLag | None = None
     albedo: AlbedoModel | None = None
     mesh_edges: Edges | None = None
     """`render.mesh_edges(faces)`, which `load_head` computes once; where it is None every anti-aliased drawing does."""

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from emoca_jax import render
 from emoca_jax.errors import InputError
-from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding
+from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding, LandmarkLag
 from emoca_jax.whole_files import write_file
 
 FORMAT_VERSION = 1
@@ -51,6 +51,9 @@ ARRAY_SHAPES = {
     "mediapipe_index": ("P",),
 }
 ALBEDO_SHAPES = {"albedo.mean": ("H", "W", 3), "albedo.basis": ("H", "W", 3, "K")}
+LAG_SHAPES = {"landmark_lag.offset": ("L", 3), "landmark_lag.expression": ("L", 3, "E")}
+OPTIONAL_SHAPES = (ALBEDO_SHAPES, LAG_SHAPES)
+"""Groups of arrays that a head has altogether or not at all."""
 # What an array's integers point into; numbers are fixed limits.
 INDEX_LIMITS: dict[str, str | int] = {
     "faces": "V",
@@ -164,8 +167,8 @@ def _file_bytes(arrays: dict[str, np.ndarray], path: Path) -> bytes:
 
 
 def _flatten(head: FaceHead) -> dict[str, Any]:
-    names = [*ARRAY_SHAPES, *(ALBEDO_SHAPES if head.albedo is not None else ())]
-    return {name: _attribute(head, name) for name in names}
+    optional = [ALBEDO_SHAPES] * (head.albedo is not None) + [LAG_SHAPES] * (head.landmark_lag is not None)
+    return {name: _attribute(head, name) for group in (ARRAY_SHAPES, *optional) for name in group}
 
 
 def _attribute(head: FaceHead, dotted: str) -> Any:
@@ -244,7 +247,9 @@ def check_head_arrays(
     place: str,
 ) -> None:
     """Every array there, of agreeing shape, finite, pointing inside what it points into; else InputError."""
-    expected = ARRAY_SHAPES | (ALBEDO_SHAPES if any(name in arrays for name in ALBEDO_SHAPES) else {})
+    expected = dict(ARRAY_SHAPES)
+    for group in OPTIONAL_SHAPES:
+        expected |= group if any(name in arrays for name in group) else {}
     sizes: dict[str, int] = {"J": len(static["parents"]), "part_names": len(static["part_names"])}
     if static["expression_names"]:
         sizes["E"] = len(static["expression_names"])
@@ -289,7 +294,10 @@ def _assemble(arrays: dict[str, np.ndarray], static: dict[str, Any], albedo_name
     albedo = None
     if "albedo.mean" in on_device:
         albedo = AlbedoModel(on_device["albedo.mean"], on_device["albedo.basis"], albedo_names)
+    lag = None
+    if "landmark_lag.offset" in on_device:
+        lag = LandmarkLag(on_device["landmark_lag.offset"], on_device["landmark_lag.expression"])
     plain = {name: on_device[name] for name in ARRAY_SHAPES if "." not in name}
     # In NumPy: on the device the sort would be a program to compile at every start.
     edges = jax.device_put(render.mesh_edges(arrays["faces"]))
-    return FaceHead(**plain, **embeddings, albedo=albedo, mesh_edges=edges, **static)
+    return FaceHead(**plain, **embeddings, landmark_lag=lag, albedo=albedo, mesh_edges=edges, **static)

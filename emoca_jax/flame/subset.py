@@ -40,6 +40,7 @@ def point_head(head: FaceHead, embedding: LandmarkEmbedding) -> tuple[FaceHead, 
         uv_faces=np.zeros((corners.shape[0], 3), np.int32),
         face_part=np.zeros(corners.shape[0], np.int32),
         landmarks_mediapipe=points,
+        landmark_lag=None,
         albedo=None,
         mesh_edges=None,
     )

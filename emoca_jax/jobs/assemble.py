@@ -17,7 +17,7 @@ from emoca_jax.codes import Codes
 from emoca_jax.emotion.reading import EmotionReading
 from emoca_jax.emotion.rule import affect_from_units
 from emoca_jax.faces import Emotion
-from emoca_jax.fit.landmarks import LandmarkModel, face_width, visible_points
+from emoca_jax.fit.landmarks import LandmarkModel, face_width, project, visible_points
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.jobs.face_model import FaceModel
 from emoca_jax.jobs.look import cut_plane
@@ -110,9 +110,10 @@ def measure(
     """
     decoded = decode(head, codes, (image.shape[0], image.shape[1]))
     valence, arousal = affect_from_units(codes.expression, head.expression_names)
+    points = head.mediapipe_index.shape[0]
     return Measures(
-        points=decoded.landmarks_mediapipe[:, :2],
-        visible=visible_points(model, codes)[: decoded.landmarks_mediapipe.shape[0]],
+        points=project(model, codes)[:points, :2],
+        visible=visible_points(model, codes)[:points],
         posed=decoded.vertices,
         neutral=flame.unposed_vertices(head, codes.shape, jnp.zeros_like(codes.expression)),
         width=face_width(landmarks),
