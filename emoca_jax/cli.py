@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from emoca_jax.commands import convert, emotion, fetch_help, info, reconstruct, render
+# Nothing that takes time, before ^C is guarded.
+from emoca_jax.ending import end_on_signals
 from emoca_jax.errors import InputError
-from emoca_jax.version import package_version
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 INTERRUPTED = 130
 """What shells report for a process ended by ^C."""
@@ -25,9 +28,14 @@ exit code: 0 all done, 1 some inputs failed (each with a sentence why), 2 nothin
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code and never raises for bad input or ^C."""
-    parser = _parser()
+    """Run one command; returns the exit code and never raises for bad input or ^C.
+
+    arguments: None for those of this process, which ^C, SIGTERM and SIGHUP then end at once (see `ending`).
+    """
+    if arguments is None:
+        end_on_signals()
     try:
+        parser = _parser()
         parsed = parser.parse_args(arguments)
         if parsed.command is None:
             parser.print_help(sys.stderr)
@@ -46,6 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    import argparse
+
+    from emoca_jax.commands import convert, emotion, fetch_help, info, reconstruct, render
+    from emoca_jax.version import package_version
+
     parser = argparse.ArgumentParser(
         prog="emoca",
         description="One photo of a face in, an animatable 3D head that feels what the person feels out.",

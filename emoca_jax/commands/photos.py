@@ -55,7 +55,7 @@ def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) ->
     # One line per message: no wrapping, and brackets in file names are not markup.
     errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
     tally = _Tally()
-    photos = _find(inputs, tally, errors)
+    photos = _without_results(_find(inputs, tally, errors), errors)
     if not photos:
         return 2
     cache = compile_cache.enable()
@@ -124,6 +124,16 @@ def _find(inputs: Sequence[str], tally: _Tally, errors: Console) -> list[Path]:
             _report(errors, error)
             tally.failed += 1
     return find_images(reachable)
+
+
+def _without_results(paths: list[Path], errors: Console) -> list[Path]:
+    """The photos without pictures that this program wrote beside them in an earlier run."""
+    from emoca_jax.whole_files import is_result
+
+    made_here = [path for path in paths if is_result(path)]
+    if made_here:
+        errors.print(f"emoca: {_count(len(made_here), 'result')} of earlier runs left out ({made_here[0]} and so on)")
+    return [path for path in paths if path not in made_here]
 
 
 def _prepare_output(inputs: Sequence[str], output: Path) -> None:

@@ -42,7 +42,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "render",
         help="draw a mesh file as a picture or a turntable",
         description="Draw a .glb, .obj or .ply file. A .glb is shown as a viewer shows it, with its default expression "
-        "and pose. The mesh is framed automatically and everything is drawn opaque. A file that is there is replaced.",
+        "and pose. The mesh is framed automatically and everything is drawn opaque. An older "
+        "picture of emoca is replaced, no other file.",
     )
     parser.add_argument("mesh", type=Path, metavar="MESH", help="a .glb, .obj or .ply file")
     parser.add_argument(
@@ -92,11 +93,11 @@ def run(arguments: argparse.Namespace) -> int:
     output = _output(arguments)
     compile_cache.enable()
     from emoca_jax.mesh_view.mesh_files import read_mesh
-    from emoca_jax.whole_files import open_folder, write_file
+    from emoca_jax.whole_files import open_folder, write_results
 
     mesh = read_mesh(arguments.mesh)
     open_folder(output.parent)
-    write_file(output, _file(mesh, arguments, output.suffix.lower()))
+    write_results({output: _file(mesh, arguments, output.suffix.lower())})
     print(f"{output}: {len(mesh.faces)} faces")
     return 0
 
@@ -121,7 +122,7 @@ def _output(arguments: argparse.Namespace) -> Path:
 
 
 def _file(mesh: Mesh, arguments: argparse.Namespace, suffix: str) -> bytes:
-    from emoca_jax.export.save import png_bytes
+    from emoca_jax.export.png import png_bytes
     from emoca_jax.mesh_view.picture import Viewpoint, draw_views, over_background
     from emoca_jax.mesh_view.turntable import gif, mp4, turntable_viewpoints
 

@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from emoca_jax.mesh_view.picture import Viewpoint
+from emoca_jax.whole_files import MARK
 
 FRAMES_PER_SECOND = {".gif": 20, ".mp4": 30}
 """Of a gif, whose clock ticks in hundredths of a second, and which browsers slow down below two ticks a frame."""
@@ -40,6 +41,7 @@ def gif(frames: Sequence[UInt8[np.ndarray, "height width 3"]]) -> bytes:
         duration=1000 // FRAMES_PER_SECOND[".gif"],
         loop=0,
         disposal=1,
+        comment=MARK.encode(),
     )
     return packed.getvalue()
 
@@ -51,6 +53,7 @@ def mp4(frames: Sequence[UInt8[np.ndarray, "height width 3"]]) -> bytes:
     height, width = frames[0].shape[:2]
     packed = io.BytesIO()
     with av.open(packed, "w", format="mp4") as container:
+        container.metadata["comment"] = MARK
         stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND[".mp4"], options={"crf": CRF})
         # Colour is stored at half the resolution, so both sides have to be even.
         stream.width, stream.height = width + width % 2, height + height % 2

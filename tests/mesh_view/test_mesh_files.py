@@ -11,7 +11,8 @@ from PIL import Image
 
 from emoca_jax.errors import InputError
 from emoca_jax.export.gltf import head_glb
-from emoca_jax.export.save import png_bytes, save_face
+from emoca_jax.export.png import png_bytes
+from emoca_jax.export.save import save_face
 from emoca_jax.mesh_view.mesh_files import CLAY, read_mesh, to_linear
 from emoca_jax.mesh_view.picture import Style, Viewpoint, draw_views, turn
 from tests.export.made_up_face import made_up_face, made_up_head
