@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -122,7 +123,7 @@ class ModelFolder:
                 f"{place} has no {part}: convert {source} into {self.path} (`emoca fetch-help` says where that comes "
                 "from)."
             )
-        return self.path / parts[part]
+        return inside(self.path, parts[part])
 
     def has(self, part: str) -> bool:
         """Whether the folder (for one of MODEL_PARTS: this model) has that part."""
@@ -190,6 +191,14 @@ def read_tensors(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
             return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no mapping)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path} cannot be read ({error}): convert the official files again.") from error
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Where a file of the folder lies. Errors: InputError where links lead out of the folder."""
+    place, root = folder / name, os.path.realpath(folder)
+    if os.path.commonpath([root, os.path.realpath(place)]) != root:
+        raise InputError(f"{place} is reached by a link that leads out of {folder}: put the file itself there.")
+    return place
 
 
 def _stays_inside(file: str) -> bool:

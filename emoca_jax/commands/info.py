@@ -112,7 +112,7 @@ def _describe_folder(folder: ModelFolder) -> int:
     rows["parts"] = ", ".join(description["parts"]) or "none"
     rows["without"] = ", ".join(part for part in SHARED_PARTS if part not in description["parts"]) or "nothing"
     damaged = [
-        name for name, digest in description.get("files", {}).items() if not _is_whole(folder.path / name, digest)
+        name for name, digest in description.get("files", {}).items() if not _is_whole(folder.path, name, digest)
     ]
     rows["licence"] = description.get("licence", "")
     rows["state"] = "complete" if not lacking + damaged else "incomplete"
@@ -126,9 +126,11 @@ def _describe_folder(folder: ModelFolder) -> int:
     return 1 if lacking + damaged else 0
 
 
-def _is_whole(path: Path, digest: str) -> bool:
+def _is_whole(folder: Path, name: str, digest: str) -> bool:
     from emoca_jax.convert.store import file_sha256
+    from emoca_jax.model_folder import inside
 
+    path = inside(folder, name)
     return path.is_file() and (not digest or file_sha256(path) == digest)
 
 

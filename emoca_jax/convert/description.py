@@ -17,6 +17,7 @@ from emoca_jax.model_folder import (
     LICENCE_NOTE,
     MAP_NAMES,
     SHARED_PARTS,
+    inside,
     read_description,
     read_tensors,
 )
@@ -52,7 +53,7 @@ def earlier_folder(output: Path | None, description: Mapping[str, Any]) -> Folde
     for part, name in (("head", HEAD_FILE), ("maps", MAPS_FILE)):
         with contextlib.suppress(InputError):
             origins = description.get("origins", {}).get(name, {})
-            gathered[part] = Gathered(read_tensors(output / name), dict(origins))
+            gathered[part] = Gathered(read_tensors(inside(output, name)), dict(origins))
     return Folder(gathered["head"], gathered["maps"], parts=description["parts"], models=description["models"])
 
 
