@@ -18,10 +18,12 @@ from safetensors import SafetensorError, safe_open
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.flame.head_file import load_albedo, load_head
+from emoca_jax.regular_files import open_regular, read_regular
 
 FORMAT_VERSION = 1
 KIND = "emoca_jax model"
 DESCRIPTION_NAME = "model.json"
+LARGEST_DESCRIPTION = 16 << 20
 LICENCE_NOTE = (
     "Converted from files of their owners: FLAME, DECA, EMOCA and the networks beside them keep their licences "
     "(most allow non-commercial research only). Do not pass this folder on; see `emoca fetch-help`."
@@ -145,10 +147,10 @@ def read_model_folder(path: str | Path) -> ModelFolder:
     Errors: InputError where there is none, or its description is damaged or of another version.
     """
     path = Path(path)
-    if (path / DESCRIPTION_NAME).is_file():
+    if os.path.isfile(path / DESCRIPTION_NAME):
         description = read_description(path)
         return ModelFolder(path, description["default"], description)
-    if (path.parent / DESCRIPTION_NAME).is_file():
+    if os.path.isfile(path.parent / DESCRIPTION_NAME):
         description = read_description(path.parent)
         if path.name in description["models"]:
             return ModelFolder(path.parent, path.name, description)
@@ -161,7 +163,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     """`model.json` of a folder, checked. Errors: InputError where it is damaged, foreign or leads out of the folder."""
     place = folder / DESCRIPTION_NAME
     try:
-        description = json.loads(place.read_bytes())
+        description = json.loads(read_regular(place, most=LARGEST_DESCRIPTION))
         if not isinstance(description, dict) or "kind" not in description:
             raise InputError(f"{place} is no description of a converted model: give a folder made by `emoca convert`.")
         if description["kind"] != KIND or description["format"] != FORMAT_VERSION:
@@ -186,6 +188,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 def read_tensors(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Arrays of a safetensors file by their path ("params/conv1/kernel"). Errors: InputError where it is damaged."""
+    open_regular(path).close()
     try:
         with safe_open(path, framework="numpy") as stored:
             return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no mapping)

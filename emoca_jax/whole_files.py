@@ -54,7 +54,7 @@ def write_results(files: Mapping[Path, bytes]) -> list[Path]:
 
 def is_result(path: Path) -> bool:
     """Whether a file carries `MARK`; False for links and for all that is no readable regular file."""
-    if path.is_symlink():
+    if os.path.islink(path):
         return False
     try:
         with open_regular(path) as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from jaxtyping import Float, Shaped, UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from emoca_jax.errors import InputError
+from emoca_jax.regular_files import open_regular, user_path
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 """What a folder is searched for, in any case."""
@@ -53,10 +55,10 @@ def read_photo(path: str | Path) -> Photo:
     Errors: InputError naming the file where it is missing, unreadable, no image, damaged, too small or too large.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{path}: is a folder; give an image file")
     try:
-        with _without_pillow_limit(), Image.open(path, formats=PHOTO_FORMATS) as image:
+        with open_regular(path) as file, _without_pillow_limit(), Image.open(file, formats=PHOTO_FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise InputError(f"{path}: has more than {MAX_PIXELS // 1_000_000} megapixels; scale it down")
@@ -68,10 +70,6 @@ def read_photo(path: str | Path) -> Photo:
             image.load()
             orientation = _orientation(image)
             pixels = _to_rgb(_turned(_shrunk(image), orientation))
-    except FileNotFoundError:
-        raise InputError(f"{path}: does not exist; check the name") from None
-    except PermissionError:
-        raise InputError(f"{path}: may not be read; check its permissions") from None
     except UnidentifiedImageError:
         raise InputError(f"{path}: is not an image that can be read; give a {SUFFIX_LIST} file") from None
     except MemoryError:
@@ -129,7 +127,7 @@ def find_images(inputs: Sequence[str | Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for name in inputs:
         for path in _expand(str(name)):
-            found.setdefault(path.resolve(), path)
+            found.setdefault(Path(os.path.realpath(path)), path)
     return list(found.values())
 
 
@@ -137,14 +135,14 @@ SUFFIX_LIST = ", ".join(suffix[1:] for suffix in SUFFIXES)
 
 
 def _expand(name: str) -> list[Path]:
-    path = Path(name).expanduser()
+    path = user_path(name)
     try:
-        if path.is_dir():
+        if os.path.isdir(path):
             images = sorted(entry for entry in path.iterdir() if _looks_like_image(entry))
             if not images:
                 raise InputError(f"{name}: has no image in it; give a folder with {SUFFIX_LIST} files")
             return images
-        if path.exists() or not glob.has_magic(name):
+        if os.path.lexists(path) or not glob.has_magic(name):
             return [path]
     except PermissionError:
         raise InputError(f"{name}: may not be read; check its permissions") from None
@@ -155,7 +153,7 @@ def _expand(name: str) -> list[Path]:
 
 
 def _looks_like_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and os.path.isfile(path)
 
 
 @contextmanager

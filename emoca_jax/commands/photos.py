@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,7 +140,7 @@ def _without_results(paths: list[Path], errors: Console) -> list[Path]:
 def _prepare_output(inputs: Sequence[str], output: Path) -> None:
     from emoca_jax.whole_files import open_folder
 
-    if any(Path(name).is_dir() and output.resolve() == Path(name).resolve() for name in inputs):
+    if any(os.path.isdir(name) and os.path.realpath(output) == os.path.realpath(name) for name in inputs):
         raise InputError(f"{output}: is also an input, and results would be taken for photos; give another --output")
     open_folder(output)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _output(arguments: argparse.Namespace) -> Path:
     """Where the result goes, checked before any work."""
-    if arguments.mesh.is_dir():
+    if os.path.isdir(arguments.mesh):
         raise InputError(f"{arguments.mesh}: is a folder; give a .glb, .obj or .ply file")
     output = arguments.output
     if output is None:
@@ -116,7 +117,7 @@ def _output(arguments: argparse.Namespace) -> Path:
         raise InputError(f"{output}: a png does not move; give a .gif or .mp4, or leave out --turntable")
     if _rgb(arguments.background) is None and suffix != ".png":
         raise InputError(f"{output}: only a .png can be transparent; give another --background")
-    if output.is_dir():
+    if os.path.isdir(output):
         raise InputError(f"{output}: is a folder; give a file name in it")
     return output
 

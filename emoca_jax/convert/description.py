@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from emoca_jax.model_folder import (
     read_description,
     read_tensors,
 )
+from emoca_jax.regular_files import read_regular
 from emoca_jax.version import package_version
 
 HEAD_FILE, MAPS_FILE = "head.safetensors", "maps.safetensors"
@@ -35,12 +37,12 @@ def earlier_description(output: Path | None) -> dict[str, Any]:
 
     Errors: InputError where the folder holds something else's model.json.
     """
-    if output is None or not (output / DESCRIPTION_NAME).exists():
+    if output is None or not os.path.lexists(output / DESCRIPTION_NAME):
         return {}
     try:
         return read_description(output)
     except InputError:
-        if KIND.encode() in (output / DESCRIPTION_NAME).read_bytes():
+        if KIND.encode() in read_regular(output / DESCRIPTION_NAME):
             return {}
         raise InputError(f"{output} holds the {DESCRIPTION_NAME} of something else: give another --output.") from None
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from emoca_jax.errors import InputError
+from emoca_jax.regular_files import read_regular
 
 CONFIG_NAME = "cfg.yaml"
 CHECKPOINT_SUFFIX = ".ckpt"
@@ -48,10 +49,8 @@ _Inert.add_multi_constructor("tag:yaml.org,2002:python/", _plain)
 def read_config(path: Path) -> dict[str, Any]:
     """`cfg.yaml` as nested dictionaries. Errors: InputError where it is damaged, too large or no table."""
     try:
-        if path.stat().st_size > LARGEST_CONFIG:
-            raise InputError(f"{path} is larger than {LARGEST_CONFIG >> 20} MiB and so no configuration.")
-        content = yaml.load(path.read_bytes(), Loader=_Inert)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        content = yaml.load(read_regular(path, most=LARGEST_CONFIG), Loader=_Inert)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} cannot be read ({reason}): take the official file again.") from error
     if not isinstance(content, dict):

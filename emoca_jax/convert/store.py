@@ -22,6 +22,7 @@ from safetensors.numpy import save
 from emoca_jax.ending import undone_at_end
 from emoca_jax.errors import InputError
 from emoca_jax.model_folder import DESCRIPTION_NAME, inside
+from emoca_jax.regular_files import open_regular, read_regular
 
 try:
     import fcntl
@@ -149,7 +150,7 @@ class Store:
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, read in pieces. Errors: InputError where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}).") from error
@@ -158,9 +159,9 @@ def file_sha256(path: Path) -> str:
 def _files_of(folder: Path) -> set[str]:
     """What an older description there speaks of; only names inside the folder."""
     try:
-        files = json.loads((folder / DESCRIPTION_NAME).read_bytes())["files"]
+        files = json.loads(read_regular(folder / DESCRIPTION_NAME))["files"]
         return {name for name in files if not Path(name).is_absolute() and ".." not in Path(name).parts}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (InputError, ValueError, KeyError, TypeError):
         return set()
 
 

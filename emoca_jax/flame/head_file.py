@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from importlib import resources
@@ -20,6 +21,7 @@ from safetensors import SafetensorError
 from emoca_jax import render
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding
+from emoca_jax.regular_files import read_regular
 from emoca_jax.whole_files import write_file
 
 FORMAT_VERSION = 1
@@ -77,8 +79,10 @@ def load_head(source: str | Path = OPEN_HEAD) -> FaceHead:
         folder = resources.files("emoca_jax") / "assets"
         return _parse(_read(folder / "open_head.npz"), _read(folder / "open_head.json"), "the open head")
     path = Path(source)
-    if path.is_dir():
-        path = next((path / name for name in HEAD_FILE_NAMES if (path / name).exists()), path / HEAD_FILE_NAMES[0])
+    if os.path.isdir(path):
+        path = next(
+            (path / name for name in HEAD_FILE_NAMES if os.path.lexists(path / name)), path / HEAD_FILE_NAMES[0]
+        )
     description = _read(path.with_suffix(".json"))
     head = _parse(_read(path), description, str(path))
     beside = json.loads(description).get("albedo_file")
@@ -191,9 +195,9 @@ def _pack(array: np.ndarray, kind: str | None, name: str) -> tuple[np.ndarray, f
 
 def _read(path: Any) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or "not found"
+        return read_regular(path)
+    except InputError as error:
+        reason = str(error.__cause__.strerror if isinstance(error.__cause__, OSError) else error)
         raise InputError(
             f"The head file {path} cannot be read ({reason}): give the .safetensors or .npz of a head, the folder that "
             f"holds {' or '.join(HEAD_FILE_NAMES)}, or {OPEN_HEAD!r}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from jaxtyping import Float, Int, UInt8
 from emoca_jax.errors import InputError
 from emoca_jax.mesh_view.glb_reading import read_glb
 from emoca_jax.mesh_view.mesh_part import MeshPart, read_picture
+from emoca_jax.regular_files import read_regular
 
 SUFFIXES = (".glb", ".obj", ".ply")
 CLAY = (0.45, 0.43, 0.41)
@@ -49,11 +51,11 @@ def read_mesh(path: str | Path) -> Mesh:
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: is not one of {', '.join(SUFFIXES)}; export the mesh as one of these")
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        data = read_regular(path)
+    except InputError as error:
+        raise InputError(f"{path}: cannot be read: it {str(error).removeprefix(f'{path}: ')}") from error
     try:
-        parts = read_glb(data) if suffix == ".glb" else _read_with_trimesh(path)
+        parts = read_glb(data) if suffix == ".glb" else _read_with_trimesh(data, path)
         return join([_checked(part) for part in parts if len(part.faces)])
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -149,13 +151,17 @@ def to_linear(colour: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
     return np.where(colour <= 0.04045, colour / 12.92, ((np.maximum(colour, 0) + 0.055) / 1.055) ** 2.4)
 
 
-def _read_with_trimesh(path: Path) -> list[MeshPart]:
+def _read_with_trimesh(data: bytes, path: Path) -> list[MeshPart]:
     import trimesh
+
+    from emoca_jax.mesh_view.beside import FilesBeside, text_of
 
     # Its warnings (a texture that is missing, say) would appear without context; the picture shows the effect.
     logging.getLogger("trimesh").setLevel(logging.ERROR)
     try:
-        scene = trimesh.load_scene(path, process=False)
+        kind = path.suffix[1:].lower()
+        file = io.StringIO(text_of(data)) if kind == "obj" else io.BytesIO(data)
+        scene = trimesh.load_scene(file, kind, resolver=FilesBeside(str(path)), process=False)
         return [_as_part(part) for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
     except InputError:
         raise

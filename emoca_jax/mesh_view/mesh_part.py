@@ -10,6 +10,7 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image, UnidentifiedImageError
 
 from emoca_jax.errors import InputError
+from emoca_jax.picture_formats import TEXTURE_FORMATS
 
 LARGEST_PICTURE = 2048
 """Pixels along a side: textures are averaged down to it, since a picture of at most that size shows no more."""
@@ -35,7 +36,9 @@ class MeshPart:
 def read_picture(source: bytes | Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     """A texture as 8-bit RGB, at most LARGEST_PICTURE wide and high."""
     try:
-        picture = Image.open(io.BytesIO(source)) if isinstance(source, bytes) else source
+        picture = Image.open(io.BytesIO(source), formats=TEXTURE_FORMATS) if isinstance(source, bytes) else source
+        if picture.format not in (None, *TEXTURE_FORMATS):
+            raise InputError(f"has a texture of the format {picture.format}; save it as a png")
         picture = picture.convert("RGB")
         picture.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE), Image.Resampling.BOX)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:

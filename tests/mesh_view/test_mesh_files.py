@@ -38,9 +38,9 @@ def glb_bytes(document, block=b""):
     )
 
 
-def square_glb(**changes):
+def square_glb(*, picture=None, **changes):
     """One square in a node that is turned, doubled and moved, under a node that is moved again."""
-    picture = png_bytes(np.repeat(np.repeat(RED_BLUE, 8, 0), 4, 1))
+    picture = picture or png_bytes(np.repeat(np.repeat(RED_BLUE, 8, 0), 4, 1))
     uv = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], np.float32)  # glTF: v runs down
     parts = [SQUARE.tobytes(), np.ascontiguousarray(FACES.reshape(-1), np.uint16).tobytes(), uv.tobytes(), picture]
     starts = np.cumsum([0, *map(len, parts)])
