@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emoca_jax.commands import compile_cache
-from emoca_jax.errors import InputError
+from emoca_jax.ending import last_words
+from emoca_jax.errors import InputError, surprise
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,11 +65,16 @@ def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) ->
     if not compile_cache.is_warm(cache, what=command.compiles):
         errors.print(f"emoca: {COMPILE_LINE}" if cache else "emoca: compiling (no cache folder can be written)")
     model = command.load()
-    try:
-        _do_all(model, photos, command, tally, errors)
-    except KeyboardInterrupt:
+
+    def interrupted() -> None:
         errors.print(f"emoca: interrupted; {tally.done} of {len(photos)} inputs done")
         _print_table(tally.rows, command.columns)
+
+    try:
+        with last_words(interrupted):
+            _do_all(model, photos, command, tally, errors)
+    except KeyboardInterrupt:
+        interrupted()
         return INTERRUPTED
     if tally.rows:
         compile_cache.mark_warm(cache, what=command.compiles)
@@ -121,8 +127,8 @@ def _find(inputs: Sequence[str], tally: _Tally, errors: Console) -> list[Path]:
         try:
             find_images([name])
             reachable.append(name)
-        except InputError as error:
-            _report(errors, error)
+        except Exception as error:
+            _report(errors, error, Path(name))
             tally.failed += 1
     return find_images(reachable)
 
@@ -155,7 +161,7 @@ def _do_all(model: Any, photos: list[Path], command: PhotoCommand, tally: _Tally
             progress.update(task, description=photo.name)
             try:
                 faces = command.work(model, photo, stem)
-            except InputError as error:
+            except Exception as error:  # whatever happens to one photo, the others are done
                 _report(errors, error, photo)
                 tally.failed += 1
             else:
@@ -165,10 +171,10 @@ def _do_all(model: Any, photos: list[Path], command: PhotoCommand, tally: _Tally
             progress.advance(task)
 
 
-def _report(errors: Console, error: InputError, photo: Path | None = None) -> None:
+def _report(errors: Console, error: Exception, photo: Path) -> None:
     """One line on stderr that names the file."""
-    names_it = photo is None or str(photo) in str(error)
-    errors.print(f"emoca: {error}" if names_it else f"emoca: {photo}: {error}")
+    sentence = str(error) if isinstance(error, InputError) else surprise(error)
+    errors.print(f"emoca: {sentence}" if str(photo) in sentence else f"emoca: {photo}: {sentence}")
 
 
 def _print_table(rows: list[Row], columns: dict[str, bool]) -> None:
