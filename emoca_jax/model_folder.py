@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.flame.head_file import load_albedo, load_head
+from emoca_jax.nets.declared import check_network
 from emoca_jax.regular_files import open_regular, read_regular
 
 FORMAT_VERSION = 1
@@ -46,6 +48,7 @@ MODEL_PARTS = ("flame_encoder", "expression_encoder", "detail_encoder", "detail_
 """Networks of one model; plain DECA has no expression encoder."""
 VARIANTS = ("emoca", "emoca_jaw", "deca")
 """Expression from E_expression; expression and jaw from it (v2); both from E_flame."""
+MAP_SIDE = 256
 MAP_NAMES = {
     "face_mask": "uv_face_mask.png",
     "face_eye_mask": "uv_face_eye_mask.png",
@@ -103,7 +106,13 @@ class ModelFolder:
                 f"{self.path} has no {name}: convert {MAP_NAMES[name]} into it (`emoca fetch-help` says where that "
                 "comes from)."
             )
-        return self.maps[name]
+        found = self.maps[name]
+        if name in MAP_NAMES and isinstance(found, np.ndarray) and not _is_map(found):
+            raise InputError(
+                f"{self.path}: {name} is no map of {MAP_SIDE} x {MAP_SIDE} sound numbers: convert {MAP_NAMES[name]} "
+                "again."
+            )
+        return found
 
     def variables(self, part: str) -> dict[str, Any]:
         """A network's {"params": ..., "batch_stats": ...}, nested dictionaries of float32 NumPy arrays.
@@ -111,10 +120,17 @@ class ModelFolder:
         part: one of MODEL_PARTS, or of the networks among SHARED_PARTS. Errors: InputError where it is not there
         (naming the official file that gives it) or damaged.
         """
-        return unflatten_dict(read_tensors(self.file(part)), sep="/")
+        place = self.file(part)
+        arrays = read_tensors(place)
+        check_network(part, arrays, str(place), jaw=part in MODEL_PARTS and self.variant == "emoca_jaw")
+        return unflatten_dict(arrays, sep="/")
 
     def file(self, part: str) -> Path:
-        """Where a part lies. Errors: InputError where the folder lacks it, naming the official file that gives it."""
+        """Where a part lies, whole.
+
+        Errors: InputError where the folder lacks it, naming the official file that gives it; where it is not what was
+        written (by its hash); and where links lead out of the folder.
+        """
         parts = self._model["parts"] if part in MODEL_PARTS else self.description["parts"]
         if part not in parts:
             source = SHARED_PARTS.get(part, "an EMOCA run folder, or deca_model.tar for plain DECA")
@@ -125,7 +141,13 @@ class ModelFolder:
                 f"{place} has no {part}: convert {source} into {self.path} (`emoca fetch-help` says where that comes "
                 "from)."
             )
-        return inside(self.path, parts[part])
+        hashes = self.description.get("files", {})
+        beside = [PurePosixPath(parts[part]).with_suffix(".json").as_posix()] if part == "head" else []
+        for name in (parts[part], *beside):
+            place = inside(self.path, name)
+            if hashes.get(name) and file_sha256(place) != hashes[name]:
+                raise InputError(f"{place} is damaged, its contents have changed: convert the official files again.")
+        return self.path / parts[part]
 
     def has(self, part: str) -> bool:
         """Whether the folder (for one of MODEL_PARTS: this model) has that part."""
@@ -171,6 +193,7 @@ def read_description(folder: Path) -> dict[str, Any]:
                 f"{place} is of kind {description['kind']!r}, format {description['format']}; this version reads "
                 f"{KIND}, format {FORMAT_VERSION}: convert the official files again."
             )
+        _check_kinds(description)
         models, default = description["models"], description["default"]
         files = [
             *description["parts"].values(),
@@ -188,12 +211,44 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 def read_tensors(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Arrays of a safetensors file by their path ("params/conv1/kernel"). Errors: InputError where it is damaged."""
-    open_regular(path).close()
     try:
+        open_regular(path).close()
         with safe_open(path, framework="numpy") as stored:
             return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no mapping)
-    except (OSError, SafetensorError) as error:
+    # Of kinds of numbers that NumPy does not have, safetensors asks it all the same.
+    except (OSError, ValueError, TypeError, AttributeError, InputError, SafetensorError) as error:
         raise InputError(f"{path} cannot be read ({error}): convert the official files again.") from error
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces. Errors: InputError where it cannot be read."""
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, InputError) as error:
+        raise InputError(f"{path} cannot be read ({str(error).removeprefix(f'{path}: ')}).") from error
+
+
+def _is_map(array: Shaped[np.ndarray, "..."]) -> bool:
+    # NaN compares false.
+    sound = array.shape == (MAP_SIDE, MAP_SIDE) and array.dtype.kind == "f"
+    return sound and bool(np.abs(array).max() <= 1)
+
+
+def _check_kinds(description: Mapping[str, Any]) -> None:
+    """That the entries are texts, lists and tables where they should be. Errors: ValueError or TypeError."""
+    texts = [*description["parts"].values(), *description.get("missing", []), *description.get("optional", [])]
+    texts += [description.get("licence", ""), *description.get("files", {}).values()]
+    texts += [source["path"] for source in description.get("sources", [])]
+    texts += [file for model in description["models"].values() for file in model["parts"].values()]
+    tables = [origins for origins in description.get("origins", {}).values()]
+    options = [value for model in description["models"].values() for value in model["options"].values()]
+    if not (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(table, dict) for table in tables)
+        and all(isinstance(option, str | int | float | None) for option in options)
+    ):
+        raise ValueError("an entry is of the wrong kind")
 
 
 def inside(folder: Path, name: str) -> Path:

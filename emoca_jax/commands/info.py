@@ -128,8 +128,7 @@ def _describe_folder(folder: ModelFolder) -> int:
 
 
 def _is_whole(folder: Path, name: str, digest: str) -> bool:
-    from emoca_jax.convert.store import file_sha256
-    from emoca_jax.model_folder import inside
+    from emoca_jax.model_folder import file_sha256, inside
 
     path = inside(folder, name)
     return os.path.isfile(path) and (not digest or file_sha256(path) == digest)

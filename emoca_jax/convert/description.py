@@ -18,6 +18,7 @@ from emoca_jax.model_folder import (
     LICENCE_NOTE,
     MAP_NAMES,
     SHARED_PARTS,
+    file_sha256,
     inside,
     read_description,
     read_tensors,
@@ -54,8 +55,12 @@ def earlier_folder(output: Path | None, description: Mapping[str, Any]) -> Folde
     gathered = {"head": Gathered(), "maps": Gathered()}
     for part, name in (("head", HEAD_FILE), ("maps", MAPS_FILE)):
         with contextlib.suppress(InputError):
+            place = inside(output, name)
+            digest = description.get("files", {}).get(name)
+            if digest and file_sha256(place) != digest:
+                continue
             origins = description.get("origins", {}).get(name, {})
-            gathered[part] = Gathered(read_tensors(inside(output, name)), dict(origins))
+            gathered[part] = Gathered(read_tensors(place), dict(origins))
     return Folder(gathered["head"], gathered["maps"], parts=description["parts"], models=description["models"])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import itertools
 import json
 import os
@@ -21,8 +20,8 @@ from safetensors.numpy import save
 
 from emoca_jax.ending import undone_at_end
 from emoca_jax.errors import InputError
-from emoca_jax.model_folder import DESCRIPTION_NAME, inside
-from emoca_jax.regular_files import open_regular, read_regular
+from emoca_jax.model_folder import DESCRIPTION_NAME, file_sha256, inside
+from emoca_jax.regular_files import read_regular
 
 try:
     import fcntl
@@ -145,15 +144,6 @@ class Store:
             with contextlib.suppress(OSError):
                 (output / name).unlink()
                 (output / name).parent.rmdir()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, read in pieces. Errors: InputError where it cannot be read."""
-    try:
-        with open_regular(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
 def _files_of(folder: Path) -> set[str]:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from emoca_jax.cli import main
-from emoca_jax.convert.store import CannotWrite, Store, file_sha256
-from emoca_jax.model_folder import KIND, read_tensors
+from emoca_jax.convert.store import CannotWrite, Store
+from emoca_jax.model_folder import KIND, file_sha256, read_tensors
 
 
 def test_a_store_keeps_equal_contents_once(tmp_path):
