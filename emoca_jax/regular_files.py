@@ -45,7 +45,7 @@ def read_regular(path: str | os.PathLike[str], *, most: int | None = None) -> by
     """All bytes of a regular file. Errors: InputError as `open_regular`, and where it has more than `most` bytes."""
     with open_regular(path) as file:
         if most is not None and os.fstat(file.fileno()).st_size > most:
-            raise InputError(f"{path}: is larger than {most >> 20} MiB; give another file")
+            raise InputError(f"{path}: has more than {most} bytes; give another file")
         try:
             return file.read()
         except (OSError, MemoryError) as error:

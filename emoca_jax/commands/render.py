@@ -12,12 +12,12 @@ from emoca_jax.commands import compile_cache
 from emoca_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
 
     from emoca_jax.mesh_view.mesh_files import Mesh
-    from emoca_jax.mesh_view.picture import Style
+    from emoca_jax.mesh_view.picture import Style, Viewpoint
 
 PICTURE_SUFFIXES = (".png", ".gif", ".mp4")
 VIEWS = {
@@ -125,17 +125,23 @@ def _output(arguments: argparse.Namespace) -> Path:
 def _file(mesh: Mesh, arguments: argparse.Namespace, suffix: str) -> bytes:
     from emoca_jax.export.png import png_bytes
     from emoca_jax.mesh_view.picture import Viewpoint, draw_views, over_background
-    from emoca_jax.mesh_view.turntable import gif, mp4, turntable_viewpoints
+    from emoca_jax.mesh_view.turntable import gif, mp4, palette_views, turntable_viewpoints
 
     start, colour = Viewpoint(*arguments.view), _rgb(arguments.background)
     views = [start] if suffix == ".png" else turntable_viewpoints(start, arguments.frames)
-    pictures = draw_views(mesh, views, arguments.size, style=_style(arguments), up=arguments.up)
+
+    def draw(chosen: Iterable[Viewpoint]) -> Iterator[np.ndarray]:
+        # All views decide the framing, whichever of them are drawn.
+        return draw_views(mesh, views, arguments.size, style=_style(arguments), up=arguments.up, only=chosen)
+
     if colour is None:
-        return png_bytes(next(pictures))
+        return png_bytes(next(draw(views)))
     if suffix == ".png":
-        return png_bytes(over_background(next(pictures), colour))
-    frames = [over_background(picture, colour) for picture in _with_progress(pictures, len(views))]
-    return gif(frames) if suffix == ".gif" else mp4(frames)
+        return png_bytes(over_background(next(draw(views)), colour))
+    frames = (over_background(picture, colour) for picture in _with_progress(draw(views), len(views)))
+    if suffix == ".mp4":
+        return mp4(frames, (arguments.size, arguments.size))
+    return gif((over_background(picture, colour) for picture in draw(palette_views(views))), frames)
 
 
 def _style(arguments: argparse.Namespace) -> Style:

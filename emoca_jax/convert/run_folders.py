@@ -16,7 +16,8 @@ CONFIG_NAME = "cfg.yaml"
 CHECKPOINT_SUFFIX = ".ckpt"
 STAGES = ("detail", "coarse")
 """Sub-folders of a run and keys of its configuration; the detail stage holds all networks, so it comes first."""
-LARGEST_CONFIG = 4 << 20
+LARGEST_CONFIG = 256 << 10
+"""Bytes, ten times the largest; PyYAML takes a second for 100 KB."""
 DEEPEST = 4
 """A checkpoint lies at most here: RUN/detail/checkpoints/deca-epoch=..-val_loss/dataloader_idx_0=...ckpt"""
 
@@ -33,6 +34,12 @@ class Run(NamedTuple):
 
 class _Inert(yaml.SafeLoader):
     """YAML as plain values; a node with a Python tag becomes the text or list it holds, and nothing is called."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge keys, which nobody's configuration has, double a table with every line."""
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.YAMLError("it merges tables (<<), which no configuration of a run does")
+        super().flatten_mapping(node)
 
 
 def _plain(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:

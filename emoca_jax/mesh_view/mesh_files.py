@@ -55,8 +55,10 @@ def read_mesh(path: str | Path) -> Mesh:
     except InputError as error:
         raise InputError(f"{path}: cannot be read: it {str(error).removeprefix(f'{path}: ')}") from error
     try:
-        parts = read_glb(data) if suffix == ".glb" else _read_with_trimesh(data, path)
-        return join([_checked(part) for part in parts if len(part.faces)])
+        # Numbers that overflow are named where they matter: among the vertices.
+        with np.errstate(all="ignore"):
+            parts = read_glb(data) if suffix == ".glb" else _read_with_trimesh(data, path)
+            return join([_checked(part) for part in parts if len(part.faces)])
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

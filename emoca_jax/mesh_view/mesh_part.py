@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,10 @@ from emoca_jax.picture_formats import TEXTURE_FORMATS
 
 LARGEST_PICTURE = 2048
 """Pixels along a side: textures are averaged down to it, since a picture of at most that size shows no more."""
+
+
+MOST_PIXELS = 100_000_000
+"""Of a texture as it is stored."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,11 @@ class MeshPart:
 def read_picture(source: bytes | Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     """A texture as 8-bit RGB, at most LARGEST_PICTURE wide and high."""
     try:
-        picture = Image.open(io.BytesIO(source), formats=TEXTURE_FORMATS) if isinstance(source, bytes) else source
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours
+            picture = Image.open(io.BytesIO(source), formats=TEXTURE_FORMATS) if isinstance(source, bytes) else source
+        if picture.width * picture.height > MOST_PIXELS:
+            raise InputError(f"has a texture of more than {MOST_PIXELS // 1_000_000} megapixels; scale it down")
         if picture.format not in (None, *TEXTURE_FORMATS):
             raise InputError(f"has a texture of the format {picture.format}; save it as a png")
         picture = picture.convert("RGB")

@@ -21,6 +21,9 @@ LONGEST_TEXT = 16 << 20
 LARGEST_KEY = 1 << 60
 """Whole numbers up to here hash to themselves, so that nobody can choose keys that collide."""
 
+LARGEST_INDEX = 0xFFFFFFFF
+"""Of the memo, in all ways to write it."""
+
 Builder = Callable[[Any, tuple], Any]
 
 
@@ -213,7 +216,10 @@ class Machine:
     def index(self, layout: str) -> int:
         """A memo index: laid out as `layout`, or a line of digits if that is empty."""
         if not layout:
-            return integer(self.read(line))
+            index = integer(self.read(line))
+            if not 0 <= index <= LARGEST_INDEX:
+                raise Damage("it counts its values beyond all bounds")
+            return index
         (index,) = struct.unpack_from(layout, self.view, self.position)
         self.position += struct.calcsize(layout)
         return index
