@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from emoca_jax.ending import undone_at_end
-from emoca_jax.errors import InputError
+from emoca_jax.errors import InputError, checked_path
 from emoca_jax.regular_files import open_regular
 
 try:
@@ -50,6 +50,14 @@ def write_results(files: Mapping[Path, bytes]) -> list[Path]:
     for folder in {path.parent for path in files}:
         _remove_dead_parts(folder)
     return [_put(path, data) for path, data in files.items()]
+
+
+def result_path(path: str | Path) -> Path:
+    """What the names of several results begin with. Errors: InputError where it is no path, or ends without a name."""
+    place = Path(checked_path("path", path))
+    if not place.name or place.name == "..":
+        raise InputError(f"path must end with a name for the files, such as out/anna_0, not {os.fspath(path)!r}.")
+    return place
 
 
 def is_result(path: Path) -> bool:

@@ -13,7 +13,7 @@ from emoca_jax.export.png import png_bytes
 from emoca_jax.export.tables import photo_summary
 from emoca_jax.faces import EmotionResult
 from emoca_jax.version import package_version
-from emoca_jax.whole_files import open_folder, write_results
+from emoca_jax.whole_files import open_folder, result_path, write_results
 
 FORMAT_VERSION = 1
 """Of the .json; counts up when a name or a meaning changes."""
@@ -24,7 +24,7 @@ def save_emotion(result: EmotionResult, path: str | Path) -> list[Path]:
 
     Errors: InputError for a place that cannot be written, and a file of one of these names that is no result.
     """
-    path = Path(path)
+    path = result_path(path)
     open_folder(path.parent)
     text = json.dumps(emotion_summary(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     files = {".json": text.encode(), ".png": png_bytes(emotion_picture(result))}

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from emoca_jax.errors import InputError
+from emoca_jax.errors import InputError, checked_size
 from emoca_jax.export.detail_maps import LARGEST_DISPLACEMENT, detail_obj, displacement_map, normal_map
 from emoca_jax.export.gltf import head_glb
 from emoca_jax.export.obj import head_mtl, head_obj
@@ -16,7 +16,7 @@ from emoca_jax.export.tables import codes_npz, summary_json
 from emoca_jax.face_formats import FACE_FORMATS
 from emoca_jax.faces import ReconstructedFace
 from emoca_jax.version import package_version
-from emoca_jax.whole_files import MARK, open_folder, write_results
+from emoca_jax.whole_files import MARK, open_folder, result_path, write_results
 
 DETAIL_MTL = """# {mark}
 # {name}_normals.png (tangent space) and {name}_displacement.png belong on the coarse {name}.obj,
@@ -42,7 +42,8 @@ def save_face(
     or not at all. Returns the files written. Errors: InputError for an unknown format, a place that cannot be written,
     and a file of one of these names that is no result.
     """
-    path, formats = Path(path), set(formats)
+    path, formats = result_path(path), set(formats)
+    checked_size("size", size, least=16, most=4096)
     if unknown := sorted(formats.difference(FACE_FORMATS)):
         raise InputError(f"format {unknown[0]!r} is unknown; choose from {', '.join(FACE_FORMATS)}")
     open_folder(path.parent)

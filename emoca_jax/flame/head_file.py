@@ -18,7 +18,7 @@ from jaxtyping import Shaped
 from safetensors import SafetensorError
 
 from emoca_jax import render
-from emoca_jax.errors import InputError
+from emoca_jax.errors import InputError, checked_path
 from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding
 from emoca_jax.regular_files import read_regular
 from emoca_jax.safe_files.array_files import npz_of_bytes
@@ -82,7 +82,7 @@ def load_head(source: str | Path = OPEN_HEAD) -> FaceHead:
     if source == OPEN_HEAD:
         folder = resources.files("emoca_jax") / "assets"
         return _parse(_read(folder / "open_head.npz"), _read(folder / "open_head.json"), "the open head")
-    path = Path(source)
+    path = Path(checked_path("source", source))
     if os.path.isdir(path):
         path = next(
             (path / name for name in HEAD_FILE_NAMES if os.path.lexists(path / name)), path / HEAD_FILE_NAMES[0]

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from emoca_jax import render
+from emoca_jax.errors import checked_size
 from emoca_jax.mesh_view.mesh_files import Mesh, to_linear
 from emoca_jax.products import precise_matmul
 
@@ -68,6 +69,7 @@ def draw_views(
     up: the file's axis that points up. only: the views to draw, where not all of those that decide the framing.
     Colours are averaged in linear light over 3 x 3 samples a pixel, 2 x 2 above 1024 pixels.
     """
+    checked_size("size", size)
     upright = np.eye(3) if up == "y" else np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]])
     low, high = mesh.vertices.min(0).astype(np.float64), mesh.vertices.max(0).astype(np.float64)
     centre, extent = (low + high) / 2, (high - low).max()
