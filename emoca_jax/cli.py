@@ -56,6 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader has gone (`emoca fetch-help | head`); what is still in the buffer must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
+    except OSError as error:
+        # What no reader or writer of ours foresaw: a working folder that is gone, say, or one that may not be entered.
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"emoca: {place}{error.strerror or error}; check the folder and its permissions", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:

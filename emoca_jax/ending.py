@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
@@ -22,6 +23,7 @@ PATIENCE = 0.7
 
 _unfinished: dict[object, Callable[[], object]] = {}
 _last_words: list[Callable[[], object]] = []
+_finishing: list[bool] = []
 _told = threading.Event()
 
 
@@ -37,6 +39,16 @@ def undone_at_end(action: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         _unfinished.pop(key, None)
+
+
+@contextlib.contextmanager
+def finished_first() -> Iterator[None]:
+    """Inside, the main thread goes on when a signal comes; for what is quick and must not stay half done."""
+    _finishing.append(True)
+    try:
+        yield
+    finally:
+        _finishing.pop()
 
 
 @contextlib.contextmanager
@@ -64,9 +76,15 @@ def end_on_signals() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             # Python writes the number into the pipe only for signals that have a handler.
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, _wait_for_the_end)
             codes[int(number)] = code
     threading.Thread(target=_wait, args=(reader, codes), daemon=True).start()
+
+
+def _wait_for_the_end(*_: object) -> None:
+    # The main thread, should it come by here, must not report that its files vanish.
+    if not _finishing:
+        time.sleep(2 * PATIENCE)
 
 
 def _wait(reader: int, codes: dict[int, int]) -> None:

@@ -116,6 +116,16 @@ def test_one_surprise_costs_one_photo(tmp_path, monkeypatch, capsys):
     assert "emoca: b.png: does not fit into memory" in err
 
 
+def test_a_working_folder_that_is_gone(tmp_path):
+    script = f"mkdir gone && cd gone && rmdir ../gone && exec {sys.executable} -m emoca_jax info a.png"
+    environment = os.environ | {"PYTHONPATH": SOURCE}
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode in (1, 2) and "Traceback" not in done.stderr
+    assert (done.stderr or done.stdout).startswith(("emoca: ", "a.png"))
+
+
 def test_characters_that_a_terminal_lacks(tmp_path):
     Image.new("RGB", (64, 64)).save(tmp_path / "café 顔.png")
     done = subprocess.run(

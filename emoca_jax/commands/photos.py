@@ -139,7 +139,7 @@ def _without_results(paths: list[Path], errors: Console) -> list[Path]:
 
     made_here = [path for path in paths if is_result(path)]
     if made_here:
-        errors.print(f"emoca: {_count(len(made_here), 'result')} of earlier runs left out ({made_here[0]} and so on)")
+        errors.print(f"emoca: {_count(len(made_here), 'result')} of earlier runs left out, {made_here[0]} first")
     return [path for path in paths if path not in made_here]
 
 

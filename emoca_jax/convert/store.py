@@ -18,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save
 
-from emoca_jax.ending import undone_at_end
+from emoca_jax.ending import finished_first, undone_at_end
 from emoca_jax.errors import InputError
 from emoca_jax.model_folder import DESCRIPTION_NAME, file_sha256, inside
 from emoca_jax.regular_files import read_regular
@@ -120,7 +120,7 @@ class Store:
             return
         before = _files_of(self._output)
         _check_inside(self._output, [*before, *description["files"], *texts, DESCRIPTION_NAME])
-        with self._moving:
+        with finished_first(), self._moving:
             self._publish(self._output, self._staging, before, description, texts)
 
     def _publish(
