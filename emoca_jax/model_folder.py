@@ -254,7 +254,11 @@ def _check_kinds(description: Mapping[str, Any]) -> None:
 def inside(folder: Path, name: str) -> Path:
     """Where a file of the folder lies. Errors: InputError where links lead out of the folder."""
     place, root = folder / name, os.path.realpath(folder)
-    if os.path.commonpath([root, os.path.realpath(place)]) != root:
+    try:
+        outside = os.path.commonpath([root, os.path.realpath(place)]) != root
+    except ValueError as error:
+        raise InputError(f"{folder} speaks of {name!r}, which no file can be called: convert again.") from error
+    if outside:
         raise InputError(f"{place} is reached by a link that leads out of {folder}: put the file itself there.")
     return place
 

@@ -171,6 +171,12 @@ def test_a_flipped_byte_is_noticed(folder):
         (folder / name).write_bytes(data)
 
 
+def test_names_that_no_file_can_have(folder):
+    change(folder, lambda d: d["parts"].update(maps="\ud800"))
+    with pytest.raises(InputError, match="which no file can be called"):
+        read_model_folder(folder).map("face_mask")
+
+
 def test_maps_are_maps(folder):
     for wrong in (np.ones((2, 2)), np.full((256, 256), np.nan), np.ones((256, 256), int), np.full((256, 256), 9.0)):
         save_file({"face_mask": wrong}, folder / "maps.safetensors")

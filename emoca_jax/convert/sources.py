@@ -8,14 +8,14 @@ from pathlib import Path
 
 from emoca_jax.errors import InputError
 from emoca_jax.model_folder import DESCRIPTION_NAME, KIND, LARGEST_DESCRIPTION
-from emoca_jax.regular_files import read_regular
+from emoca_jax.regular_files import advice, read_regular
 
 
 def find_files(sources: Sequence[str | Path], output: Path | None) -> dict[Path, str]:
     """All files of the sources in order, each with a name of its own to show: short where that is enough.
 
     Links are followed, hidden files, the output and other model folders left out. Errors: InputError where a source
-    does not exist, or there is no file at all.
+    does not exist, a folder may not be read, or there is no file at all.
     """
     files: dict[Path, str] = {}
     shown: set[str] = set()
@@ -37,7 +37,11 @@ def find_files(sources: Sequence[str | Path], output: Path | None) -> dict[Path,
 
 def _below(source: Path, output: Path | None) -> Iterator[Path]:
     walked: set[str] = set()
-    for folder, below, names in os.walk(source, followlinks=True):
+
+    def closed(error: OSError) -> None:
+        raise InputError(f"{error.filename}: {advice(error)}") from error
+
+    for folder, below, names in os.walk(source, followlinks=True, onerror=closed):
         here = Path(folder)
         own = _is_model_folder(here) or (output is not None and here.absolute() == output.absolute())
         if own or os.path.realpath(here) in walked:

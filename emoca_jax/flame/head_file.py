@@ -92,7 +92,10 @@ def load_head(source: str | Path = OPEN_HEAD) -> FaceHead:
     beside = json.loads(description).get("albedo_file")
     if beside is None:
         return head
-    return head.replace(albedo=load_albedo(path.with_name(Path(str(beside)).name)))
+    name = Path(str(beside)).name
+    if not name:
+        raise InputError(f"The .json beside {path} names no albedo_file ({beside!r}): write or convert the head again.")
+    return head.replace(albedo=load_albedo(path.with_name(name)))
 
 
 def load_albedo(path: str | Path) -> AlbedoModel:

@@ -136,6 +136,8 @@ class _Document:
         attributes = primitive["attributes"]
         position = self.accessor(attributes["POSITION"]).astype(np.float64)
         normal = self.accessor(attributes["NORMAL"]).astype(np.float64) if "NORMAL" in attributes else None
+        if position.shape[1] != 3 or (normal is not None and normal.shape != position.shape):
+            raise ValueError("positions and normals are not one for each vertex")
         for weight, target in zip(weights, primitive.get("targets", []), strict=False):
             if weight and "POSITION" in target:
                 position = position + weight * self.accessor(target["POSITION"])

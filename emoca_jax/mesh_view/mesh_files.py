@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from emoca_jax.mesh_view.mesh_part import MeshPart, read_picture
 from emoca_jax.regular_files import read_regular
 
 SUFFIXES = (".glb", ".obj", ".ply")
+MOST_MATERIALS = 1000
+"""Of an .obj: trimesh makes a mesh of each, in milliseconds that add up."""
 CLAY = (0.45, 0.43, 0.41)
 """Linear RGB of a mesh that has no colour of its own: the grey of the comparison picture."""
 
@@ -105,6 +108,9 @@ def _checked(part: MeshPart) -> MeshPart:
     """The part with only the vertices that its faces use, all of them finite."""
     if part.faces.min() < 0 or part.faces.max() >= len(part.vertices):
         raise InputError(f"is damaged: a face names vertex {part.faces.max()} of {len(part.vertices)}")
+    for array, width in ((part.vertices, 3), (part.normals, 3), (part.uv, 2), (part.colours, 3)):
+        if array is not None and array.shape != (len(part.vertices), width):
+            raise InputError(f"is damaged: {len(part.vertices)} vertices have numbers of shape {list(array.shape)}")
     used, faces = np.unique(part.faces, return_inverse=True)
     vertices = part.vertices[used]
     broken = int(np.count_nonzero(~np.isfinite(vertices).all(1)))
@@ -162,7 +168,10 @@ def _read_with_trimesh(data: bytes, path: Path) -> list[MeshPart]:
     logging.getLogger("trimesh").setLevel(logging.ERROR)
     try:
         kind = path.suffix[1:].lower()
-        file = io.StringIO(text_of(data)) if kind == "obj" else io.BytesIO(data)
+        text = text_of(data) if kind == "obj" else ""
+        if len(set(re.findall(r"(?m)^[ \t]*usemtl[^\r\n]*", text))) > MOST_MATERIALS:
+            raise InputError(f"has more than {MOST_MATERIALS} materials; join them in a 3D program first")
+        file = io.StringIO(text) if kind == "obj" else io.BytesIO(data)
         scene = trimesh.load_scene(file, kind, resolver=FilesBeside(str(path)), process=False)
         return [_as_part(part) for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
     except InputError:

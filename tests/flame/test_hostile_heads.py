@@ -104,3 +104,9 @@ def test_announced_sizes_are_not_believed(saved, kind):
     with pytest.raises(InputError, match=r"head\.npz"):
         load_head(saved)
     assert time.monotonic() - started < 5
+
+
+def test_an_albedo_file_without_a_name(saved):
+    described(saved, albedo_file="")
+    with pytest.raises(InputError, match="names no albedo_file"):
+        load_head(saved)

@@ -47,6 +47,10 @@ HOSTILE = {
     "negative offset": with_position(byteOffset=-8),
     "huge sparse": with_position(count=4, bufferView=None, sparse=SPARSE | {"count": 10**12}),
     "negative sparse": with_position(count=4, bufferView=None, sparse=SPARSE | {"count": -1}),
+    "fewer normals": document(
+        accessors=[*document()["accessors"], {"bufferView": 0, "componentType": 5126, "count": 2, "type": "VEC3"}],
+        meshes=[{"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 2}, "indices": 1}]}],
+    ),
     "nodes": document(nodes=[{"mesh": 0}, *({} for _ in range(200_000))]),
     "deep": document(nodes=[{"children": [i + 1]} for i in range(20_000)] + [{"mesh": 0}], scenes=[{"nodes": [0]}]),
     "instances": document(nodes=[{"mesh": 0}] * 40_000),
@@ -106,3 +110,10 @@ def test_a_turntable_keeps_no_frames():
     packed = gif(frames(2), frames(60))
     tracemalloc.stop()
     assert max(alive[10:]) - min(alive[10:]) < 3 * 256 * 256 * 3 and packed[:6] == b"GIF89a"
+
+
+def test_an_obj_of_very_many_materials(tmp_path):
+    triangle = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
+    text = triangle + "".join(f"usemtl m{index}\nf 1 2 3\n" for index in range(20_000))
+    with pytest.raises(InputError, match="more than 1000 materials"):
+        read_mesh(save(tmp_path / "a.obj", text.encode()))
