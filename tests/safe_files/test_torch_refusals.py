@@ -126,7 +126,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 SAME_HASH = (1 << 61) - 1
 
 
-def test_numbers_that_collide_are_refused(tmp_path: Path) -> None:
+def test_numbers_that_collide_cost_nothing(tmp_path: Path) -> None:
     """A dictionary of them takes time by the square of their count: a megabyte took a minute."""
     numbers = [count * SAME_HASH for count in range(30_000)]
     memo = b"N" + b"".join(b"p%d\n" % number for number in numbers) + b"."
@@ -134,8 +134,7 @@ def test_numbers_that_collide_are_refused(tmp_path: Path) -> None:
     header = b"".join(pickle.dumps(value, 2) for value in (MAGIC, 1001, {}))
     started = time.monotonic()
     (tmp_path / "memo.pkl").write_bytes(memo)
-    with pytest.raises(InputError, match="beyond all bounds"):
-        read_pickle(tmp_path / "memo.pkl")
+    assert read_pickle(tmp_path / "memo.pkl") is None
     (tmp_path / "legacy.pt").write_bytes(header + b"\x80\x02" + storages + b"N." + pickle.dumps(numbers, 2))
     with pytest.raises(InputError, match="is used as a key"):
         read_torch(tmp_path / "legacy.pt")
