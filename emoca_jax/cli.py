@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
+import io
 import os
 import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from emoca_jax.commands import convert, emotion, fetch_help, info, reconstruct, render
+# Nothing that takes time, before ^C is guarded.
+from emoca_jax.ending import end_on_signals
 from emoca_jax.errors import InputError
-from emoca_jax.version import package_version
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 INTERRUPTED = 130
 """What shells report for a process ended by ^C."""
@@ -25,9 +29,18 @@ exit code: 0 all done, 1 some inputs failed (each with a sentence why), 2 nothin
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code and never raises for bad input or ^C."""
-    parser = _parser()
+    """Run one command; returns the exit code and never raises for bad input or ^C.
+
+    arguments: None for those of this process, which ^C, SIGTERM and SIGHUP then end at once (see `ending`).
+    """
+    if arguments is None:
+        end_on_signals()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character shows its number.
+            stream.reconfigure(errors="backslashreplace")
     try:
+        parser = _parser()
         parsed = parser.parse_args(arguments)
         if parsed.command is None:
             parser.print_help(sys.stderr)
@@ -43,9 +56,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader has gone (`emoca fetch-help | head`); what is still in the buffer must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
+    except OSError as error:
+        # What no reader or writer of ours foresaw: a working folder that is gone, say, or one that may not be entered.
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"emoca: {place}{error.strerror or error}; check the folder and its permissions", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:
+    import argparse
+
+    from emoca_jax.commands import convert, emotion, fetch_help, info, reconstruct, render
+    from emoca_jax.version import package_version
+
     parser = argparse.ArgumentParser(
         prog="emoca",
         description="One photo of a face in, an animatable 3D head that feels what the person feels out.",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +19,13 @@ from safetensors import SafetensorError, safe_open
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.flame.head_file import load_albedo, load_head
+from emoca_jax.nets.declared import check_network
+from emoca_jax.regular_files import open_regular, read_regular
 
 FORMAT_VERSION = 1
 KIND = "emoca_jax model"
 DESCRIPTION_NAME = "model.json"
+LARGEST_DESCRIPTION = 16 << 20
 LICENCE_NOTE = (
     "Converted from files of their owners: FLAME, DECA, EMOCA and the networks beside them keep their licences "
     "(most allow non-commercial research only). Do not pass this folder on; see `emoca fetch-help`."
@@ -43,6 +48,7 @@ MODEL_PARTS = ("flame_encoder", "expression_encoder", "detail_encoder", "detail_
 """Networks of one model; plain DECA has no expression encoder."""
 VARIANTS = ("emoca", "emoca_jaw", "deca")
 """Expression from E_expression; expression and jaw from it (v2); both from E_flame."""
+MAP_SIDE = 256
 MAP_NAMES = {
     "face_mask": "uv_face_mask.png",
     "face_eye_mask": "uv_face_eye_mask.png",
@@ -100,7 +106,13 @@ class ModelFolder:
                 f"{self.path} has no {name}: convert {MAP_NAMES[name]} into it (`emoca fetch-help` says where that "
                 "comes from)."
             )
-        return self.maps[name]
+        found = self.maps[name]
+        if name in MAP_NAMES and isinstance(found, np.ndarray) and not _is_map(found):
+            raise InputError(
+                f"{self.path}: {name} is no map of {MAP_SIDE} x {MAP_SIDE} sound numbers: convert {MAP_NAMES[name]} "
+                "again."
+            )
+        return found
 
     def variables(self, part: str) -> dict[str, Any]:
         """A network's {"params": ..., "batch_stats": ...}, nested dictionaries of float32 NumPy arrays.
@@ -108,10 +120,17 @@ class ModelFolder:
         part: one of MODEL_PARTS, or of the networks among SHARED_PARTS. Errors: InputError where it is not there
         (naming the official file that gives it) or damaged.
         """
-        return unflatten_dict(read_tensors(self.file(part)), sep="/")
+        place = self.file(part)
+        arrays = read_tensors(place)
+        check_network(part, arrays, str(place), jaw=part in MODEL_PARTS and self.variant == "emoca_jaw")
+        return unflatten_dict(arrays, sep="/")
 
     def file(self, part: str) -> Path:
-        """Where a part lies. Errors: InputError where the folder lacks it, naming the official file that gives it."""
+        """Where a part lies, whole.
+
+        Errors: InputError where the folder lacks it, naming the official file that gives it; where it is not what was
+        written (by its hash); and where links lead out of the folder.
+        """
         parts = self._model["parts"] if part in MODEL_PARTS else self.description["parts"]
         if part not in parts:
             source = SHARED_PARTS.get(part, "an EMOCA run folder, or deca_model.tar for plain DECA")
@@ -122,6 +141,12 @@ class ModelFolder:
                 f"{place} has no {part}: convert {source} into {self.path} (`emoca fetch-help` says where that comes "
                 "from)."
             )
+        hashes = self.description.get("files", {})
+        beside = [PurePosixPath(parts[part]).with_suffix(".json").as_posix()] if part == "head" else []
+        for name in (parts[part], *beside):
+            place = inside(self.path, name)
+            if hashes.get(name) and file_sha256(place) != hashes[name]:
+                raise InputError(f"{place} is damaged, its contents have changed: convert the official files again.")
         return self.path / parts[part]
 
     def has(self, part: str) -> bool:
@@ -144,10 +169,10 @@ def read_model_folder(path: str | Path) -> ModelFolder:
     Errors: InputError where there is none, or its description is damaged or of another version.
     """
     path = Path(path)
-    if (path / DESCRIPTION_NAME).is_file():
+    if os.path.isfile(path / DESCRIPTION_NAME):
         description = read_description(path)
         return ModelFolder(path, description["default"], description)
-    if (path.parent / DESCRIPTION_NAME).is_file():
+    if os.path.isfile(path.parent / DESCRIPTION_NAME):
         description = read_description(path.parent)
         if path.name in description["models"]:
             return ModelFolder(path.parent, path.name, description)
@@ -160,7 +185,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     """`model.json` of a folder, checked. Errors: InputError where it is damaged, foreign or leads out of the folder."""
     place = folder / DESCRIPTION_NAME
     try:
-        description = json.loads(place.read_bytes())
+        description = json.loads(read_regular(place, most=LARGEST_DESCRIPTION))
         if not isinstance(description, dict) or "kind" not in description:
             raise InputError(f"{place} is no description of a converted model: give a folder made by `emoca convert`.")
         if description["kind"] != KIND or description["format"] != FORMAT_VERSION:
@@ -168,6 +193,7 @@ def read_description(folder: Path) -> dict[str, Any]:
                 f"{place} is of kind {description['kind']!r}, format {description['format']}; this version reads "
                 f"{KIND}, format {FORMAT_VERSION}: convert the official files again."
             )
+        _check_kinds(description)
         models, default = description["models"], description["default"]
         files = [
             *description["parts"].values(),
@@ -186,10 +212,55 @@ def read_description(folder: Path) -> dict[str, Any]:
 def read_tensors(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Arrays of a safetensors file by their path ("params/conv1/kernel"). Errors: InputError where it is damaged."""
     try:
+        open_regular(path).close()
         with safe_open(path, framework="numpy") as stored:
             return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no mapping)
-    except (OSError, SafetensorError) as error:
+    # Of kinds of numbers that NumPy does not have, safetensors asks it all the same.
+    except (OSError, ValueError, TypeError, AttributeError, InputError, SafetensorError) as error:
         raise InputError(f"{path} cannot be read ({error}): convert the official files again.") from error
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces. Errors: InputError where it cannot be read."""
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, InputError) as error:
+        raise InputError(f"{path} cannot be read ({str(error).removeprefix(f'{path}: ')}).") from error
+
+
+def _is_map(array: Shaped[np.ndarray, "..."]) -> bool:
+    # NaN compares false.
+    sound = array.shape == (MAP_SIDE, MAP_SIDE) and array.dtype.kind == "f"
+    return sound and bool(np.abs(array).max() <= 1)
+
+
+def _check_kinds(description: Mapping[str, Any]) -> None:
+    """That the entries are texts, lists and tables where they should be. Errors: ValueError or TypeError."""
+    texts = [*description["parts"].values(), *description.get("missing", []), *description.get("optional", [])]
+    texts += [description.get("licence", ""), *description.get("files", {}).values()]
+    texts += [source["path"] for source in description.get("sources", [])]
+    texts += [file for model in description["models"].values() for file in model["parts"].values()]
+    tables = [origins for origins in description.get("origins", {}).values()]
+    options = [value for model in description["models"].values() for value in model["options"].values()]
+    if not (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(table, dict) for table in tables)
+        and all(isinstance(option, str | int | float | None) for option in options)
+    ):
+        raise ValueError("an entry is of the wrong kind")
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Where a file of the folder lies. Errors: InputError where links lead out of the folder."""
+    place, root = folder / name, os.path.realpath(folder)
+    try:
+        outside = os.path.commonpath([root, os.path.realpath(place)]) != root
+    except ValueError as error:
+        raise InputError(f"{folder} speaks of {name!r}, which no file can be called: convert again.") from error
+    if outside:
+        raise InputError(f"{place} is reached by a link that leads out of {folder}: put the file itself there.")
+    return place
 
 
 def _stays_inside(file: str) -> bool:

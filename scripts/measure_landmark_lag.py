@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from refine_landmark_embedding import ASSET
 from rich.progress import track
@@ -77,7 +78,7 @@ def measured(head: FaceHead, model: fit.LandmarkModel, detector: Any, random: np
         if found:
             plane = 2 * found[0].landmarks[index, :2] / SIZE - 1
             true = np.asarray(fit.project(model, codes))
-            rows[row] = in_head_frame(plane - true[:, :2], np.asarray(codes.pose[0]))
+            rows[row] = in_head_frame(plane - true[:, :2], codes.pose[0])
     if np.isnan(rows[0]).any():
         return None
     return np.concatenate([rows[:1], rows[1:] - rows[0]])
@@ -87,39 +88,39 @@ def random_person(head: FaceHead, random: np.random.Generator) -> Codes:
     """Identity, skin, light and a slight turn of the head, at rest; of middling brightness."""
     assert head.albedo is not None
 
-    def normal(count: int) -> np.ndarray:
-        return (SPREAD * random.normal(size=count).clip(-FURTHEST, FURTHEST)).astype(np.float32)
+    def normal(count: int) -> jax.Array:
+        return jnp.asarray(SPREAD * random.normal(size=count).clip(-FURTHEST, FURTHEST), jnp.float32)
 
     light = np.array(ambient_light())
     light[1:4] += SIDE_LIGHT * np.abs(light[0]).mean() * random.normal(size=(3, 1))
     person = Codes(
         shape=normal(head.shape_dirs.shape[-1]),
-        expression=np.zeros(len(head.expression_names), np.float32),
-        pose=np.array([random.uniform(-1, 1, 3) * TURN, [0, 0, 0]], np.float32),
-        jaw=np.zeros(3, np.float32),
-        eyes=np.zeros((2, 3), np.float32),
-        camera=np.array(CAMERA, np.float32),
-        light=light,
+        expression=strength(head, -1),
+        pose=jnp.asarray([random.uniform(-1, 1, 3) * TURN, [0, 0, 0]], jnp.float32),
+        jaw=jnp.zeros(3),
+        eyes=jnp.zeros((2, 3)),
+        camera=jnp.array(CAMERA),
+        light=jnp.asarray(light),
         albedo=normal(head.albedo.basis.shape[-1]),
     )
     rendering, alpha = (np.asarray(array) for array in _draw(head, person))
     median = np.median(rendering.mean(axis=-1)[alpha > 0.5])
-    return person.replace(light=light * np.float32(random.uniform(*BRIGHTNESS) / median))
+    return person.replace(light=person.light * random.uniform(*BRIGHTNESS) / median)
 
 
-def strength(head: FaceHead, unit: int) -> np.ndarray:
+def strength(head: FaceHead, unit: int) -> jax.Array:
     """Expression code with one unit at full strength; none for -1."""
     code = np.zeros(len(head.expression_names), np.float32)
     if unit >= 0:
         code[unit] = 1
-    return code
+    return jnp.asarray(code)
 
 
 def drawn(head: FaceHead, codes: Codes, paper: np.ndarray) -> np.ndarray:
     """A picture of the head on coloured paper, uint8 RGB."""
     rendering, alpha = _draw(head, codes)
-    paper = np.broadcast_to(paper.astype(np.float32), rendering.shape)
-    return np.asarray(np.round(255 * np.clip(render.over(paper, rendering, alpha), 0, 1))).astype(np.uint8)
+    colour = jnp.broadcast_to(jnp.asarray(paper, jnp.float32), rendering.shape)
+    return np.round(255 * np.clip(np.asarray(render.over(colour, rendering, alpha)), 0, 1)).astype(np.uint8)
 
 
 @jax.jit
@@ -128,7 +129,7 @@ def _draw(head: FaceHead, codes: Codes) -> tuple[jax.Array, jax.Array]:
     return decoded.rendering, decoded.alpha
 
 
-def in_head_frame(shift: np.ndarray, axis_angle: np.ndarray) -> np.ndarray:
+def in_head_frame(shift: np.ndarray, axis_angle: jax.Array) -> np.ndarray:
     """The shortest shift of points in the head's frame, metres, that shows in the image plane as this one."""
     rotation = np.asarray(flame.rotation_matrix(axis_angle), np.float64)
     # Image y runs down; what the camera does not see is no lag.

@@ -160,6 +160,24 @@ def test_same_names_do_not_overwrite_each_other(photos):
     assert sources == ["A.bmp", "a.png", "a.jpg", "a.jpg"]
 
 
+def test_photos_beside_the_results_are_neither_replaced_nor_are_results_read(photos, capsys, monkeypatch):
+    """`reconstruct a.png a_0.png --output .`, then the same over all that lies there."""
+    monkeypatch.chdir(photos)
+    _, second = (Path(photo(photos / name)) for name in ("a.png", "a_0.png"))
+    before = second.read_bytes()
+    arguments = ["reconstruct", "--output", ".", "--size", "64", "--faces", "largest"]
+    assert main([*arguments, "a.png", "a_0.png"]) == 1
+    assert "a_0.png: is there already and is no result of emoca; give another --output" in capsys.readouterr().err
+    assert second.read_bytes() == before and sorted(path.name for path in photos.glob("a_0*")) == [
+        *("a_0.png", "a_0_0.glb", "a_0_0.json", "a_0_0.mtl", "a_0_0.npz", "a_0_0.obj", "a_0_0.png", "a_0_0_texture.png")
+    ]
+    second.unlink()
+    for names in (["*.png"], [path.name for path in photos.glob("*.png")]):
+        assert main([*arguments, *names]) == 0
+        assert "1 face from 1 photo" in capsys.readouterr().out
+    assert not list(photos.glob("*_0_0_0*")) and (photos / "a_0.glb").exists()
+
+
 def test_stems_stay_apart_whatever_they_are_called():
     stems = output_stems([Path("a.jpg"), Path("b/a.jpg"), Path("a-2.jpg"), Path("A.JPG")])
     assert len({stem.casefold() for stem in stems}) == 4 and stems[0] == "a"

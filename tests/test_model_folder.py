@@ -1,14 +1,17 @@
 """Converted folders: what is found in them, and a sentence for everything that is not."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from flax.traverse_util import flatten_dict
+from safetensors.numpy import load_file, save_file
 
 from emoca_jax.errors import InputError
 from emoca_jax.flame import save_head
-from emoca_jax.model_folder import FORMAT_VERSION, KIND, read_model_folder
+from emoca_jax.model_folder import FORMAT_VERSION, KIND, file_sha256, read_model_folder
+from emoca_jax.nets.declared import declared_shapes
 from tests.flame.small_head import small_head
 
 
@@ -20,9 +23,12 @@ def folder(tmp_path):
         arrays = {"mean": np.full((4, 4, 3), colour, np.float32), "basis": np.zeros((4, 4, 3, 2), np.float32)}
         save_file(arrays, tmp_path / f"albedo_{name}.safetensors")
     (tmp_path / "One").mkdir()
-    tensors = {"params/layer/kernel": np.eye(3, dtype=np.float32), "batch_stats/norm/mean": np.ones(2, np.float32)}
+    shapes = declared_shapes("detail_decoder")
+    tensors = {path: np.full(shape, i, np.float32) for i, (path, shape) in enumerate(shapes.items())}
     save_file(tensors, tmp_path / "One/detail_decoder.safetensors")
-    save_file({"face_mask": np.ones((2, 2)), "dense_template/f": np.ones((5, 3), int)}, tmp_path / "maps.safetensors")
+    save_file(
+        {"face_mask": np.ones((256, 256)), "dense_template/f": np.ones((5, 3), int)}, tmp_path / "maps.safetensors"
+    )
     description = {
         "format": FORMAT_VERSION,
         "kind": KIND,
@@ -56,8 +62,8 @@ def test_the_default_model_and_a_named_one(folder):
     one, two = read_model_folder(folder), read_model_folder(folder / "Two")
     assert (one.name, one.variant, two.name, two.variant) == ("One", "emoca", "Two", "deca")
     variables = one.variables("detail_decoder")
-    np.testing.assert_array_equal(variables["params"]["layer"]["kernel"], np.eye(3))
-    np.testing.assert_array_equal(variables["batch_stats"]["norm"]["mean"], [1, 1])
+    flat: Any = flatten_dict(variables, sep="/")
+    assert [array.flat[0] for array in (flat[path] for path in declared_shapes("detail_decoder"))] == [*range(38)]
     assert one.maps["dense_template"]["f"].shape == (5, 3) and set(one.maps) == {"face_mask", "dense_template"}
     assert one.head.albedo is not None and two.head.albedo is not None
     assert [float(albedo.mean[0, 0, 0]) for albedo in (one.head.albedo, two.head.albedo)] == [0.25, 0.75]
@@ -70,7 +76,7 @@ def test_a_missing_part_names_the_official_file(folder):
         read_model_folder(folder).variables("emonet")
     with pytest.raises(InputError, match=r"no face_eye_mask: convert uv_face_eye_mask\.png"):
         read_model_folder(folder).map("face_eye_mask")
-    np.testing.assert_array_equal(read_model_folder(folder).map("face_mask"), np.ones((2, 2)))
+    assert read_model_folder(folder).map("face_mask").sum() == 256**2
     change(folder, lambda d: d["parts"].pop("albedo_bfm"))
     assert read_model_folder(folder).head.albedo is None, "FLAME's colours are not what BFM's codes mean"
 
@@ -92,6 +98,13 @@ def test_a_folder_without_models(folder):
         (lambda d: d["parts"].update(head="../head.safetensors"), "damaged"),
         (lambda d: d["models"]["One"]["parts"].update(flame_encoder="/etc/passwd"), "damaged"),
         (lambda d: d.pop("models"), "damaged"),
+        (lambda d: d.update(files=["head.safetensors"]), "damaged"),
+        (lambda d: d.update(missing=[5]), "damaged"),
+        (lambda d: d.update(sources=[{}]), "damaged"),
+        (lambda d: d.update(default=["One"]), "damaged"),
+        (lambda d: d["models"]["One"].update(options={"albedo": {}}), "damaged"),
+        (lambda d: d["parts"].update(head=5), "damaged"),
+        (lambda d: d["models"].update(One=None), "damaged"),
     ],
 )
 def test_bad_descriptions_are_refused(folder, edit, message):
@@ -112,3 +125,60 @@ def test_what_is_no_folder_or_damaged(folder, tmp_path):
     (folder / "model.json").write_text("{")
     with pytest.raises(InputError, match="damaged"):
         read_model_folder(folder)
+
+
+def change_tensors(file, edit):
+    tensors = load_file(file)
+    edit(tensors)
+    save_file(tensors, file)
+
+
+def first(tensors):
+    return min(tensors)
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda t: t.pop(first(t)), "lacks batch_stats/"),
+        (lambda t: t.update(more=np.ones(3, np.float32)), "has more, which the network does not"),
+        (lambda t: t.update({first(t): t[first(t)].astype(np.int8)}), "as int8"),
+        (lambda t: t.update({first(t): t[first(t)].astype(bool)}), "as bool"),
+        (lambda t: t.update({first(t): t[first(t)].astype(np.float64)}), "as float64"),
+        (lambda t: t.update({first(t): t[first(t)][:1].copy()}), "in place of float32"),
+        (lambda t: t[first(t)].fill(np.nan), "NaN"),
+        (lambda t: t[first(t)].fill(1e38), "absurd"),
+    ],
+)
+def test_networks_are_what_they_declare(folder, edit, says):
+    change_tensors(folder / "One/detail_decoder.safetensors", edit)
+    with pytest.raises(InputError, match=f"detail_decoder.safetensors is damaged: it .*{says}"):
+        read_model_folder(folder).variables("detail_decoder")
+
+
+def test_a_flipped_byte_is_noticed(folder):
+    names = ("One/detail_decoder.safetensors", "head.safetensors", "head.json", "maps.safetensors")
+    change(folder, lambda d: d.update(files={name: file_sha256(folder / name) for name in names}))
+    reads = (lambda m: m.variables("detail_decoder"), lambda m: m.head, lambda m: m.head, lambda m: m.map("face_mask"))
+    for name, read in zip(names, reads, strict=True):
+        read(read_model_folder(folder))
+        data = bytearray((folder / name).read_bytes())
+        data[-9] ^= 1
+        (folder / name).write_bytes(data)
+        with pytest.raises(InputError, match=f"{name} is damaged, its contents have changed: convert"):
+            read(read_model_folder(folder))
+        data[-9] ^= 1
+        (folder / name).write_bytes(data)
+
+
+def test_names_that_no_file_can_have(folder):
+    change(folder, lambda d: d["parts"].update(maps="\ud800"))
+    with pytest.raises(InputError, match="which no file can be called"):
+        read_model_folder(folder).map("face_mask")
+
+
+def test_maps_are_maps(folder):
+    for wrong in (np.ones((2, 2)), np.full((256, 256), np.nan), np.ones((256, 256), int), np.full((256, 256), 9.0)):
+        save_file({"face_mask": wrong}, folder / "maps.safetensors")
+        with pytest.raises(InputError, match="face_mask is no map of 256 x 256 sound numbers"):
+            read_model_folder(folder).map("face_mask")

@@ -50,8 +50,10 @@ class PhotoFace:
 def found_faces(detector: Parameters, photo: Photo, faces: Literal["all", "largest"]) -> Iterator[PhotoFace]:
     """Every face of a photo, largest first, or only the largest that is no doubtful one (see `largest_face`).
 
-    Errors: InputError where the photo shows no face.
+    Errors: InputError where the photo shows no face, or `faces` is neither.
     """
+    if faces not in ("all", "largest"):
+        raise InputError(f"faces must be 'all' or 'largest', not {faces!r}.")
     found = detect_faces(detector, photo.pixels)
     if not found:
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from emoca_jax.capture import other_formats
 from emoca_jax.capture.png_texts import LARGEST_TEXT, without_large_texts
 from emoca_jax.capture.shown_colours import eight_bits, shown_pixels
 from emoca_jax.errors import InputError
+from emoca_jax.regular_files import open_regular, user_path
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif"),
@@ -64,13 +66,13 @@ def read_photo(path: str | Path) -> Photo:
     other formats (HEIC, raw, a web page in place of a picture) it says what to do.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{path}: is a folder; give an image file")
     with _named(str(path)):
         # A tiff decoder would give the thumbnail of a raw photo.
         if other_formats.SUFFIXES.get(path.suffix.lower()) == other_formats.RAW:
             raise InputError(f"is {other_formats.RAW}")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             try:
                 with _without_pillow_limits(), Image.open(without_large_texts(file), formats=_formats()) as image:
                     size = _checked_size(image)
@@ -136,19 +138,19 @@ def find_images(inputs: Sequence[str | Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for name in inputs:
         for path in _expand(str(name)):
-            found.setdefault(path.resolve(), path)
+            found.setdefault(Path(os.path.realpath(path)), path)
     return list(found.values())
 
 
 def _expand(name: str) -> list[Path]:
-    path = Path(name).expanduser()
+    path = user_path(name)
     try:
-        if path.is_dir():
+        if os.path.isdir(path):
             images = sorted(entry for entry in path.iterdir() if looks_like_image(entry))
             if not images:
                 raise InputError(f"{name}: has no image in it; give a folder with {SUFFIX_LIST} files")
             return images
-        if path.exists() or not glob.has_magic(name):
+        if os.path.lexists(path) or not glob.has_magic(name):
             return [path]
     except PermissionError:
         raise InputError(f"{name}: may not be read; check its permissions") from None
@@ -160,7 +162,7 @@ def _expand(name: str) -> list[Path]:
 
 def looks_like_image(path: Path) -> bool:
     """Whether a folder's search takes it: a file, not hidden, with one of `SUFFIXES`."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and os.path.isfile(path)
 
 
 @contextmanager

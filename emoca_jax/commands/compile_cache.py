@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
+import stat
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from emoca_jax.errors import InputError
+from emoca_jax.errors import InputError, surprise
+from emoca_jax.regular_files import user_path
 from emoca_jax.version import package_version
 from emoca_jax.whole_files import open_folder
 
@@ -25,10 +30,15 @@ def enable() -> Path | None:
     then can that be hushed. Returns the folder, None where none can be written: then JAX compiles anew in every process
     and nothing else changes. A folder that JAX has already been given (`JAX_COMPILATION_CACHE_DIR`) is kept, unless
     `EMOCA_JAX_CACHE` says otherwise.
+
+    What lies there is executed: the folder is the user's alone, and one that others own or may write to is not used,
+    with a word on stderr. Damaged entries are removed and compiled again. Errors: InputError where `EMOCA_JAX_CACHE`
+    names an unknown user, or JAX finds no device of `JAX_PLATFORMS`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import jax
 
+    _check_devices()
     given = jax.config.values["jax_compilation_cache_dir"]
     if given and VARIABLE not in os.environ:
         return Path(given)
@@ -38,19 +48,41 @@ def enable() -> Path | None:
     # A home folder may be shared by machines of several kinds; code compiled for one would crash on another.
     folder = folder / hashlib.sha256(_processor().encode()).hexdigest()[:8]
     try:
+        for place in (folder.parent, folder):
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if writer := who_else_may_write(place):
+                print(f"emoca: {place} is not used to keep compiled code: {writer}", file=sys.stderr)
+                return None
         open_folder(folder)
-    except InputError:
+        _remove_damaged(folder)
+    except (OSError, InputError):
         return None
+    _heal(folder)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
     return folder
 
 
+def who_else_may_write(folder: Path) -> str:
+    """Who but this user could put code into the folder, and what to do, as a clause; empty where nobody could."""
+    if not hasattr(os, "getuid"):
+        return ""
+    state = folder.stat()
+    if state.st_uid != os.getuid():
+        return f"it belongs to another user; set {VARIABLE} to a folder of yours"
+    if state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"others may write to it; remove it, or set {VARIABLE} to another folder"
+    return ""
+
+
 def cache_folder(environment: Mapping[str, str], system: str) -> Path | None:
     """Where compiled code goes by the customs of the system (`sys.platform`), or None where the user wants no cache."""
     if VARIABLE in environment:
-        return Path(environment[VARIABLE]).expanduser() if environment[VARIABLE] else None
+        folder = user_path(environment[VARIABLE])
+        if folder.parts and folder.parts[0].startswith("~"):
+            raise InputError(f"{VARIABLE}={environment[VARIABLE]}: there is no such user; give a folder")
+        return folder if environment[VARIABLE] else None
     try:
         home = Path.home()
     except RuntimeError:  # a user without a home folder
@@ -79,6 +111,46 @@ def mark_warm(folder: Path | None, *, what: str = "") -> None:
             _mark(folder, what).touch()
         except OSError:
             return  # the next run announces once more, no harm done
+
+
+def _check_devices() -> None:
+    import jax
+
+    try:
+        jax.default_backend()
+    except (RuntimeError, AssertionError) as error:
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        raise InputError(
+            f"JAX finds no device for JAX_PLATFORMS={platforms}; unset it, or set it to cpu"
+            if platforms
+            else surprise(error)
+        ) from error
+
+
+def _remove_damaged(folder: Path, *, all_entries: bool = False) -> None:
+    """Remove entries that a full disk left empty, and pipes and the like, which JAX would wait for; or all entries."""
+    for entry in list(os.scandir(folder)):
+        state = entry.stat(follow_symlinks=False)
+        is_entry = entry.name.endswith("-cache")
+        if not stat.S_ISREG(state.st_mode) or (is_entry and (all_entries or state.st_size == 0)):
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)
+
+
+def _heal(folder: Path) -> None:
+    """Empty the folder when JAX warns that it cannot read an entry, instead of showing the warning at every run.
+
+    JAX then compiles and writes what it misses, which it does not where there is a file already.
+    """
+    show = warnings.showwarning
+
+    def heal(message: Any, category: Any, *where: Any, **options: Any) -> None:
+        if "persistent compilation cache" in str(message):
+            _remove_damaged(folder, all_entries=True)
+        else:
+            show(message, category, *where, **options)
+
+    warnings.showwarning = heal
 
 
 def _mark(folder: Path, what: str) -> Path:

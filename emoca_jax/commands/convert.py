@@ -80,7 +80,7 @@ def convert_quietly(sources: Iterable[str | Path], output: Path | None) -> Any:
     from rich.console import Console
 
     # Shapes are worked out, nothing is computed: no accelerator has to be woken for that.
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ["JAX_PLATFORMS"] = "cpu"
     from emoca_jax.convert.convert import convert
 
     console = Console(stderr=True, markup=False, highlight=False, emoji=False)

@@ -21,7 +21,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         description="Tell valence, arousal and expression of every face in photos: by the image networks (ResNet-50, "
         "Swin-B, EmoNet) that the model folder has, and by EMO-MLP from the 3D face; without --model by the networks "
         "and the head that ship. Face n of photo.jpg, counted from 0 for the largest, becomes photo_n_emotion.json and "
-        ".png; files of these names are replaced.",
+        ".png; older results of these names are replaced, other files never.",
     )
     add_photo_arguments(parser)
     parser.add_argument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -61,10 +62,10 @@ def _describe(path: Path) -> int:
 
     if path.name == DESCRIPTION_NAME:
         path = path.parent
-    if path.is_file() and (owner := _owner(path)):
+    if os.path.isfile(path) and (owner := _owner(path)):
         print(f"{path.name}: part of the model folder {owner}")
         return _describe_folder(read_model_folder(owner))
-    if any((place / DESCRIPTION_NAME).is_file() for place in (path, path.parent)) and not path.is_file():
+    if any(os.path.isfile(place / DESCRIPTION_NAME) for place in (path, path.parent)) and not os.path.isfile(path):
         return _describe_folder(read_model_folder(path))
     from emoca_jax.commands.convert import convert_quietly, print_summary
     from emoca_jax.convert.report import DONE, FAILED, IGNORED
@@ -87,7 +88,7 @@ def _owner(path: Path) -> Path | None:
     from emoca_jax.model_folder import DESCRIPTION_NAME, read_description
 
     for folder in list(path.absolute().parents)[:2]:
-        if (folder / DESCRIPTION_NAME).is_file():
+        if os.path.isfile(folder / DESCRIPTION_NAME):
             name = path.absolute().relative_to(folder).as_posix()
             try:
                 return folder if name in read_description(folder).get("files", ()) else None
@@ -112,7 +113,7 @@ def _describe_folder(folder: ModelFolder) -> int:
     rows["parts"] = ", ".join(description["parts"]) or "none"
     rows["without"] = ", ".join(part for part in SHARED_PARTS if part not in description["parts"]) or "nothing"
     damaged = [
-        name for name, digest in description.get("files", {}).items() if not _is_whole(folder.path / name, digest)
+        name for name, digest in description.get("files", {}).items() if not _is_whole(folder.path, name, digest)
     ]
     rows["licence"] = description.get("licence", "")
     rows["state"] = "complete" if not lacking + damaged else "incomplete"
@@ -126,10 +127,11 @@ def _describe_folder(folder: ModelFolder) -> int:
     return 1 if lacking + damaged else 0
 
 
-def _is_whole(path: Path, digest: str) -> bool:
-    from emoca_jax.convert.store import file_sha256
+def _is_whole(folder: Path, name: str, digest: str) -> bool:
+    from emoca_jax.model_folder import file_sha256, inside
 
-    return path.is_file() and (not digest or file_sha256(path) == digest)
+    path = inside(folder, name)
+    return os.path.isfile(path) and (not digest or file_sha256(path) == digest)
 
 
 def _print(rows: dict[str, str]) -> None:

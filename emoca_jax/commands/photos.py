@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emoca_jax.commands import compile_cache
-from emoca_jax.errors import InputError
+from emoca_jax.ending import last_words
+from emoca_jax.errors import InputError, surprise
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +65,7 @@ def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) ->
     # One line per message: no wrapping, and brackets in file names are not markup.
     errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
     tally = _Tally()
-    photos = _find(inputs, tally, errors)
+    photos = _without_results(_find(inputs, tally, errors), errors)
     if not photos:
         _report_skipped(errors, inputs, output)
         return 2
@@ -72,11 +74,16 @@ def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) ->
     if not compile_cache.is_warm(cache, what=command.compiles):
         errors.print(f"emoca: {COMPILE_LINE}" if cache else "emoca: compiling (no cache folder can be written)")
     model = command.load()
-    try:
-        _do_all(model, photos, command, tally, errors)
-    except KeyboardInterrupt:
+
+    def interrupted() -> None:
         errors.print(f"emoca: interrupted; {tally.done} of {len(photos)} inputs done")
         print_table(tally.rows, command.columns)
+
+    try:
+        with last_words(interrupted):
+            _do_all(model, photos, command, tally, errors)
+    except KeyboardInterrupt:
+        interrupted()
         return INTERRUPTED
     if tally.rows:
         compile_cache.mark_warm(cache, what=command.compiles)
@@ -130,16 +137,26 @@ def _find(inputs: Sequence[str], tally: _Tally, errors: Console) -> list[Path]:
         try:
             find_images([name])
             reachable.append(name)
-        except InputError as error:
-            _report(errors, error)
+        except Exception as error:
+            _report(errors, error, Path(name))
             tally.failed += 1
     return find_images(reachable)
+
+
+def _without_results(paths: list[Path], errors: Console) -> list[Path]:
+    """The photos without pictures that this program wrote beside them in an earlier run."""
+    from emoca_jax.whole_files import is_result
+
+    made_here = [path for path in paths if is_result(path)]
+    if made_here:
+        errors.print(f"emoca: {_count(len(made_here), 'result')} of earlier runs left out, {made_here[0]} first")
+    return [path for path in paths if path not in made_here]
 
 
 def _prepare_output(inputs: Sequence[str], output: Path) -> None:
     from emoca_jax.whole_files import open_folder
 
-    if any(Path(name).is_dir() and output.resolve() == Path(name).resolve() for name in inputs):
+    if any(os.path.isdir(name) and os.path.realpath(output) == os.path.realpath(name) for name in inputs):
         raise InputError(f"{output}: is also an input, and results would be taken for photos; give another --output")
     open_folder(output)
 
@@ -154,7 +171,7 @@ def _do_all(model: Any, photos: list[Path], command: PhotoCommand, tally: _Tally
             progress.update(task, description=photo.name)
             try:
                 faces = command.work(model, photo, stem)
-            except InputError as error:
+            except Exception as error:  # whatever happens to one photo, the others are done
                 _report(errors, error, photo)
                 tally.failed += 1
             else:
@@ -164,10 +181,10 @@ def _do_all(model: Any, photos: list[Path], command: PhotoCommand, tally: _Tally
             progress.advance(task)
 
 
-def _report(errors: Console, error: InputError, photo: Path | None = None) -> None:
+def _report(errors: Console, error: Exception, photo: Path) -> None:
     """One line on stderr that names the file."""
-    names_it = photo is None or str(photo) in str(error)
-    errors.print(f"emoca: {error}" if names_it else f"emoca: {photo}: {error}")
+    sentence = str(error) if isinstance(error, InputError) else surprise(error)
+    errors.print(f"emoca: {sentence}" if str(photo) in sentence else f"emoca: {photo}: {sentence}")
 
 
 def _report_skipped(errors: Console, inputs: Sequence[str], output: Path) -> None:

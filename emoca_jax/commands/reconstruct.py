@@ -22,8 +22,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "reconstruct",
         help="turn every face in photos into an animatable 3D head",
         description="Turn every face in photos into an animatable 3D head. Face n of photo.jpg, counted from 0 for the "
-        "largest, becomes photo_n.glb, .obj, .npz, .json and .png; files of these names are replaced. Inputs of the "
-        "same name share an output folder as photo, photo-2 and so on, in the order given.",
+        "largest, becomes photo_n.glb, .obj, .npz, .json and .png; older results of these names are replaced, "
+        "other files never. Inputs of the same name share an output folder as photo, photo-2 and so on, in the "
+        "order given.",
     )
     add_photo_arguments(parser)
     parser.add_argument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -12,12 +13,12 @@ from emoca_jax.commands import compile_cache
 from emoca_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
 
     from emoca_jax.mesh_view.mesh_files import Mesh
-    from emoca_jax.mesh_view.picture import Style
+    from emoca_jax.mesh_view.picture import Style, Viewpoint
 
 PICTURE_SUFFIXES = (".png", ".gif", ".mp4")
 VIEWS = {
@@ -43,7 +44,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "render",
         help="draw a mesh file as a picture or a turntable",
         description="Draw a .glb, .obj or .ply file. A .glb is shown as a viewer shows it, with its default expression "
-        "and pose. The mesh is framed automatically and everything is drawn opaque. A file that is there is replaced.",
+        "and pose. The mesh is framed automatically and everything is drawn opaque. An older "
+        "picture of emoca is replaced, no other file.",
     )
     parser.add_argument("mesh", type=Path, metavar="MESH", help="a .glb, .obj or .ply file")
     parser.add_argument(
@@ -93,20 +95,20 @@ def run(arguments: argparse.Namespace) -> int:
     output = _output(arguments)
     compile_cache.enable()
     from emoca_jax.mesh_view.mesh_files import read_mesh
-    from emoca_jax.whole_files import open_folder, write_file
+    from emoca_jax.whole_files import open_folder, write_results
 
     mesh = read_mesh(arguments.mesh)
     for what in mesh.lacking:
         print(f"emoca: {arguments.mesh}: {what}; drawn without it", file=sys.stderr)
     open_folder(output.parent)
-    write_file(output, _file(mesh, arguments, output.suffix.lower()))
+    write_results({output: _file(mesh, arguments, output.suffix.lower())})
     print(f"{output}: {len(mesh.faces)} faces")
     return 0
 
 
 def _output(arguments: argparse.Namespace) -> Path:
     """Where the result goes, checked before any work."""
-    if arguments.mesh.is_dir():
+    if os.path.isdir(arguments.mesh):
         raise InputError(f"{arguments.mesh}: is a folder; give a .glb, .obj or .ply file")
     output = arguments.output
     if output is None:
@@ -118,25 +120,31 @@ def _output(arguments: argparse.Namespace) -> Path:
         raise InputError(f"{output}: a png does not move; give a .gif or .mp4, or leave out --turntable")
     if _rgb(arguments.background) is None and suffix != ".png":
         raise InputError(f"{output}: only a .png can be transparent; give another --background")
-    if output.is_dir():
+    if os.path.isdir(output):
         raise InputError(f"{output}: is a folder; give a file name in it")
     return output
 
 
 def _file(mesh: Mesh, arguments: argparse.Namespace, suffix: str) -> bytes:
-    from emoca_jax.export.save import png_bytes
+    from emoca_jax.export.png import png_bytes
     from emoca_jax.mesh_view.picture import Viewpoint, draw_views, over_background
-    from emoca_jax.mesh_view.turntable import gif, mp4, turntable_viewpoints
+    from emoca_jax.mesh_view.turntable import gif, mp4, palette_views, turntable_viewpoints
 
     start, colour = Viewpoint(*arguments.view), _rgb(arguments.background)
     views = [start] if suffix == ".png" else turntable_viewpoints(start, arguments.frames)
-    pictures = draw_views(mesh, views, arguments.size, style=_style(arguments), up=arguments.up)
+
+    def draw(chosen: Iterable[Viewpoint]) -> Iterator[np.ndarray]:
+        # All views decide the framing, whichever of them are drawn.
+        return draw_views(mesh, views, arguments.size, style=_style(arguments), up=arguments.up, only=chosen)
+
     if colour is None:
-        return png_bytes(next(pictures))
+        return png_bytes(next(draw(views)))
     if suffix == ".png":
-        return png_bytes(over_background(next(pictures), colour))
-    frames = [over_background(picture, colour) for picture in _with_progress(pictures, len(views))]
-    return gif(frames) if suffix == ".gif" else mp4(frames)
+        return png_bytes(over_background(next(draw(views)), colour))
+    frames = (over_background(picture, colour) for picture in _with_progress(draw(views), len(views)))
+    if suffix == ".mp4":
+        return mp4(frames, (arguments.size, arguments.size))
+    return gif((over_background(picture, colour) for picture in draw(palette_views(views))), frames)
 
 
 def _style(arguments: argparse.Namespace) -> Style:

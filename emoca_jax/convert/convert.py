@@ -17,10 +17,10 @@ from emoca_jax.convert.readers.table import HEAD, MAPS, MODEL_READERS, READERS
 from emoca_jax.convert.report import DONE, FAILED, IGNORED, UNUSED, FileReport, listing
 from emoca_jax.convert.run_folders import CONFIG_NAME, find_runs
 from emoca_jax.convert.sources import find_files
-from emoca_jax.convert.store import CannotWrite, Store, file_sha256
+from emoca_jax.convert.store import CannotWrite, Store
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head_file import save_head_arrays
-from emoca_jax.model_folder import LICENCE_NOTE
+from emoca_jax.model_folder import LICENCE_NOTE, file_sha256
 from emoca_jax.safe_files.refusal import reading
 
 REPORT_FILE = "report.txt"

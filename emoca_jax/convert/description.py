@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from emoca_jax.model_folder import (
     LICENCE_NOTE,
     MAP_NAMES,
     SHARED_PARTS,
+    file_sha256,
+    inside,
     read_description,
     read_tensors,
 )
+from emoca_jax.regular_files import read_regular
 from emoca_jax.version import package_version
 
 HEAD_FILE, MAPS_FILE = "head.safetensors", "maps.safetensors"
@@ -34,12 +38,12 @@ def earlier_description(output: Path | None) -> dict[str, Any]:
 
     Errors: InputError where the folder holds something else's model.json.
     """
-    if output is None or not (output / DESCRIPTION_NAME).exists():
+    if output is None or not os.path.lexists(output / DESCRIPTION_NAME):
         return {}
     try:
         return read_description(output)
     except InputError:
-        if KIND.encode() in (output / DESCRIPTION_NAME).read_bytes():
+        if KIND.encode() in read_regular(output / DESCRIPTION_NAME):
             return {}
         raise InputError(f"{output} holds the {DESCRIPTION_NAME} of something else: give another --output.") from None
 
@@ -51,8 +55,12 @@ def earlier_folder(output: Path | None, description: Mapping[str, Any]) -> Folde
     gathered = {"head": Gathered(), "maps": Gathered()}
     for part, name in (("head", HEAD_FILE), ("maps", MAPS_FILE)):
         with contextlib.suppress(InputError):
+            place = inside(output, name)
+            digest = description.get("files", {}).get(name)
+            if digest and file_sha256(place) != digest:
+                continue
             origins = description.get("origins", {}).get(name, {})
-            gathered[part] = Gathered(read_tensors(output / name), dict(origins))
+            gathered[part] = Gathered(read_tensors(place), dict(origins))
     return Folder(gathered["head"], gathered["maps"], parts=description["parts"], models=description["models"])
 
 

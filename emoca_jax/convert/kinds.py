@@ -12,6 +12,8 @@ from PIL import Image
 
 from emoca_jax.errors import InputError
 from emoca_jax.failed_downloads import UNPACK, failed_download, packed
+from emoca_jax.picture_formats import MASK_FORMATS
+from emoca_jax.regular_files import open_regular, read_regular
 from emoca_jax.safe_files.array_files import read_npy, read_npz, read_pickle
 from emoca_jax.safe_files.mapped_files import map_file
 from emoca_jax.safe_files.torch_files import read_torch
@@ -74,11 +76,8 @@ def recognise(path: Path) -> Found:  # noqa: PLR0911 (one return for each kind o
 
     Errors: InputError where the file is damaged, or a pickle that holds more than data.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(1024)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error}).") from error
+    with open_regular(path) as file:
+        start = file.read(1024)
     if told := failed_download(start):
         raise InputError(f"{path} is {told}.")
     if start.startswith(b"PK"):
@@ -187,7 +186,7 @@ def _picture(path: Path) -> Found:
     """Masks are square, grey and nearly black and white; eyeballs lie in the upper corners of FLAME's uv layout."""
     unknown = Found(path, None, "a picture that is no mask of FLAME's uv layout")
     try:
-        with Image.open(path) as picture:
+        with open_regular(path) as file, Image.open(file, formats=MASK_FORMATS) as picture:
             if picture.width != picture.height or picture.width not in MASK_SIDES:
                 return unknown
             grey = np.asarray(picture.convert("RGB")).astype(np.int32)
@@ -212,7 +211,7 @@ def _looks_pickled(path: Path, start: bytes) -> bool:
     # Protocol 0, as Python 2 wrote it: a mark, dictionary or global first, a full stop last.
     if start[:3] not in (b"(dp", b"(lp", b"(ip", b"}q\x01") and start[:1] != b"c":
         return False
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         file.seek(-1, 2)
         return file.read() == b"."
 
@@ -223,7 +222,7 @@ def _looks_like_obj(start: bytes) -> bool:
 
 
 def _obj(path: Path) -> Found:
-    content = path.read_bytes()
+    content = read_regular(path)
     counts = tuple(content.count(b"\n" + word) for word in (b"v ", b"vt ", b"f "))
     if counts == (FLAME_VERTICES, FLAME_UVS, FLAME_FACES):
         return Found(path, Kind.TEMPLATE, content)

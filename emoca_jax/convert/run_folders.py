@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import yaml
 
 from emoca_jax.errors import InputError
+from emoca_jax.regular_files import read_regular
 
 CONFIG_NAME = "cfg.yaml"
 CHECKPOINT_SUFFIX = ".ckpt"
 STAGES = ("detail", "coarse")
 """Sub-folders of a run and keys of its configuration; the detail stage holds all networks, so it comes first."""
-LARGEST_CONFIG = 4 << 20
+LARGEST_CONFIG = 256 << 10
+"""Bytes, ten times the largest; PyYAML takes a second for 100 KB."""
 DEEPEST = 4
 """A checkpoint lies at most here: RUN/detail/checkpoints/deca-epoch=..-val_loss/dataloader_idx_0=...ckpt"""
 
@@ -33,6 +35,12 @@ class Run(NamedTuple):
 class _Inert(yaml.SafeLoader):
     """YAML as plain values; a node with a Python tag becomes the text or list it holds, and nothing is called."""
 
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge keys, which nobody's configuration has, double a table with every line."""
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.YAMLError("it merges tables (<<), which no configuration of a run does")
+        super().flatten_mapping(node)
+
 
 def _plain(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
     if isinstance(node, yaml.ScalarNode):
@@ -48,10 +56,8 @@ _Inert.add_multi_constructor("tag:yaml.org,2002:python/", _plain)
 def read_config(path: Path) -> dict[str, Any]:
     """`cfg.yaml` as nested dictionaries. Errors: InputError where it is damaged, too large or no table."""
     try:
-        if path.stat().st_size > LARGEST_CONFIG:
-            raise InputError(f"{path} is larger than {LARGEST_CONFIG >> 20} MiB and so no configuration.")
-        content = yaml.load(path.read_bytes(), Loader=_Inert)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        content = yaml.load(read_regular(path, most=LARGEST_CONFIG), Loader=_Inert)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} cannot be read ({reason}): take the official file again.") from error
     if not isinstance(content, dict):

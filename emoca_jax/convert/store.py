@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import itertools
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,19 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save
 
+from emoca_jax.ending import finished_first, undone_at_end
 from emoca_jax.errors import InputError
-from emoca_jax.model_folder import DESCRIPTION_NAME
+from emoca_jax.model_folder import DESCRIPTION_NAME, file_sha256, inside
+from emoca_jax.regular_files import read_regular
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+STAGING = ".convert-"
+MOVING = 0.5
+"""Seconds that ^C waits for files to be moved into place."""
 
 
 class CannotWrite(InputError):
@@ -29,7 +40,8 @@ class CannotWrite(InputError):
 class Store:
     """Files on their way into a model folder; the same contents under two names become one file.
 
-    As a context manager it leaves the output as it was unless `publish` ran to its end; ^C included.
+    As a context manager it leaves the output as it was unless `publish` ran to its end; ^C included. Others who convert
+    into the same folder wait until it is left, and then see what it holds.
     """
 
     def __init__(self, output: Path | None) -> None:
@@ -37,6 +49,8 @@ class Store:
         self._output = output
         self._staging: Path | None = None
         self._made_output = False
+        self._moving = threading.Lock()
+        self._ends = contextlib.ExitStack()
         self._by_digest: dict[str, str] = {}
         self.files: dict[str, str] = {}
         """Relative name -> sha256 of what has been put."""
@@ -44,28 +58,40 @@ class Store:
     def __enter__(self) -> Store:
         if self._output is not None:
             try:
-                self._made_output = not self._output.exists()
-                self._output.mkdir(parents=True, exist_ok=True)
-                self._staging = Path(tempfile.mkdtemp(prefix=".convert-", dir=self._output))
-            except OSError as error:
+                self._made_output = not os.path.lexists(self._output)
+                self._ends.enter_context(undone_at_end(self._tidy))
+                if self._ends.enter_context(_locked(self._output)):
+                    for dead in self._output.glob(f"{STAGING}*"):  # of runs that were killed
+                        shutil.rmtree(dead, ignore_errors=True)
+                self._staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=self._output))
+            except (OSError, ValueError) as error:
+                self._ends.close()
                 raise _cannot_write(self._output, error) from error
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._staging is not None:
-            shutil.rmtree(self._staging, ignore_errors=True)
-        if self._output is not None and self._made_output:
-            with contextlib.suppress(OSError):
-                self._output.rmdir()  # only where it stayed empty
+        self._tidy()
+        self._ends.close()
+
+    def _tidy(self) -> None:
+        with contextlib.ExitStack() as stack:
+            if self._moving.acquire(timeout=MOVING):
+                stack.callback(self._moving.release)
+            if self._staging is not None:
+                shutil.rmtree(self._staging, ignore_errors=True)
+            if self._output is not None and self._made_output:
+                with contextlib.suppress(OSError):
+                    self._output.rmdir()  # only where it stayed empty
 
     def put(self, name: str, arrays: Mapping[str, np.ndarray], *, others: Mapping[str, str] | None = None) -> str:
         """Write arrays as safetensors under a relative name; returns the name to refer to, which may be an older one.
 
         others: name -> sha256 of files that something else refers to; they are not replaced by other contents.
-        Errors: CannotWrite where the disk is full or not writable.
+        Errors: CannotWrite where the disk is full or not writable, or a link leads out of the output.
         """
         if self._output is None or self._staging is None:
             return name
+        _check_inside(self._output, [name])
         place = self._staging / name
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -93,37 +119,71 @@ class Store:
         if self._output is None or self._staging is None:
             return
         before = _files_of(self._output)
+        _check_inside(self._output, [*before, *description["files"], *texts, DESCRIPTION_NAME])
+        with finished_first(), self._moving:
+            self._publish(self._output, self._staging, before, description, texts)
+
+    def _publish(
+        self,
+        output: Path,
+        staging: Path,
+        before: Iterable[str],
+        description: Mapping[str, Any],
+        texts: Mapping[str, str],
+    ) -> None:
         try:
             for name, text in {**texts, DESCRIPTION_NAME: json.dumps(description, indent=1)}.items():
-                (self._staging / name).write_text(text, encoding="utf-8", errors="replace")
-            staged = [path.relative_to(self._staging) for path in self._staging.rglob("*") if path.is_file()]
+                (staging / name).write_text(text, encoding="utf-8", errors="replace")
+            staged = [path.relative_to(staging) for path in staging.rglob("*") if path.is_file()]
             for name in sorted(staged, key=lambda name: (str(name) == DESCRIPTION_NAME, name)):
-                (self._output / name).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(self._staging / name, self._output / name)
+                (output / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(staging / name, output / name)
         except OSError as error:
-            raise _cannot_write(self._output, error) from error
-        for name in before - set(description["files"]):
+            raise _cannot_write(output, error) from error
+        for name in set(before) - set(description["files"]):
             with contextlib.suppress(OSError):
-                (self._output / name).unlink()
-                (self._output / name).parent.rmdir()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, read in pieces. Errors: InputError where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error}).") from error
+                (output / name).unlink()
+                (output / name).parent.rmdir()
 
 
 def _files_of(folder: Path) -> set[str]:
     """What an older description there speaks of; only names inside the folder."""
     try:
-        files = json.loads((folder / DESCRIPTION_NAME).read_bytes())["files"]
+        files = json.loads(read_regular(folder / DESCRIPTION_NAME))["files"]
         return {name for name in files if not Path(name).is_absolute() and ".." not in Path(name).parts}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (InputError, ValueError, KeyError, TypeError):
         return set()
+
+
+def _check_inside(output: Path, names: Iterable[str]) -> None:
+    try:
+        for name in names:
+            inside(output, name)
+    except InputError as error:
+        raise CannotWrite(str(error)) from error
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Make the folder and hold it alone, waiting for others; gives False where the system has no such locks."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        if fcntl is None:
+            yield False
+            return
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            except OSError:  # some network file systems
+                yield False
+                return
+            # Whoever held it may have removed the folder, having made it in vain.
+            if folder.exists() and os.path.samestat(os.fstat(handle), folder.stat()):
+                yield True
+                return
+        finally:
+            os.close(handle)
 
 
 def _free_name(name: str, taken: set[str]) -> str:

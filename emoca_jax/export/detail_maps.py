@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, UInt8, UInt16
-from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -56,13 +53,6 @@ def displacement_map(result: ReconstructedFace) -> UInt16[np.ndarray, "rows colu
     detail, _ = _detail(result)
     share = np.clip(detail.displacement / LARGEST_DISPLACEMENT * 0.5 + 0.5, 0, 1)
     return np.round(share * 65535).astype(np.uint16)
-
-
-def grey_png(values: UInt16[np.ndarray, "rows columns"]) -> bytes:
-    """A 16-bit grey picture as the bytes of a png."""
-    buffer = io.BytesIO()
-    Image.fromarray(values).save(buffer, "PNG", compress_level=4)
-    return buffer.getvalue()
 
 
 def detail_obj(result: ReconstructedFace, *, material_file: str) -> str:

@@ -9,26 +9,26 @@ from typing import Any
 import jax
 
 from emoca_jax.export.pictures.emotion import emotion_picture
-from emoca_jax.export.save import png_bytes
+from emoca_jax.export.png import png_bytes
 from emoca_jax.export.tables import photo_summary
 from emoca_jax.faces import EmotionResult
 from emoca_jax.version import package_version
-from emoca_jax.whole_files import open_folder, write_file
+from emoca_jax.whole_files import open_folder, result_path, write_results
 
 FORMAT_VERSION = 1
 """Of the .json; counts up when a name or a meaning changes."""
 
 
 def save_emotion(result: EmotionResult, path: str | Path) -> list[Path]:
-    """Write `path` + .json and .png; existing files are replaced, each whole or not at all. Returns the files.
+    """Write `path` + .json and .png; older results are replaced, each whole or not at all. Returns the files.
 
-    Errors: InputError for a place that cannot be written.
+    Errors: InputError for a place that cannot be written, and a file of one of these names that is no result.
     """
-    path = Path(path)
+    path = result_path(path)
     open_folder(path.parent)
     text = json.dumps(emotion_summary(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     files = {".json": text.encode(), ".png": png_bytes(emotion_picture(result))}
-    return [write_file(path.with_name(path.name + ending), data) for ending, data in files.items()]
+    return write_results({path.with_name(path.name + ending): data for ending, data in files.items()})
 
 
 def emotion_summary(result: EmotionResult) -> dict[str, Any]:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8
-from PIL import Image
-
-from emoca_jax.errors import InputError
-from emoca_jax.export.detail_maps import LARGEST_DISPLACEMENT, detail_obj, displacement_map, grey_png, normal_map
+from emoca_jax.errors import InputError, checked_size
+from emoca_jax.export.detail_maps import LARGEST_DISPLACEMENT, detail_obj, displacement_map, normal_map
 from emoca_jax.export.gltf import head_glb
 from emoca_jax.export.obj import head_mtl, head_obj
 from emoca_jax.export.pictures.comparison import comparison
+from emoca_jax.export.png import grey_png, png_bytes
 from emoca_jax.export.tables import codes_npz, summary_json
 from emoca_jax.face_formats import FACE_FORMATS
 from emoca_jax.faces import ReconstructedFace
 from emoca_jax.version import package_version
-from emoca_jax.whole_files import open_folder, write_file
+from emoca_jax.whole_files import MARK, open_folder, result_path, write_results
 
-DETAIL_MTL = """# {name}_normals.png (tangent space) and {name}_displacement.png belong on the coarse {name}.obj,
+DETAIL_MTL = """# {mark}
+# {name}_normals.png (tangent space) and {name}_displacement.png belong on the coarse {name}.obj,
 # which has the same uv; black is {middle} m of displacement, white {strength} m more.
 newmtl skin
 Ka 0 0 0
@@ -41,10 +38,12 @@ def save_face(
     A model with a detail stage adds _detail.obj (+ .mtl), _normals.png and _displacement.png to the .obj, the normal
     map to the .glb and the displacement to the .npz.
 
-    size: side in pixels of one tile of the comparison picture. Existing files are replaced, each whole or not at all.
-    Returns the files written. Errors: InputError for an unknown format or a place that cannot be written.
+    size: side in pixels of one tile of the comparison picture. Older results of these names are replaced, each whole
+    or not at all. Returns the files written. Errors: InputError for an unknown format, a place that cannot be written,
+    and a file of one of these names that is no result.
     """
-    path, formats = Path(path), set(formats)
+    path, formats = result_path(path), set(formats)
+    checked_size("size", size, least=16, most=4096)
     if unknown := sorted(formats.difference(FACE_FORMATS)):
         raise InputError(f"format {unknown[0]!r} is unknown; choose from {', '.join(FACE_FORMATS)}")
     open_folder(path.parent)
@@ -65,8 +64,8 @@ def save_face(
     if "obj" in formats:
         # What a file points to is written before it, and names keep the very bytes they have on disk.
         files["_texture.png"] = texture
-        files[".mtl"] = os.fsencode(head_mtl(result.head, texture_file=f"{path.name}_texture.png"))
-        files[".obj"] = os.fsencode(head_obj(result.head, result.vertices, material_file=f"{path.name}.mtl"))
+        files[".mtl"] = os.fsencode(_marked(head_mtl(result.head, texture_file=f"{path.name}_texture.png")))
+        files[".obj"] = os.fsencode(_marked(head_obj(result.head, result.vertices, material_file=f"{path.name}.mtl")))
         files |= _detail_files(result, path.name, normals) if normals is not None else {}
     if "npz" in formats:
         files[".npz"] = codes_npz(result)
@@ -74,23 +73,20 @@ def save_face(
         files[".json"] = summary_json(result)
     if "png" in formats:
         files[".png"] = png_bytes(comparison(result, size=size))
-    return [write_file(path.with_name(path.name + ending), data) for ending, data in files.items()]
+    return write_results({path.with_name(path.name + ending): data for ending, data in files.items()})
 
 
 def _detail_files(result: ReconstructedFace, name: str, normals: bytes) -> dict[str, bytes]:
     """The displaced surface as a mesh, and the maps that put it on the coarse one."""
-    material = DETAIL_MTL.format(name=name, strength=2 * LARGEST_DISPLACEMENT, middle=-LARGEST_DISPLACEMENT)
+    material = DETAIL_MTL.format(mark=MARK, name=name, strength=2 * LARGEST_DISPLACEMENT, middle=-LARGEST_DISPLACEMENT)
     return {
         "_normals.png": normals,
         "_displacement.png": grey_png(displacement_map(result)),
         "_detail.mtl": os.fsencode(material),
-        "_detail.obj": os.fsencode(detail_obj(result, material_file=f"{name}_detail.mtl")),
+        "_detail.obj": os.fsencode(_marked(detail_obj(result, material_file=f"{name}_detail.mtl"))),
     }
 
 
-def png_bytes(image: UInt8[np.ndarray, "height width channels"]) -> bytes:
-    """A uint8 picture (grey, RGB or RGBA by its channels) as the bytes of a png."""
-    buffer = io.BytesIO()
-    # Level 4 takes half the time of Pillow's 6 and 4 % more space.
-    Image.fromarray(image).save(buffer, "PNG", compress_level=4)
-    return buffer.getvalue()
+def _marked(text: str) -> str:
+    """An OBJ or MTL that says who made it."""
+    return f"# {MARK} {package_version()}\n{text}"

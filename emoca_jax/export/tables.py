@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.export.names import unit_names
 from emoca_jax.faces import ReconstructedFace
 from emoca_jax.version import package_version
+from emoca_jax.whole_files import MARK
 
 FORMAT_VERSION = 1
 """Of both files; counts up when a name or a meaning changes."""
@@ -43,6 +45,8 @@ def codes_npz(result: ReconstructedFace) -> bytes:
         arrays["displacement"] = detail.displacement
     packed = io.BytesIO()
     np.savez_compressed(packed, **arrays)
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.comment = f"{MARK} {package_version()}".encode()
     return packed.getvalue()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import zipfile
+import os
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -18,8 +18,10 @@ from jaxtyping import Shaped
 from safetensors import SafetensorError
 
 from emoca_jax import render
-from emoca_jax.errors import InputError
+from emoca_jax.errors import InputError, checked_path
 from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding, LandmarkLag
+from emoca_jax.regular_files import read_regular
+from emoca_jax.safe_files.array_files import npz_of_bytes
 from emoca_jax.whole_files import write_file
 
 FORMAT_VERSION = 1
@@ -65,6 +67,10 @@ INDEX_LIMITS: dict[str, str | int] = {
     "mediapipe_index": 478,
     "face_part": "part_names",
 }
+LARGEST = 1e6
+"""Of any number in a head: metres, weights, shares of colour, by far."""
+UNEVEN_WEIGHTS = 0.05
+"""Skin weights may have been rounded to 8 bits each."""
 TUPLE_FIELDS = ("parents", "joint_names", "expression_names", "part_names")
 STATIC_FIELDS = (*TUPLE_FIELDS, "name", "bounded_expression")
 
@@ -79,15 +85,20 @@ def load_head(source: str | Path = OPEN_HEAD) -> FaceHead:
     if source == OPEN_HEAD:
         folder = resources.files("emoca_jax") / "assets"
         return _parse(_read(folder / "open_head.npz"), _read(folder / "open_head.json"), "the open head")
-    path = Path(source)
-    if path.is_dir():
-        path = next((path / name for name in HEAD_FILE_NAMES if (path / name).exists()), path / HEAD_FILE_NAMES[0])
+    path = Path(checked_path("source", source))
+    if os.path.isdir(path):
+        path = next(
+            (path / name for name in HEAD_FILE_NAMES if os.path.lexists(path / name)), path / HEAD_FILE_NAMES[0]
+        )
     description = _read(path.with_suffix(".json"))
     head = _parse(_read(path), description, str(path))
     beside = json.loads(description).get("albedo_file")
     if beside is None:
         return head
-    return head.replace(albedo=load_albedo(path.with_name(Path(str(beside)).name)))
+    name = Path(str(beside)).name
+    if not name:
+        raise InputError(f"The .json beside {path} names no albedo_file ({beside!r}): write or convert the head again.")
+    return head.replace(albedo=load_albedo(path.with_name(name)))
 
 
 def load_albedo(path: str | Path) -> AlbedoModel:
@@ -194,9 +205,9 @@ def _pack(array: np.ndarray, kind: str | None, name: str) -> tuple[np.ndarray, f
 
 def _read(path: Any) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or "not found"
+        return read_regular(path)
+    except InputError as error:
+        reason = str(error.__cause__.strerror if isinstance(error.__cause__, OSError) else error)
         raise InputError(
             f"The head file {path} cannot be read ({reason}): give the .safetensors or .npz of a head, the folder that "
             f"holds {' or '.join(HEAD_FILE_NAMES)}, or {OPEN_HEAD!r}."
@@ -213,12 +224,16 @@ def _parse(data: bytes, description: bytes, place: str) -> FaceHead:
             )
         static = {key: tuple(meta[key]) if key in TUPLE_FIELDS else meta[key] for key in STATIC_FIELDS}
         albedo_names, scales, checksum = tuple(meta["albedo_names"]), meta["scales"], meta["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
+        _check_static(static, albedo_names, scales)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"The .json beside {place} is damaged ({error}): write or convert the head again.") from error
     arrays = _read_arrays(data, place)
     if hashlib.sha256(data).hexdigest() != checksum:
         raise InputError(f"{place} and the .json beside it do not belong together: write or convert the head again.")
-    arrays = {name: _unpack(array, scales.get(name)) for name, array in arrays.items()}
+    try:
+        arrays = {name: _unpack(array, scales.get(name)) for name, array in arrays.items()}
+    except (ValueError, TypeError) as error:
+        raise InputError(f"The scales beside {place} do not fit ({error}): write or convert the head again.") from error
     check_head_arrays(arrays, static, albedo_names, place)
     return _assemble(arrays, static, albedo_names)
 
@@ -228,16 +243,35 @@ def _read_arrays(data: bytes, place: str) -> dict[str, np.ndarray]:
     try:
         if not data.startswith(b"PK"):
             return safetensors.numpy.load(data)
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.error, SafetensorError) as error:
+        return dict(npz_of_bytes(data, place))
+    # safetensors asks NumPy for kinds of numbers that it may not have.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise InputError(f"{place} is damaged or no head file ({error}): write or convert it again.") from error
 
 
 def _unpack(array: np.ndarray, scale: Any) -> np.ndarray:
     if scale is not None:
-        return array.astype(np.float32) * np.asarray(scale, np.float32)
+        factor = np.asarray(scale, np.float32)
+        if factor.shape not in ((), array.shape[-1:]):
+            raise ValueError(f"{factor.shape} to {array.shape}")
+        return array.astype(np.float32) * factor
+    if array.dtype.kind not in "iuf":
+        return array  # `_check_arrays` says of what kind it is
     return array.astype(np.float32 if np.issubdtype(array.dtype, np.floating) else np.int32)
+
+
+def _check_static(static: Mapping[str, Any], albedo_names: tuple[Any, ...], scales: Any) -> None:
+    """What the .json says, by kind. Errors: ValueError."""
+    parents = static["parents"]
+    if not all(isinstance(joint, int) for joint in parents) or any(
+        not -1 <= parent < joint or (parent < 0) != (joint == 0) for joint, parent in enumerate(parents)
+    ):
+        raise ValueError("its joints form no tree whose first is the root")
+    names = [*albedo_names, static["name"], *(text for field in TUPLE_FIELDS[1:] for text in static[field])]
+    if not all(isinstance(name, str) for name in names) or len(static["joint_names"]) != len(parents):
+        raise ValueError("its names are none, or not one for each joint")
+    if not isinstance(static["bounded_expression"], bool) or not isinstance(scales, dict):
+        raise ValueError("bounded_expression or scales is of the wrong kind")
 
 
 def check_head_arrays(
@@ -260,6 +294,9 @@ def check_head_arrays(
         limit = target if isinstance(target, int) else sizes[target]
         if arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < limit:
             raise InputError(f"{place}: array {name!r} points outside 0..{limit - 1}: write or convert the head again.")
+    weights = arrays["skin_weights"]
+    if weights.size and (weights.min() < 0 or np.abs(weights.sum(1) - 1).max() > UNEVEN_WEIGHTS):
+        raise InputError(f"{place}: the skin weights of a vertex do not sum to 1: write or convert the head again.")
 
 
 def _check_arrays(
@@ -279,10 +316,16 @@ def _check_arrays(
                 f"{place}: array {name!r} has shape {array.shape}, expected {text}: write or convert the head again."
             )
         sizes.update((s, found) for s, found in zip(symbols, array.shape, strict=True) if isinstance(s, str))
+        if name in INDEX_LIMITS and array.dtype.kind not in "iu":
+            raise InputError(f"{place}: array {name!r} should hold whole numbers: write or convert the head again.")
+        if name not in INDEX_LIMITS and array.dtype.kind != "f":
+            raise InputError(
+                f"{place}: array {name!r} should hold floats, not {array.dtype}: write or convert it again."
+            )
         if not np.isfinite(array).all():
             raise InputError(f"{place}: array {name!r} holds NaN or infinity: write or convert the head again.")
-        if name in INDEX_LIMITS and not np.issubdtype(array.dtype, np.integer):
-            raise InputError(f"{place}: array {name!r} should hold whole numbers: write or convert the head again.")
+        if array.size and np.abs(array).max() > LARGEST and name not in INDEX_LIMITS:
+            raise InputError(f"{place}: array {name!r} holds absurd numbers: write or convert the head again.")
 
 
 def _assemble(arrays: dict[str, np.ndarray], static: dict[str, Any], albedo_names: tuple[str, ...]) -> FaceHead:

@@ -28,7 +28,7 @@ from emoca_jax.emotion.networks import (
 )
 from emoca_jax.emotion.reading import EmotionReading, reading_of
 from emoca_jax.emotion.rule import action_units, affect_from_classes, emotion_intensities
-from emoca_jax.errors import InputError
+from emoca_jax.errors import InputError, checked_path
 from emoca_jax.faces import EmotionResult, ReconstructedFace
 from emoca_jax.jobs.look import look
 from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel, fitted_face, load_open_model
@@ -61,7 +61,7 @@ def load_emotion_model(name: str | Path) -> EmotionModel | OpenModel:
 
     Errors: InputError where the folder cannot be read or holds no emotion network.
     """
-    if str(name) == OPEN_MODEL:
+    if checked_path("name", name) == OPEN_MODEL:
         return load_open_model(OPEN_MODEL)
     folder = read_model_folder(name)
     codes = folder.variables(CODES_NETWORK) if _reads_codes(folder) else None

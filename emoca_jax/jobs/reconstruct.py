@@ -11,7 +11,7 @@ from PIL import Image
 
 from emoca_jax.capture.found_faces import found_faces
 from emoca_jax.capture.images import Photo, as_photo
-from emoca_jax.errors import InputError
+from emoca_jax.errors import InputError, checked_path
 from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel, fitted_face, load_open_model
 from emoca_jax.jobs.result import FaceResult
 from emoca_jax.jobs.trained_model import TrainedModel, encode_photo, load_trained_model
@@ -27,7 +27,7 @@ def load_model(
     its own. official: a converted model follows the reference's bugs too, for numbers equal to its.
     Errors: InputError where something cannot be read, or head or official do not go with the model.
     """
-    if str(name) != OPEN_MODEL:
+    if checked_path("name", name) != OPEN_MODEL:
         if head is not None:
             raise InputError("A converted model brings its own head: leave out `head` (--head), or the model.")
         return load_trained_model(name, official=official)

@@ -38,7 +38,26 @@ UNDERSTOOD = {
     *TEXTURE_FORMATS,
 }
 """Required extensions that are read, that pictures do without, or that change nothing for a reader of accessors."""
-DAMAGE = (KeyError, IndexError, ValueError, TypeError, AttributeError, struct.error, RecursionError)
+LARGEST_JSON = 32 << 20
+MOST_NODES, MOST_PARTS = 20_000, 4096
+ROW = 16
+"""Bytes that a row of an accessor counts at least: what is made of it takes many times that."""
+ALWAYS, GROWTH = 32 << 20, 8
+"""Bytes that all accessors of a file may ask for, together with `GROWTH` times the file's size."""
+PICTURES = 512 << 20
+"""Bytes of all textures, unpacked."""
+LONGEST_STRIDE = 252
+DAMAGE = (
+    KeyError,
+    IndexError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    struct.error,
+    RecursionError,
+    OverflowError,
+    MemoryError,
+)
 """What Python raises where the pieces of a file contradict each other."""
 
 
@@ -64,11 +83,15 @@ class _Document:
             raise InputError("is no binary glTF 2.0; export it as .glb version 2")
         if length > len(data):
             raise InputError(f"ends after {len(data)} of {length} bytes; copy it again")
+        self.left = ALWAYS + GROWTH * len(data)
+        self.pictures: dict[int, np.ndarray] = {}
         chunks, start = {}, HEADER
         while start + 8 <= length:
             size, kind = struct.unpack_from("<I4s", data, start)
             chunks.setdefault(kind, data[start + 8 : start + 8 + size])
             start += 8 + size
+        if len(chunks[b"JSON"]) > LARGEST_JSON:
+            raise InputError(f"describes itself in more than {LARGEST_JSON >> 20} MiB; split the scene")
         self.json: dict[str, Any] = json.loads(chunks[b"JSON"])
         self.block = chunks.get(b"BIN\0", b"")
         if missing := set(self.json.get("extensionsRequired", [])) - UNDERSTOOD:
@@ -89,6 +112,8 @@ class _Document:
                 joints = self._joint_matrices(node["skin"], world) if "skin" in node else None
                 for primitive in mesh["primitives"]:
                     if primitive.get("mode", TRIANGLES) in (TRIANGLES, STRIP, FAN):
+                        if len(found) == MOST_PARTS:
+                            raise InputError(f"has more than {MOST_PARTS} parts; join them in a 3D program first")
                         found.append(self._part(primitive, weights, matrix, joints))
         return found
 
@@ -97,6 +122,8 @@ class _Document:
         node = self.json["nodes"][index]
         if index in world:
             raise ValueError(f"node {index} hangs under two parents")
+        if len(world) == MOST_NODES:
+            raise InputError(f"has more than {MOST_NODES} nodes; join them in a 3D program first")
         world[index] = parent @ _local_matrix(node)
         for child in node.get("children", []):
             self._place(child, world[index], world)
@@ -113,6 +140,8 @@ class _Document:
         attributes = primitive["attributes"]
         position = self.accessor(attributes["POSITION"]).astype(np.float64)
         normal = self.accessor(attributes["NORMAL"]).astype(np.float64) if "NORMAL" in attributes else None
+        if position.shape[1] != 3 or (normal is not None and normal.shape != position.shape):
+            raise ValueError("positions and normals are not one for each vertex")
         for weight, target in zip(weights, primitive.get("targets", []), strict=False):
             if weight and "POSITION" in target:
                 position = position + weight * self.accessor(target["POSITION"])
@@ -167,7 +196,14 @@ class _Document:
         texture = self.json["textures"][index]
         others = texture.get("extensions", {})
         source = next((others[name]["source"] for name in TEXTURE_FORMATS if name in others), None)
-        image = self.json["images"][texture["source"] if source is None else source]
+        source = texture["source"] if source is None else source
+        if source not in self.pictures:
+            self.pictures[source] = self._read_picture(self.json["images"][source])
+            if sum(picture.nbytes for picture in self.pictures.values()) > PICTURES:
+                raise InputError("has more textures than can be drawn; remove some, or scale them down")
+        return self.pictures[source]
+
+    def _read_picture(self, image: dict[str, Any]) -> np.ndarray:
         if "bufferView" in image:
             return read_picture(self._view(image["bufferView"]))
         if image["uri"].startswith("data:"):
@@ -176,37 +212,51 @@ class _Document:
 
     def _view(self, index: int) -> bytes:
         view = self.json["bufferViews"][index]
-        start = view.get("byteOffset", 0)
-        if view.get("buffer", 0) != 0 or start + view["byteLength"] > len(self.block):
+        start, length = _size(view.get("byteOffset", 0)), _size(view["byteLength"])
+        if view.get("buffer", 0) != 0 or start + length > len(self.block):
             raise ValueError(f"buffer view {index} lies outside of the file")
-        return self.block[start : start + view["byteLength"]]
+        return self.block[start : start + length]
 
     def accessor(self, index: int) -> np.ndarray:
         """The rows of an accessor; normalised integers as floats."""
         entry = self.json["accessors"][index]
-        kind, width, count = np.dtype(COMPONENT[entry["componentType"]]), WIDTH[entry["type"]], entry["count"]
+        kind, width, count = np.dtype(COMPONENT[entry["componentType"]]), WIDTH[entry["type"]], _size(entry["count"])
+        self.left -= count * max(ROW, width * kind.itemsize)
+        if self.left < 0:
+            raise InputError("announces far more numbers than a file of its size holds; export it again")
         rows = np.zeros((count, width), kind)
         if "bufferView" in entry:
-            stride = self.json["bufferViews"][entry["bufferView"]].get("byteStride", width * kind.itemsize)
-            data = self._view(entry["bufferView"])[entry.get("byteOffset", 0) :]
+            stride = _size(self.json["bufferViews"][entry["bufferView"]].get("byteStride", width * kind.itemsize))
+            if not width * kind.itemsize <= stride <= max(LONGEST_STRIDE, width * kind.itemsize):
+                raise ValueError(f"accessor {index} has rows that overlap or lie far apart")
+            data = self._view(entry["bufferView"])[_size(entry.get("byteOffset", 0)) :]
             if count and (count - 1) * stride + width * kind.itemsize > len(data):
                 raise ValueError(f"accessor {index} reaches beyond its buffer view")
             rows = np.ndarray((count, width), kind, data, strides=(stride, kind.itemsize)).copy()
         if sparse := entry.get("sparse"):
-            where, values = sparse["indices"], sparse["values"]
+            where, values, changed = sparse["indices"], sparse["values"], _size(sparse["count"])
+            if changed > count:
+                raise ValueError(f"accessor {index} changes more rows than it has")
             at = np.frombuffer(
                 self._view(where["bufferView"]),
                 COMPONENT[where["componentType"]],
-                sparse["count"],
-                where.get("byteOffset", 0),
+                changed,
+                _size(where.get("byteOffset", 0)),
             ).astype(np.int64)
             new = np.frombuffer(
-                self._view(values["bufferView"]), kind, sparse["count"] * width, values.get("byteOffset", 0)
+                self._view(values["bufferView"]), kind, changed * width, _size(values.get("byteOffset", 0))
             )
             rows[at] = new.reshape(-1, width)
         if entry.get("normalized"):
             return np.maximum(rows / np.float32(np.iinfo(kind).max), -1.0)
         return rows
+
+
+def _size(value: Any) -> int:
+    """A count or an offset. Errors: ValueError where it is none."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{str(value)[:40]} is no size")
+    return value
 
 
 def _local_matrix(node: dict[str, Any]) -> Float[np.ndarray, "4 4"]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,15 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from emoca_jax.errors import InputError
+from emoca_jax.mesh_view.beside import text_of
 from emoca_jax.mesh_view.glb_reading import read_glb
 from emoca_jax.mesh_view.mesh_part import MeshPart, read_picture
 from emoca_jax.mesh_view.obj_materials import KEYWORD, MaterialFiles
+from emoca_jax.regular_files import read_regular
 
 SUFFIXES = (".glb", ".obj", ".ply")
+MOST_MATERIALS = 1000
+"""Of an .obj: trimesh makes a mesh of each, in milliseconds that add up."""
 CLAY = (0.45, 0.43, 0.41)
 """Linear RGB of a mesh that has no colour of its own: the grey of the comparison picture."""
 
@@ -53,15 +59,14 @@ def read_mesh(path: str | Path) -> Mesh:
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: is not one of {', '.join(SUFFIXES)}; export the mesh as one of these")
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        data = read_regular(path)
+    except InputError as error:
+        raise InputError(f"{path}: cannot be read: it {str(error).removeprefix(f'{path}: ')}") from error
     try:
-        if suffix == ".glb":
-            parts, lacking = read_glb(data), []
-        else:
-            parts, lacking = _read_with_trimesh(path)
-        mesh = join([_checked(part) for part in parts if len(part.faces)])
+        # Numbers that overflow are named where they matter: among the vertices.
+        with np.errstate(all="ignore"):
+            parts, lacking = (read_glb(data), []) if suffix == ".glb" else _read_with_trimesh(data, path)
+            mesh = join([_checked(part) for part in parts if len(part.faces)])
         return replace(mesh, lacking=tuple(dict.fromkeys(lacking)))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -109,6 +114,9 @@ def _checked(part: MeshPart) -> MeshPart:
     """The part with only the vertices that its faces use, all of them finite."""
     if part.faces.min() < 0 or part.faces.max() >= len(part.vertices):
         raise InputError(f"is damaged: a face names vertex {part.faces.max()} of {len(part.vertices)}")
+    for array, width in ((part.vertices, 3), (part.normals, 3), (part.uv, 2), (part.colours, 3)):
+        if array is not None and array.shape != (len(part.vertices), width):
+            raise InputError(f"is damaged: {len(part.vertices)} vertices have numbers of shape {list(array.shape)}")
     used, faces = np.unique(part.faces, return_inverse=True)
     vertices = part.vertices[used]
     broken = int(np.count_nonzero(~np.isfinite(vertices).all(1)))
@@ -157,15 +165,20 @@ def to_linear(colour: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
     return np.where(colour <= 0.04045, colour / 12.92, ((np.maximum(colour, 0) + 0.055) / 1.055) ** 2.4)
 
 
-def _read_with_trimesh(path: Path) -> tuple[list[MeshPart], list[str]]:
+def _read_with_trimesh(data: bytes, path: Path) -> tuple[list[MeshPart], list[str]]:
     """The parts, and what they lack."""
     import trimesh
 
     # What it says of textures would appear without context; `lacking` says it.
     logging.getLogger("trimesh").setLevel(logging.ERROR)
     try:
-        files = MaterialFiles(path)
-        scene = trimesh.load_scene(path, process=False, resolver=files)
+        kind = path.suffix[1:].lower()
+        text = text_of(data) if kind == "obj" else ""
+        if len(set(re.findall(r"(?m)^[ \t]*usemtl[^\r\n]*", text))) > MOST_MATERIALS:
+            raise InputError(f"has more than {MOST_MATERIALS} materials; join them in a 3D program first")
+        file = io.StringIO(text) if kind == "obj" else io.BytesIO(data)
+        files = MaterialFiles(str(path))
+        scene = trimesh.load_scene(file, kind, resolver=files, process=False)
         parts = [_as_part(part, files.pictures) for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
         return parts, files.lacking
     except InputError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +13,17 @@ from PIL import Image, UnidentifiedImageError
 from emoca_jax.capture.png_texts import PILLOWS_LARGEST_TEXT, without_large_texts
 from emoca_jax.capture.shown_colours import eight_bits
 from emoca_jax.errors import InputError
+from emoca_jax.picture_formats import TEXTURE_FORMATS
 
 LARGEST_PICTURE = 2048
 """Pixels along a side: textures are averaged down to it, since a picture of at most that size shows no more."""
 
 DAMAGE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError)
 """What Pillow raises."""
+
+
+MOST_PIXELS = 100_000_000
+"""Of a texture as it is stored."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +49,19 @@ def read_picture(source: bytes | Image.Image) -> UInt8[np.ndarray, "height width
     Errors: InputError, without the file's name, where it cannot be read.
     """
     try:
-        if isinstance(source, bytes):
-            picture = Image.open(without_large_texts(io.BytesIO(source), largest=PILLOWS_LARGEST_TEXT))
-        else:
-            picture = source
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours
+            if isinstance(source, bytes):
+                file = without_large_texts(io.BytesIO(source), largest=PILLOWS_LARGEST_TEXT)
+                picture = Image.open(file, formats=TEXTURE_FORMATS)
+            else:
+                picture = source
+        if picture.width * picture.height > MOST_PIXELS:
+            raise InputError(f"has a texture of more than {MOST_PIXELS // 1_000_000} megapixels; scale it down")
+        if picture.format not in (None, *TEXTURE_FORMATS):
+            raise InputError(f"has a texture of the format {picture.format}; save it as a png")
         picture = eight_bits(picture).convert("RGB")
         picture.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE), Image.Resampling.BOX)
-    except (
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-        OSError,
-        SyntaxError,
-        ValueError,
-        InputError,
-    ) as error:
+    except (*DAMAGE, InputError) as error:
         raise InputError(f"has a texture that cannot be read ({error})") from error
     return np.array(picture)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from trimesh.resolvers import FilePathResolver
 
 from emoca_jax.errors import InputError
+from emoca_jax.mesh_view.beside import FilesBeside, text_of
 from emoca_jax.mesh_view.mesh_part import read_picture
 
 KEYWORD = "emoca_picture"
@@ -31,32 +31,33 @@ class TextureLine(NamedTuple):
     offset: tuple[float, float] = (0.0, 0.0)
 
 
-class MaterialFiles(FilePathResolver):
+class MaterialFiles(FilesBeside):
     """Hands trimesh the files that a mesh names; textures of an .obj it reads itself."""
 
-    def __init__(self, mesh: Path):
-        super().__init__(str(mesh))
+    def __init__(self, mesh: str):
+        super().__init__(mesh)
         self.pictures: list[UInt8[np.ndarray, "_height _width 3"]] = []
         """Textures in the order of their KEYWORD."""
         self.lacking: list[str] = []
         """What is not there or cannot be read: the end of a sentence each, which begins with the mesh."""
 
-    def get(self, name: str) -> bytes:
-        """The bytes of a file that the mesh names; of a material library with KEYWORD for map_Kd.
+    def get(self, name: str) -> Any:
+        """A picture's bytes, or the text of a material library with KEYWORD for map_Kd.
 
         Errors: FileNotFoundError where it is not there, which `lacking` remembers.
         """
         if not name.strip().lower().endswith(".mtl"):
-            return self._read(name, f"texture {name.strip()}")
-        lines = _text(self._read(name, f"material library {name.strip()}")).splitlines()
-        return "\n".join(self._without_texture(line) for line in lines).encode()
+            return super().get(name)
+        lines = text_of(self._read(name)).splitlines()
+        # Whatever it is, behind a comment nobody takes it for a picture.
+        return "\n".join(["# materials", *(self._without_texture(line) for line in lines)])
 
     def _without_texture(self, line: str) -> str:
         keyword, _, rest = line.strip().partition(" ")
         if keyword.lower() != "map_kd" or (texture := texture_line(rest)) is None:
             return line
         try:
-            picture = read_picture(self._read(texture.name, f"texture {texture.name}"))
+            picture = read_picture(self._read(texture.name))
         except FileNotFoundError:
             return ""
         except InputError:
@@ -65,15 +66,16 @@ class MaterialFiles(FilePathResolver):
         self.pictures.append(picture)
         return " ".join(map(str, (KEYWORD, len(self.pictures) - 1, *texture.scale, *texture.offset)))
 
-    def _read(self, name: str, what: str) -> bytes:
+    def _read(self, name: str) -> bytes:
         # Programs for Windows write backslashes, and names in other capitals than those of the file.
         name = name.strip().strip('"').replace("\\", "/")
         for candidate in (name, *self._same_but_for_case(name)):
             try:
-                return super().get(candidate)
-            except (OSError, ValueError):
+                return super()._read(candidate)
+            except FileNotFoundError:
                 continue
-        self.lacking.append(f"names a {what} that is not in its folder")
+        kind = "material library" if name.lower().endswith(".mtl") else "texture"
+        self.lacking.append(f"names a {kind} {name} that is not in its folder")
         raise FileNotFoundError(name)
 
     def _same_but_for_case(self, name: str) -> list[str]:
@@ -120,10 +122,3 @@ def _number(word: str) -> float | None:
         return float(word)
     except ValueError:
         return None
-
-
-def _text(data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from emoca_jax import render
+from emoca_jax.errors import checked_size
 from emoca_jax.mesh_view.mesh_files import Mesh, to_linear
 from emoca_jax.products import precise_matmul
 
@@ -55,13 +56,20 @@ STUDIO_STYLE = Style()
 
 
 def draw_views(
-    mesh: Mesh, views: Sequence[Viewpoint], size: int, *, style: Style = STUDIO_STYLE, up: Literal["y", "z"] = "y"
+    mesh: Mesh,
+    views: Sequence[Viewpoint],
+    size: int,
+    *,
+    style: Style = STUDIO_STYLE,
+    up: Literal["y", "z"] = "y",
+    only: Iterable[Viewpoint] | None = None,
 ) -> Iterator[UInt8[np.ndarray, "size size 4"]]:
     """One square sRGB picture per view with alpha (not premultiplied), all framed alike so that nothing jumps.
 
-    up: the file's axis that points up. Colours are averaged in linear light over 3 x 3 samples a pixel, 2 x 2 above
-    1024 pixels.
+    up: the file's axis that points up. only: the views to draw, where not all of those that decide the framing.
+    Colours are averaged in linear light over 3 x 3 samples a pixel, 2 x 2 above 1024 pixels.
     """
+    checked_size("size", size)
     upright = np.eye(3) if up == "y" else np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]])
     low, high = mesh.vertices.min(0).astype(np.float64), mesh.vertices.max(0).astype(np.float64)
     centre, extent = (low + high) / 2, (high - low).max()
@@ -79,7 +87,7 @@ def draw_views(
         jnp.asarray(mesh.face_picture),
     )
     pictures = tuple(jnp.asarray(to_linear(picture / np.float32(255)), jnp.float32) for picture in mesh.pictures)
-    for matrix in turns:
+    for matrix in turns if only is None else map(turn, only):
         camera = jnp.asarray(matrix, jnp.float32), jnp.float32(distance), jnp.float32(scale)
         bands = [
             np.asarray(_draw_band(*arrays, pictures, camera, first, rows, size, samples, style))

@@ -72,7 +72,15 @@ def read_npz(path: str | os.PathLike[str], *, check: bool = True) -> NpzArrays:
 
     `check` compares an array's checksum when it is asked for. Errors: InputError as `read_npy`, then too.
     """
-    file = map_file(path)
+    return _npz(map_file(path), check=check)
+
+
+def npz_of_bytes(data: bytes, place: str) -> NpzArrays:
+    """`read_npz` for a file that has been read; `place`: how messages name it."""
+    return _npz(MappedFile(memoryview(data), place), check=True)
+
+
+def _npz(file: MappedFile, *, check: bool) -> NpzArrays:
     if not is_zip(file.view):
         raise InputError(f"{file.place} is not an .npz file: give a file that numpy.savez wrote.")
     return NpzArrays(file, read_directory(file), check=check)

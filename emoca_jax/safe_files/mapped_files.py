@@ -2,11 +2,11 @@
 
 import mmap
 import os
-import stat
 from pathlib import Path
 from typing import NamedTuple
 
 from emoca_jax.errors import InputError
+from emoca_jax.regular_files import open_regular
 
 
 class MappedFile(NamedTuple):
@@ -24,20 +24,15 @@ class MappedFile(NamedTuple):
 def map_file(path: str | os.PathLike[str]) -> MappedFile:
     """Map a regular file into memory, read-only.
 
-    Errors: InputError where there is no such file, it cannot be opened, is empty, or is no regular file (a pipe would
-    wait for ever, a device never ends).
+    Errors: InputError as `open_regular`, and where it is empty.
     """
     path = Path(path)
     place = str(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise InputError(f"{place} is not a file: name a file.")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size == 0:
                 raise InputError(f"{place} is empty: get it again from its source.")
             return MappedFile(memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)), place)
-    except FileNotFoundError as error:
-        raise InputError(f"{place} does not exist: check the path.") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{place} cannot be opened ({error}): check the path and its permissions.") from error

@@ -21,6 +21,9 @@ LONGEST_TEXT = 16 << 20
 LARGEST_KEY = 1 << 60
 """Whole numbers up to here hash to themselves, so that nobody can choose keys that collide."""
 
+LARGEST_INDEX = 0xFFFFFFFF
+"""Of the memo, as all who pickle count it."""
+
 Builder = Callable[[Any, tuple], Any]
 
 
@@ -52,7 +55,7 @@ class Machine:
         self.depth = depth
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []
-        self.memo: dict[int, Any] = {}
+        self.memo: dict[int | str, Any] = {}
 
     def run(self) -> Any:
         view, literals, actions, budget = self.view, LITERALS, ACTIONS, self.budget
@@ -117,7 +120,7 @@ class Machine:
             )
         self.stack.append(Name(module, name, build))
 
-    def put(self, index: int) -> None:
+    def put(self, index: int | str) -> None:
         value = self.stack[-1]
         if isinstance(value, Unfinished):
             value.memo_slots.append(index)
@@ -210,10 +213,12 @@ class Machine:
         name, self.position = line(self.view, self.position)
         self.push_name(str(module, "utf-8"), str(name, "utf-8"))
 
-    def index(self, layout: str) -> int:
+    def index(self, layout: str) -> int | str:
         """A memo index: laid out as `layout`, or a line of digits if that is empty."""
         if not layout:
-            return integer(self.read(line))
+            index = integer(self.read(line))
+            # Larger ones may be chosen so that they collide; nobody can choose texts that do.
+            return index if 0 <= index <= LARGEST_INDEX else str(index)
         (index,) = struct.unpack_from(layout, self.view, self.position)
         self.position += struct.calcsize(layout)
         return index

@@ -48,7 +48,7 @@ class Unfinished:
     def __init__(self, what: str, finish: Callable[[Any, Any], Any]) -> None:
         self.what = what
         self.finish = finish
-        self.memo_slots: list[int] = []
+        self.memo_slots: list[int | str] = []
 
 
 @dataclass(frozen=True, slots=True)

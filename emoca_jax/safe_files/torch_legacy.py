@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from emoca_jax.safe_files.budget import Budget
-from emoca_jax.safe_files.pickle_machine import Builder, Machine
+from emoca_jax.safe_files.pickle_machine import Builder, Machine, checked_key
 from emoca_jax.safe_files.refusal import Damage
 from emoca_jax.safe_files.stand_ins import as_size
 from emoca_jax.safe_files.torch_tensors import KINDS, Storage, storage_of, view
@@ -141,7 +141,7 @@ def read_tar(data: memoryview, place: str, names: Names, budget: Budget) -> Any:
 def _key(key: Any) -> Any:
     """A storage's key: a number, or its digits."""
     if isinstance(key, int):
-        return key
+        return checked_key(key)  # others may be chosen so that they collide
     if isinstance(key, bytes):
         key = key.decode("ascii")
     if not isinstance(key, str):

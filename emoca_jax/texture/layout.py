@@ -13,6 +13,7 @@ from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
 
 from emoca_jax import flame, render
+from emoca_jax.errors import checked_size
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.products import precise_einsum
 
@@ -49,7 +50,11 @@ class TextureLayout(struct.PyTreeNode):
 
 
 def texture_layout(head: FaceHead, *, size: int = TEXTURE_SIZE) -> TextureLayout:
-    """The layout of a head's `size` x `size` texture. Takes about a second; keep it as long as the head."""
+    """The layout of a head's `size` x `size` texture. Takes about a second; keep it as long as the head.
+
+    Errors: InputError for a size that is none.
+    """
+    checked_size("size", size, most=8192)
     fragments, surface, points = _on_template(head, size)
     face_index = np.asarray(fragments.face_index)
     covered = face_index >= 0

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 from emoca_jax.commands import compile_cache
@@ -53,6 +54,57 @@ def in_new_process(cache):
 def test_the_second_process_finds_what_the_first_compiled(tmp_path):
     assert in_new_process(tmp_path / "cache") == (["True", "False", "False"], "")
     assert in_new_process(tmp_path / "cache") == (["True", "True", "True"], ""), "and XLA is silent about it"
+
+
+def entries(cache):
+    return [path for path in cache.rglob("*-cache") if path.is_file()]
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "pipe"])
+def test_damaged_entries_heal(tmp_path, damage):
+    """What a full disk leaves: no word about it, and the next run finds good ones again."""
+    in_new_process(tmp_path / "cache")
+    whole = {path: path.read_bytes() for path in entries(tmp_path / "cache")}
+    for path, data in whole.items():
+        path.write_bytes(data[: len(data) // 2] if damage == "cut" else b"")
+        if damage == "pipe":
+            path.unlink()
+            os.mkfifo(path)
+    assert whole and in_new_process(tmp_path / "cache") == (["True", "True", "False"], "")
+    assert in_new_process(tmp_path / "cache") == (["True", "True", "True"], "")
+
+
+def test_nobody_else_may_write_the_folder(tmp_path):
+    old = os.umask(0)
+    try:
+        in_new_process(tmp_path / "cache")
+    finally:
+        os.umask(old)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "cache", *(tmp_path / "cache").iterdir())}
+    assert modes == {0o700}
+    (tmp_path / "cache").chmod(0o770)
+    out, err = in_new_process(tmp_path / "cache")
+    assert out == ["False"] * 3 and "others may write to it" in err and err.count("\n") == 1
+
+
+def test_a_folder_of_somebody_else(tmp_path, monkeypatch):
+    assert compile_cache.who_else_may_write(tmp_path) == ""
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    assert "belongs to another user" in compile_cache.who_else_may_write(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [("EMOCA_JAX_CACHE=~nosuch/x", "there is no such user"), ("JAX_PLATFORMS=cuda", "JAX finds no device")],
+)
+def test_settings_that_lead_nowhere(setting, says):
+    name, _, value = setting.partition("=")
+    if value == "cuda" and any(device.platform == "gpu" for device in jax.devices()):
+        pytest.skip("there is one")
+    command = [sys.executable, "-m", "emoca_jax", "info"]
+    done = subprocess.run(command, env=os.environ | {name: value}, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.startswith("emoca: ") and says in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_a_folder_that_cannot_be_written_is_done_without(tmp_path):

@@ -13,6 +13,7 @@ from emoca_jax.cli import main
 from emoca_jax.commands import compile_cache
 from emoca_jax.errors import InputError
 from emoca_jax.mesh_view import picture as mesh_picture
+from emoca_jax.whole_files import MARK
 
 SMALL = ("--size", "48", "--frames", "4")
 
@@ -81,6 +82,16 @@ def test_an_mp4_of_odd_size_plays(box):
     assert frames[0][2, 2].min() > 245 and frames[0][25, 25, 0] > 2 * frames[0][25, 25, 1]
 
 
+def test_only_pictures_of_ours_are_replaced(box, capsys):
+    """A mesh's texture often has the mesh's name."""
+    for name in ("box.png", "box.gif", "box.mp4"):
+        (box / name).write_bytes(b"a texture")
+        assert main(["render", "box.ply", "--output", name, *SMALL]) == 2
+        assert "is there already" in capsys.readouterr().err and (box / name).read_bytes() == b"a texture"
+        (box / name).unlink()
+        assert [main(["render", "box.ply", "--output", name, *SMALL]) for _ in range(2)] == [0, 0]
+
+
 BAD = {
     "missing.ply": "missing.ply: cannot be read",
     "box.ply --output box.bmp": ".png, .gif, .mp4",
@@ -116,7 +127,7 @@ def test_bad_options(box, option, capsys):
 
 @pytest.mark.parametrize(("problem", "code"), [(InputError("too bad"), 2), (KeyboardInterrupt(), 130)])
 def test_an_end_on_the_way_leaves_the_old_file(box, monkeypatch, capsys, problem, code):
-    (box / "box.gif").write_bytes(b"old")
+    (box / "box.gif").write_bytes(MARK.encode())
 
     def broken(*_, **__):
         yield np.zeros((48, 48, 4), np.uint8)
@@ -125,4 +136,4 @@ def test_an_end_on_the_way_leaves_the_old_file(box, monkeypatch, capsys, problem
     monkeypatch.setattr(mesh_picture, "draw_views", broken)
     assert main(["render", "box.ply", "--turntable", *SMALL]) == code
     assert capsys.readouterr().err == {2: "emoca: too bad\n", 130: "emoca: interrupted\n"}[code]
-    assert (box / "box.gif").read_bytes() == b"old" and not list(box.glob(".emoca*"))
+    assert (box / "box.gif").read_bytes() == MARK.encode() and not list(box.glob(".emoca*"))

@@ -1,5 +1,8 @@
 """Which files are taken: links, names, the best checkpoint of a run, its configuration."""
 
+import contextlib
+import time
+
 import pytest
 
 from emoca_jax.convert.convert import convert
@@ -40,3 +43,15 @@ def test_a_configuration_never_runs_anything(tmp_path):
         path.write_text(text)
         with pytest.raises(InputError, match=r"cfg\.yaml"):
             read_config(path)
+
+
+def test_a_configuration_stays_small(tmp_path):
+    """Nested merge keys double with every line; PyYAML needs a minute for megabytes."""
+    path = tmp_path / "cfg.yaml"
+    lines = ["a0: &a0 {x0: 1}"] + [f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}], x{i}: 1}}" for i in range(1, 28)]
+    for text in ("\n".join(lines), "a: 1\n" * 200_000, "[" * 100_000, "a: " + "1:" * 50_000 + "1"):
+        path.write_text(text)
+        started = time.monotonic()
+        with contextlib.suppress(InputError):
+            read_config(path)
+        assert time.monotonic() - started < 5

@@ -17,7 +17,7 @@ from trimesh.visual.material import PBRMaterial
 
 from emoca_jax import flame
 from emoca_jax.export.gltf import head_glb
-from emoca_jax.export.save import png_bytes
+from emoca_jax.export.png import png_bytes
 from tests.export.made_up_face import made_up_face, made_up_head
 from tests.export.read_glb import Glb
 

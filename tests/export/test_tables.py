@@ -112,9 +112,9 @@ def test_places_that_cannot_be_written_say_so(tmp_path):
 
 
 def test_a_full_disk_says_so(tmp_path, monkeypatch):
-    def full(self, data):
+    def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(InputError, match=r"a\.bin: cannot be written \(No space left on device\)"):
         write_file(tmp_path / "a.bin", b"data")

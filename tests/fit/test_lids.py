@@ -27,6 +27,7 @@ def decode():
 def portrait(seed: int, **units: float) -> np.ndarray:
     """A person who was not measured for the landmarks' lag (another seed), drawn with these units."""
     head, random = model().head, np.random.default_rng(seed)
+    assert head.albedo is not None
     expression = np.zeros(len(head.expression_names), np.float32)
     for name, value in units.items():
         expression[head.expression_names.index(name)] = value

@@ -11,7 +11,8 @@ from PIL import Image
 
 from emoca_jax.errors import InputError
 from emoca_jax.export.gltf import head_glb
-from emoca_jax.export.save import png_bytes, save_face
+from emoca_jax.export.png import png_bytes
+from emoca_jax.export.save import save_face
 from emoca_jax.mesh_view.mesh_files import CLAY, read_mesh, to_linear
 from emoca_jax.mesh_view.picture import Style, Viewpoint, draw_views, turn
 from tests.export.made_up_face import made_up_face, made_up_head
@@ -37,9 +38,9 @@ def glb_bytes(document, block=b""):
     )
 
 
-def square_glb(**changes):
+def square_glb(*, picture=None, **changes):
     """One square in a node that is turned, doubled and moved, under a node that is moved again."""
-    picture = png_bytes(np.repeat(np.repeat(RED_BLUE, 8, 0), 4, 1))
+    picture = picture or png_bytes(np.repeat(np.repeat(RED_BLUE, 8, 0), 4, 1))
     uv = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], np.float32)  # glTF: v runs down
     parts = [SQUARE.tobytes(), np.ascontiguousarray(FACES.reshape(-1), np.uint16).tobytes(), uv.tobytes(), picture]
     starts = np.cumsum([0, *map(len, parts)])

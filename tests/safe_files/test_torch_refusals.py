@@ -1,7 +1,9 @@
 """Checkpoints that lie, broke off or are none: refused with a sentence that names the file."""
 
 import os
+import pickle
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import pytest
 import torch
 
 from emoca_jax.errors import InputError
+from emoca_jax.safe_files.array_files import read_pickle
 from emoca_jax.safe_files.torch_files import read_torch
+from emoca_jax.safe_files.torch_legacy import MAGIC
 from tests.safe_files.torch_checkpoints import saved
 
 
@@ -116,3 +120,25 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
         with pytest.raises(InputError, match="not a file"):
             read_torch(tmp_path / "pipe")
+
+
+# Whole numbers hash to what they leave on division by this.
+SAME_HASH = (1 << 61) - 1
+
+
+def test_numbers_that_collide_cost_nothing(tmp_path: Path) -> None:
+    """A dictionary of them takes time by the square of their count: a megabyte took a minute."""
+    numbers = [count * SAME_HASH for count in range(30_000)]
+    memo = b"N" + b"".join(b"p%d\n" % number for number in numbers) + b"."
+    storages = b"".join(b"(S'storage'\nctorch\nFloatStorage\nL%dL\nS'cpu'\nI0\nNtQ0" % number for number in numbers)
+    header = b"".join(pickle.dumps(value, 2) for value in (MAGIC, 1001, {}))
+    started = time.monotonic()
+    (tmp_path / "memo.pkl").write_bytes(memo)
+    assert read_pickle(tmp_path / "memo.pkl") is None
+    (tmp_path / "legacy.pt").write_bytes(header + b"\x80\x02" + storages + b"N." + pickle.dumps(numbers, 2))
+    with pytest.raises(InputError, match="is used as a key"):
+        read_torch(tmp_path / "legacy.pt")
+    near = b"N" + b"".join(b"r%b" % (count << 14).to_bytes(4, "little") for count in range(200_000)) + b"."
+    (tmp_path / "near.pkl").write_bytes(near)
+    assert read_pickle(tmp_path / "near.pkl") is None
+    assert time.monotonic() - started < 5
