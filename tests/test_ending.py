@@ -57,7 +57,7 @@ def test_at_any_moment(tmp_path, moment):
     lines = [line for line in err.splitlines() if "compiling" not in line]
     if code == 2 and "no face" in err:
         return  # it was faster
-    assert code == 130 and seconds < 1.5, err
+    assert code == 130 and seconds < 5, err
     assert len(lines) == 1 and lines[0].startswith("emoca: interrupted"), err
 
 
@@ -89,7 +89,7 @@ with last_words(lambda: time.sleep(20)):
 @pytest.mark.parametrize(("name", "ends"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_in_callbacks_and_compiled_code(tmp_path, code, name, ends):
     found, seconds, err = interrupted(tmp_path, code, 0.3, name)
-    assert found == ends and seconds < 1.5 and err.startswith("emoca: ") and err.count("\n") == 1
+    assert found == ends and seconds < 5 and err.startswith("emoca: ") and err.count("\n") == 1
 
 
 def test_one_surprise_costs_one_photo(tmp_path, monkeypatch, capsys):

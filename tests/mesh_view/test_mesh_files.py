@@ -84,7 +84,7 @@ def test_a_glb_wears_its_default_expression_and_pose(tmp_path):
     mesh = read_mesh(save(tmp_path / "anna.glb", data))
     expected = Glb(data).shown()
     np.testing.assert_allclose(mesh.vertices[mesh.faces], expected, atol=1e-6)
-    assert np.abs(expected - Glb(data).shown(np.zeros(len(Glb(data).json["meshes"][0]["weights"])))).max() > 1e-3
+    assert np.abs(expected - Glb(data).shown({})).max() > 1e-3
     assert len(mesh.pictures) == 1 and (mesh.face_picture == 0).all()
     np.testing.assert_array_equal(mesh.pictures[0], face.texture)
     # The stored normals follow the skin: they agree with the surface that they stand on.
