@@ -11,16 +11,13 @@ The head file is rewritten in place. Run it after `build_open_head.py` and `refi
 from __future__ import annotations
 
 import argparse
-import hashlib
-import io
-import json
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from refine_landmark_embedding import ASSET
+from head_asset import ASSET, replace_arrays, rms
 from rich.progress import track
 from scipy.spatial import KDTree
 
@@ -61,7 +58,9 @@ def main() -> None:
     partner = mirror_points(model)
     offset, expression = averaged(head, partner, np.stack([lag for lag in lags if lag is not None]))
     print(f"lag at rest {rms(offset) * 1e3:.2f} mm, of a unit {rms(np.moveaxis(expression, -1, 0)) * 1e3:.2f} mm (RMS)")
-    write_lag(arguments.head, offset, expression, arguments.people)
+    arrays = {"landmark_lag.offset": offset, "landmark_lag.expression": expression}
+    provenance = {"landmark_lag": f"scripts/measure_landmark_lag.py on {arguments.people} drawn people"}
+    replace_arrays(arguments.head, {name: array.astype(np.float16) for name, array in arrays.items()}, provenance)
 
 
 def measured(head: FaceHead, model: fit.LandmarkModel, detector: Any, random: np.random.Generator) -> np.ndarray | None:
@@ -162,25 +161,6 @@ def averaged(head: FaceHead, partner: np.ndarray, lags: np.ndarray) -> tuple[np.
 def _other_side(name: str) -> str:
     side = name.removeprefix(stem(name))
     return stem(name) + {"Left": "Right", "Right": "Left"}.get(side, side)
-
-
-def write_lag(path: Path, offset: np.ndarray, expression: np.ndarray, people: int) -> None:
-    """Put the lag into a head file; everything else stays as it is stored."""
-    with np.load(path) as stored:
-        arrays = dict(stored)
-    arrays["landmark_lag.offset"] = offset.astype(np.float16)
-    arrays["landmark_lag.expression"] = expression.astype(np.float16)
-    packed = io.BytesIO()
-    np.savez_compressed(packed, **arrays)
-    meta = json.loads(path.with_suffix(".json").read_text())
-    meta["sha256"] = hashlib.sha256(packed.getvalue()).hexdigest()
-    meta["provenance"]["landmark_lag"] = f"scripts/measure_landmark_lag.py on {people} drawn people"
-    path.write_bytes(packed.getvalue())
-    path.with_suffix(".json").write_text(json.dumps(meta, indent=1))
-
-
-def rms(vectors: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.sum(vectors**2, axis=-1))))
 
 
 if __name__ == "__main__":

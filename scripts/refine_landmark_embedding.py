@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
-import io
-import json
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import trimesh
+from head_asset import ASSET, replace_arrays, rms
 from open_head.ties import first_smallest
 from scipy.spatial import KDTree
 
@@ -34,7 +32,6 @@ from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
 from emoca_jax.jobs.look import look
 from emoca_jax.nets.emotion.open import load_expression_networks
 
-ASSET = Path(__file__).parents[1] / "emoca_jax" / "assets" / "open_head.npz"
 ROUNDS = 3
 RIDGE = 2.0
 """Faces' worth of belief that a point lies where it is."""
@@ -60,7 +57,12 @@ def main() -> None:
         head = head.replace(landmarks_mediapipe=moved(head, offsets))
     _, error = missed(head, landmarks, probabilities)
     print(f"after: median fit error {np.median(error):.3f} % of width, 90th percentile {np.percentile(error, 90):.3f}")
-    write_embedding(arguments.head, head.landmarks_mediapipe, len(landmarks))
+    arrays = {
+        "landmarks_mediapipe.face_index": np.asarray(head.landmarks_mediapipe.face_index, np.int32),
+        "landmarks_mediapipe.barycentric": np.asarray(head.landmarks_mediapipe.barycentric),
+    }
+    provenance = f"scripts/refine_landmark_embedding.py on {len(landmarks)} real faces"
+    replace_arrays(arguments.head, arrays, {"landmark_refinement": provenance})
 
 
 def read_faces(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
@@ -119,25 +121,6 @@ def moved(head: FaceHead, offsets: np.ndarray) -> LandmarkEmbedding:
         face_index.append(near[best])
         barycentric.append(weights / weights.sum())
     return LandmarkEmbedding(jnp.asarray(face_index, jnp.int32), jnp.asarray(barycentric, jnp.float32))
-
-
-def write_embedding(path: Path, embedding: LandmarkEmbedding, faces: int) -> None:
-    """Replace the embedding inside a head file; everything else stays as it is stored."""
-    with np.load(path) as stored:
-        arrays = dict(stored)
-    arrays["landmarks_mediapipe.face_index"] = np.asarray(embedding.face_index, np.int32)
-    arrays["landmarks_mediapipe.barycentric"] = np.asarray(embedding.barycentric)
-    packed = io.BytesIO()
-    np.savez_compressed(packed, **arrays)
-    meta = json.loads(path.with_suffix(".json").read_text())
-    meta["sha256"] = hashlib.sha256(packed.getvalue()).hexdigest()
-    meta["provenance"]["landmark_refinement"] = f"scripts/refine_landmark_embedding.py on {faces} real faces"
-    path.write_bytes(packed.getvalue())
-    path.with_suffix(".json").write_text(json.dumps(meta, indent=1))
-
-
-def rms(vectors: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.sum(vectors**2, axis=1))))
 
 
 def _places(head: FaceHead) -> np.ndarray:
