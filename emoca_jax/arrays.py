@@ -30,6 +30,16 @@ _KINDS = {"Float": "floats", "Integer": "integers", "Num": "numbers", "Bool": "b
 _SIZE = "tuple[int, int]"
 
 
+def to_rank(array: AnyArray, rank: int) -> AnyArray:
+    """The array with axes of size one in front until it has so many; one that has as many or more as it is."""
+    return array.reshape((1,) * (rank - array.ndim) + array.shape)
+
+
+def to_one_rank(*arrays: AnyArray) -> list[AnyArray]:
+    """The arrays, each with axes of size one in front until it has as many as the one that has most."""
+    return [to_rank(array, max(other.ndim for other in arrays)) for array in arrays]
+
+
 def checks_arguments(function: Callable[P, R]) -> Callable[P, R]:
     """The function, but it turns down an array, or a pair (height, width), that is not what its annotation says.
 
