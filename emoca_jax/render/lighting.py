@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from emoca_jax.arrays import checks_arguments, to_rank
+from emoca_jax.arrays import checks_arguments, to_one_rank, to_rank
 from emoca_jax.errors import InputError
 from emoca_jax.products import precise_matmul
 from emoca_jax.render.normals import normalize
@@ -91,6 +91,7 @@ def point_lights(
     official: as in DECA, the mean over the lights, and light from behind counts as negative.
     Differentiable in everything.
     """
+    normals, points, positions, intensities = to_one_rank(normals, points, positions, intensities)
     cosines = _cosines(normals, positions[..., None, :] - points[..., None, :, :])
     return _lit(cosines if official else jnp.maximum(cosines, 0.0), intensities, official)
 
@@ -104,6 +105,7 @@ def directional_lights(
     the sum over the lights of intensity times cosine, none from behind. official: the mean, as in DECA.
     Differentiable in everything.
     """
+    normals, directions, intensities = to_one_rank(normals, directions, intensities)
     return _lit(jnp.maximum(_cosines(normals, directions[..., None, :]), 0.0), intensities, official)
 
 
