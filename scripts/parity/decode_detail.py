@@ -45,7 +45,7 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     turned = uv_visibility(stage, found.image_normals, head.faces)
     yield from golden.check("uv_texture_gt", to_first(photo[..., :3]), PIXEL)
     yield from golden.check("uv_mask", turned[:, None], MASK)
-    yield from golden.check("uv_vis_mask", (photo[..., 3] * turned * stage.mask)[:, None], PIXEL)
+    yield from golden.check("uv_vis_mask", (photo[..., 3] * turned * stage.mask[None])[:, None], PIXEL)
 
     drawn = sample(found.detail.texture, layers.uv_plane, official=True)
     yield from golden.check("predicted_detailed_image", to_first(drawn * mask + images * (1 - mask)), PIXEL)
