@@ -40,7 +40,7 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     yield from golden.check("uv_shading", to_first(found.detail.shading), PIXEL)
     yield from golden.check("uv_texture", to_first(found.detail.texture), PIXEL)
 
-    mask = (uv_mask_image(found, model.maps["face_eye_mask"]) * found.alpha)[..., None]
+    mask = (uv_mask_image(found, jnp.asarray(model.maps["face_eye_mask"])) * found.alpha)[..., None]
     photo = unwrap_image(stage, found.image_vertices, head.faces, jnp.concatenate([images, mask], axis=-1))
     turned = uv_visibility(stage, found.image_normals, head.faces)
     yield from golden.check("uv_texture_gt", to_first(photo[..., :3]), PIXEL)
