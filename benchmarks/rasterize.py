@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from emoca_jax import render
+from emoca_jax.arrays import to_rank
 
 SEED = 0
 TEXTURE_SIZE = 512
@@ -100,8 +101,9 @@ def jobs(mesh: Mesh, batch: int, size: int) -> dict[str, tuple[Callable[..., Any
     """What is timed, with its inputs: every image of a batch a little different."""
     rng = np.random.default_rng(SEED)
     lead = () if batch == 1 else (batch,)
-    shift = jnp.array(rng.uniform(-0.02, 0.02, (*lead, 1, 3)), jnp.float32) + jnp.array([0, 0, FRONT])
-    vertices = mesh.vertices + shift
+    shift = jnp.array(rng.uniform(-0.02, 0.02, (*lead, 1, 3)), jnp.float32)
+    shift = shift + to_rank(jnp.array([0, 0, FRONT]), shift.ndim)
+    vertices = to_rank(mesh.vertices, shift.ndim) + shift
     texture = jnp.array(rng.uniform(size=(TEXTURE_SIZE, TEXTURE_SIZE, 3)), jnp.float32)
     light = jnp.zeros((*lead, 9, 3)).at[..., 0, :].set(3.0).at[..., 3, :].set(0.5)
     faces, uv, uv_faces = mesh.faces, mesh.uv, mesh.uv_faces
@@ -112,7 +114,7 @@ def jobs(mesh: Mesh, batch: int, size: int) -> dict[str, tuple[Callable[..., Any
     def image(vertices, texture, light, faces, uv, uv_faces):
         fragments = render.rasterize(vertices, faces, (size, size))
         # The screen's y and depth run against the world's: back to it for the normals.
-        world = vertices * jnp.array([1.0, -1.0, -1.0])
+        world = vertices * to_rank(jnp.array([1.0, -1.0, -1.0]), vertices.ndim)
         normals = render.interpolate(fragments, render.vertex_normals(world, faces), faces)
         colour = render.sample_texture(texture, render.interpolate(fragments, uv, uv_faces))
         return colour * render.spherical_harmonics(render.normalize(normals), light)

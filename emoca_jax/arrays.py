@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_args, get_type_hi
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import jaxtyped
+from jaxtyping import Shaped, jaxtyped
 
 from emoca_jax.errors import InputError
 
@@ -23,11 +23,22 @@ else:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Kind = TypeVar("Kind", Array, np.ndarray)
 
 # The kind of number and the shape in `Float[Array, '*batch vertices 3']`, as Python keeps an annotation.
 _ANNOTATION = re.compile(r"(\w+)\[[\w. |]+, '([^']*)'\]")
 _KINDS = {"Float": "floats", "Integer": "integers", "Num": "numbers", "Bool": "booleans"}
 _SIZE = "tuple[int, int]"
+
+
+def to_rank(array: Shaped[Kind, "*shape"], rank: int) -> Shaped[Kind, "*ones_and_shape"]:
+    """The array with axes of size one in front until it has so many; one that has as many or more as it is."""
+    return array.reshape((1,) * (rank - array.ndim) + array.shape)
+
+
+def to_one_rank(*arrays: Shaped[AnyArray, "..."]) -> list[Shaped[AnyArray, "..."]]:
+    """The arrays, each with axes of size one in front until it has as many as the one that has most."""
+    return [to_rank(array, max(other.ndim for other in arrays)) for array in arrays]
 
 
 def checks_arguments(function: Callable[P, R]) -> Callable[P, R]:

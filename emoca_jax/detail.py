@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float, Integer
 
 from emoca_jax import render
-from emoca_jax.arrays import AnyArray, checks_arguments
+from emoca_jax.arrays import AnyArray, checks_arguments, to_rank
 from emoca_jax.codes import Codes, same_batch
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
@@ -113,7 +113,7 @@ def displaced_normals(
     dense = grid_normals(displaced_points(model, displacement, vertices, normals, faces), official=official)
     if not model.blend:
         return dense
-    mask = model.mask[..., None]
+    mask = to_rank(model.mask[..., None], dense.ndim)
     return dense * mask + lax.stop_gradient(to_uv(model.uv_fragments, normals, faces)) * (1 - mask)
 
 
@@ -129,7 +129,8 @@ def displaced_points(
     the fixed one everywhere; metres, world. Differentiable in `displacement` only."""
     points = lax.stop_gradient(to_uv(model.uv_fragments, vertices, faces))
     outward = lax.stop_gradient(to_uv(model.uv_fragments, normals, faces))
-    height = displacement * model.mask + model.fixed_displacement
+    mask, fixed = (to_rank(plane, displacement.ndim) for plane in (model.mask, model.fixed_displacement))
+    height = displacement * mask + fixed
     return points + height[..., None] * outward
 
 

@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from emoca_jax import flame, render
-from emoca_jax.arrays import AnyArray, checks_arguments
+from emoca_jax.arrays import AnyArray, checks_arguments, to_rank
 from emoca_jax.codes import Codes, same_batch
 from emoca_jax.detail import Detail, DetailModel, displaced_normals, predict_displacement
 from emoca_jax.errors import InputError
@@ -100,7 +100,9 @@ class Reconstruction(struct.PyTreeNode):
     @property
     def uv_image(self) -> Float[AnyArray, "*batch height width 2"]:
         """uv of each pixel (origin bottom left), 0 on the background. Differentiable through the barycentrics."""
-        return (self.surface.uv_plane * np.array([0.5, -0.5], np.float32) + 0.5) * self.surface.coverage[..., None]
+        plane = self.surface.uv_plane
+        scale = to_rank(np.array([0.5, -0.5], np.float32), plane.ndim)
+        return (plane * scale + 0.5) * self.surface.coverage[..., None]
 
     @property
     def normal_image(self) -> Float[AnyArray, "*batch height width 3"]:
@@ -245,9 +247,9 @@ def decode_posed(
         albedo = jnp.broadcast_to(albedo, (*posed.vertices.shape[:-2], *albedo.shape[-3:]))
 
     # The image plane is the world turned by half a turn about x.
-    image_normals = normals * jnp.array(HALF_TURN)
+    image_normals = normals * to_rank(jnp.array(HALF_TURN), normals.ndim)
     if official:
-        away = image_vertices + jnp.array([0.0, 0.0, OFFICIAL_DEPTH])
+        away = image_vertices + to_rank(jnp.array([0.0, 0.0, OFFICIAL_DEPTH]), image_vertices.ndim)
         image_normals = render.vertex_normals(away, head.faces, official=True)
         fragments = render.rasterize(away, head.faces, size, official=True)
     else:
@@ -278,7 +280,8 @@ def _surface(
     head: FaceHead, fragments: render.Fragments, normals: Array, albedo: Array, light: Array, official: bool
 ) -> Surface:
     # The plane's coordinates are mixed, not uv: the reference's barycentrics do not quite sum to 1.
-    uv_plane = render.interpolate(fragments, head.uv * jnp.array([2.0, -2.0]) + jnp.array([-1.0, 1.0]), head.uv_faces)
+    corners = head.uv * jnp.array([[2.0, -2.0]]) + jnp.array([[-1.0, 1.0]])
+    uv_plane = render.interpolate(fragments, corners, head.uv_faces)
     normal_image = render.interpolate(fragments, normals, head.faces)
     return Surface(
         fragments=fragments,
@@ -321,11 +324,11 @@ def _wrinkle(
     rows, columns = shading.shape[-3:-1]
     if albedo.shape[-3:-1] != (rows, columns):
         albedo = jax.image.resize(albedo, (*albedo.shape[:-3], rows, columns, 3), "linear")
-    texture = lax.stop_gradient(albedo) * shading
+    texture = to_rank(lax.stop_gradient(albedo), shading.ndim) * shading
     still, coverage = lax.stop_gradient(surface.uv_plane), surface.coverage[..., None]
     return Detail(
         predicted=displacement,
-        displacement=displacement + model.fixed_displacement,
+        displacement=displacement + to_rank(model.fixed_displacement, displacement.ndim),
         normals=dense,
         shading=shading,
         texture=texture,

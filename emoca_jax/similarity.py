@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from emoca_jax.arrays import to_rank
 from emoca_jax.products import precise_matmul
 
 Kind = TypeVar("Kind", jax.Array, np.ndarray)
@@ -28,7 +29,7 @@ class Similarity(Generic[Kind]):
 
     def apply(self, points: Float[Kind, "*points 3"]) -> Float[Kind, "*points 3"]:
         """Points moved over the target, in its unit."""
-        return self.scale * _product(points, self.rotation.T) + self.translation
+        return self.scale * _product(points, self.rotation.T) + to_rank(self.translation, points.ndim)
 
 
 def align_similarity(
@@ -46,11 +47,11 @@ def align_similarity(
     xp: Any = jnp if isinstance(source, jax.Array) or isinstance(target, jax.Array) else np
     share = xp.full((len(source), 1), 1 / len(source)) if weight is None else (weight / weight.sum())[:, None]
     source_mean, target_mean = (share * source).sum(0), (share * target).sum(0)
-    centred, aimed = source - source_mean, target - target_mean
+    centred, aimed = source - source_mean[None], target - target_mean[None]
     u, stretch, vt = xp.linalg.svd(_product((share * aimed).T, centred))
     if not reflection:
         flip = xp.concatenate([xp.ones(2), xp.sign(xp.linalg.det(u) * xp.linalg.det(vt))[None]])
-        u, stretch = u * flip, stretch * flip
+        u, stretch = u * flip[None], stretch * flip
     rotation = _product(u, vt)
     scale = stretch.sum() / (share * centred**2).sum()
     return Similarity(xp.asarray(scale), rotation, target_mean - scale * _product(rotation, source_mean[:, None])[:, 0])

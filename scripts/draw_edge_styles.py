@@ -65,7 +65,7 @@ def coverage_and_slope(plane: jax.Array, faces: jax.Array, edges: EdgeStyle) -> 
 
         return render.draw(white, plane, faces, (SIZE, SIZE), edges=edges, sigma=3e-4, faces_per_pixel=None).alpha
 
-    target = coverage(plane + jnp.array([SHIFT, 0, 0]))
+    target = coverage(plane + jnp.array([[SHIFT, 0, 0]]))
     slope = jax.jit(jax.grad(lambda plane: jnp.sum((coverage(plane) - target) ** 2)))(plane)
     return np.asarray(coverage(plane)), np.asarray(slope)
 

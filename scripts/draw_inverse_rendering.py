@@ -91,7 +91,7 @@ def directions(count: int) -> Float[np.ndarray, "views 3 3"]:
 def seen(vertices: Float[Array, "vertices 3"], turns: Float[Array, "views 3 3"]) -> Float[Array, "views vertices 3"]:
     """The mesh on the image plane of each camera; depths are positive for a mesh inside of the unit ball."""
     turned = precise_einsum("vk,nlk->nvl", vertices, turns)
-    return turned * jnp.array([1.0, -1.0, -1.0]) + jnp.array([0.0, 0.0, 3.0])
+    return turned * jnp.array([[[1.0, -1.0, -1.0]]]) + jnp.array([[[0.0, 0.0, 3.0]]])
 
 
 @functools.partial(jax.jit, static_argnames="size")

@@ -1,5 +1,5 @@
 """What every test runs under: one cache of compiled code for the whole run, workers and child processes included, and
-types and shapes checked at every call."""
+types and shapes checked at every call, and nothing promoted silently, neither ranks nor types."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.environ[CACHE_VARIABLE])
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 # XLA warns with every piece of code it reads back, see compile_cache.enable.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Child processes, too: nothing broadcasts over missing dimensions, no type is promoted silently.
+os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
 # Two workers on two cores: torch's own threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

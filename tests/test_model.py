@@ -130,7 +130,7 @@ def test_gradients_are_official(golden, decoded):
     """Of a weighted sum of the picture to vertices, camera, albedo and light."""
     head, codes = painted_head(), official_codes(golden)
     wanted = reference_weights.golden("decode_grad")
-    weights = reference_weighting(224)
+    weights = reference_weighting(224)[None]
 
     def picture(vertices, camera, albedo, light):
         posed, moved = decoded.posed.replace(vertices=vertices), codes.replace(camera=camera, light=light)
@@ -148,7 +148,7 @@ def test_gradients_are_official(golden, decoded):
 def test_detail_gradient_is_official(golden, decoded):
     head, model = painted_head(), wrinkles()
     wanted = reference_weights.golden("decode_grad")["grad_detailnormals_uvz__s4"]
-    weights = reference_weighting(256)
+    weights = reference_weighting(256)[None]
 
     def total(displacement):
         dense = displaced_normals(model, displacement, decoded.vertices, decoded.normals, head.faces, official=True)

@@ -74,18 +74,19 @@ def warp(
     """
     xp = _namespace(image, transform)
     height, width = image.shape[:2]
-    columns, rows = xp.meshgrid(xp.arange(shape[1]) + 0.5, xp.arange(shape[0]) + 0.5)
-    grid = xp.stack([columns, rows], axis=-1).reshape(-1, 2).astype(np.float32)
+    columns, rows = xp.meshgrid(*(xp.arange(length, dtype=np.float32) + 0.5 for length in shape[::-1]))
+    grid = xp.stack([columns, rows], axis=-1).reshape(-1, 2)
     positions = apply_transform(transform, grid) - 0.5
     x, y = xp.clip(positions[:, 0], 0, width - 1), xp.clip(positions[:, 1], 0, height - 1)
-    x0, y0 = xp.floor(x).astype(np.int32), xp.floor(y).astype(np.int32)
+    left, top = xp.floor(x), xp.floor(y)
+    x0, y0 = left.astype(np.int32), top.astype(np.int32)
     x1, y1 = xp.minimum(x0 + 1, width - 1), xp.minimum(y0 + 1, height - 1)
-    wx, wy = (x - x0)[:, None].astype(np.float32), (y - y0)[:, None].astype(np.float32)
+    wx, wy = (x - left)[:, None].astype(np.float32), (y - top)[:, None].astype(np.float32)
     upper = image[y0, x0] * (1 - wx) + image[y0, x1] * wx
     lower = image[y1, x0] * (1 - wx) + image[y1, x1] * wx
     values = upper * (1 - wy) + lower * wy
     if border is not None:
-        inside = (positions > -0.5) & (positions < xp.asarray([width - 0.5, height - 0.5]))
+        inside = (positions > -0.5) & (positions < xp.asarray([[width - 0.5, height - 0.5]]))
         values = xp.where(inside.all(axis=-1, keepdims=True), values, xp.float32(border))
     return values.reshape(*shape, image.shape[2])
 

@@ -218,7 +218,7 @@ def _start(model: LandmarkModel, target: jax.Array) -> tuple[Variables, jax.Arra
     """Neutral mean head, aligned to the landmarks in closed form."""
     head = model.points
     points = flame.points_on_mesh(head.template, head.faces, model.embedding)
-    upright = target * jnp.array([1.0, -1.0, -1.0])
+    upright = target * jnp.array([[1.0, -1.0, -1.0]])
     aligned = align_similarity(points, upright, weight=model.weight)
     root = precise_matmul(head.joint_regressor[0], head.template)
     turned_root = root - precise_matmul(aligned.rotation, root)

@@ -42,13 +42,13 @@ class PhotoFit(struct.PyTreeNode):
 
 def inside_oval(landmarks: Float[Array, "478 3"], size: int) -> Float[Array, "size size"]:
     """1 for pixel centres inside the face outline (even-odd rule), landmarks in the image plane."""
-    corner = landmarks[jnp.array(FACE_OVAL), :2]
-    following = jnp.roll(corner, -1, axis=0)
+    corner = landmarks[jnp.array(FACE_OVAL), :2][None]
+    following = jnp.roll(corner, -1, axis=1)
     centres = (2 * jnp.arange(size) + 1) / size - 1
     y = centres[:, None]
-    spans = (corner[:, 1] > y) != (following[:, 1] > y)
-    rise = jnp.where(following[:, 1] == corner[:, 1], 1.0, following[:, 1] - corner[:, 1])
-    crossing = corner[:, 0] + (y - corner[:, 1]) / rise * (following[:, 0] - corner[:, 0])
+    spans = (corner[..., 1] > y) != (following[..., 1] > y)
+    rise = jnp.where(following[..., 1] == corner[..., 1], 1.0, following[..., 1] - corner[..., 1])
+    crossing = corner[..., 0] + (y - corner[..., 1]) / rise * (following[..., 0] - corner[..., 0])
     left_of = spans[:, None, :] & (centres[None, :, None] < crossing[:, None, :])
     return (jnp.sum(left_of, axis=-1) % 2).astype(jnp.float32)
 
@@ -80,8 +80,10 @@ def fit_photo(
     def step(state: tuple, _: None) -> tuple[tuple, None]:
         codes, moments = state
         gradient = _gradient(head, model, networks, goal, seen, mask, weights, codes)
-        # optax takes any pytree; its annotations know only arrays and containers of them.
-        update, moments = optimiser.update(cast(Any, gradient), moments)
+        # optax takes any pytree; its annotations know only arrays and containers of them. Inside, its decay rates are
+        # floats to the power of a step that is an integer.
+        with jax.numpy_dtype_promotion("standard"):
+            update, moments = optimiser.update(cast(Any, gradient), moments)
         codes = codes.replace(
             **{name: getattr(codes, name) + rate * getattr(update, name) for name, rate in RATES.items()}
         )

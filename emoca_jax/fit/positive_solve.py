@@ -56,7 +56,7 @@ def _whitener(pivot: Float[Array, "n n"]) -> Float[Array, "n n"]:
 
     def eliminate(index: jax.Array, system: jax.Array) -> jax.Array:
         share = jnp.where(jnp.arange(size) > index, system[:, index] / system[index, index], 0.0)
-        return system - share[:, None] * system[index]
+        return system - share[:, None] * system[index][None]
 
     start = jnp.concatenate([pivot, jnp.eye(size, dtype=pivot.dtype)], axis=1)
     reduced = jax.lax.fori_loop(0, size, eliminate, start)

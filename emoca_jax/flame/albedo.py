@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jaxtyping import Array, Float
 
-from emoca_jax.arrays import checks_arguments
+from emoca_jax.arrays import checks_arguments, to_rank
 from emoca_jax.flame.head import AlbedoModel
 from emoca_jax.products import precise_einsum
 
@@ -15,4 +15,5 @@ def albedo_map(model: AlbedoModel, code: Float[Array, "*batch components"]) -> F
 
     Linear in the code and not clipped, so that its gradient never dies; codes within the model's range stay in [0, 1].
     """
-    return model.mean + precise_einsum("hwck,...k->...hwc", model.basis, code)
+    from_mean = precise_einsum("hwck,...k->...hwc", model.basis, code)
+    return to_rank(model.mean, from_mean.ndim) + from_mean

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from emoca_jax.arrays import checks_arguments
+from emoca_jax.arrays import checks_arguments, to_rank
 
 SMALL_ANGLE_SQUARED = 1e-4
 """Below this theta^2 the series are exact to fp32 (next term theta^6/5040 = 2e-16) and keep every derivative finite."""
@@ -31,7 +31,7 @@ def rotation_matrix(axis_angle: Float[Array, "*batch 3"]) -> Float[Array, "*batc
     cross = jnp.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
     # K^2 = v v^T - |v|^2 I
     outer = axis_angle[..., :, None] * axis_angle[..., None, :]
-    identity = jnp.eye(3, dtype=axis_angle.dtype)
+    identity = to_rank(jnp.eye(3, dtype=axis_angle.dtype), cross.ndim)
     square = outer - squared[..., None, None] * identity
     return identity + first[..., None, None] * cross + second[..., None, None] * square
 
@@ -101,7 +101,7 @@ def _matrix_from_quaternion(quaternion: Float[Array, "*batch 4"]) -> Float[Array
     x, y, z = (vector[..., i] for i in range(3))
     zero = jnp.zeros_like(x)
     cross = jnp.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
-    identity = jnp.eye(3, dtype=quaternion.dtype)
+    identity = to_rank(jnp.eye(3, dtype=quaternion.dtype), cross.ndim)
     outer = vector[..., :, None] * vector[..., None, :]
     squared = jnp.sum(vector * vector, axis=-1)[..., None, None]
     return identity + 2 * (w * cross + outer - squared * identity)

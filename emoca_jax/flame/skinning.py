@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
-from emoca_jax.arrays import AnyArray, checks_arguments
+from emoca_jax.arrays import AnyArray, checks_arguments, to_one_rank, to_rank
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.flame.rotations import rotation_matrix
@@ -42,8 +42,9 @@ def forward(
     rest_joints = precise_einsum("jv,...vk->...jk", head.joint_regressor, unposed)
     local = rotation_matrix(pose)
     if head.pose_dirs.shape[-1]:
-        bend = (local[..., 1:, :, :] - jnp.eye(3, dtype=local.dtype)).reshape(*local.shape[:-3], -1)
-        unposed = unposed + _blend(head.pose_dirs, bend)
+        identity = to_rank(jnp.eye(3, dtype=local.dtype), local.ndim)
+        bend = (local[..., 1:, :, :] - identity).reshape(*local.shape[:-3], -1)
+        unposed = _sum(unposed, _blend(head.pose_dirs, bend))
     batch = jnp.broadcast_shapes(unposed.shape[:-2], local.shape[:-3])
     local = jnp.broadcast_to(local, (*batch, *local.shape[-3:]))
     joints, rotations = _walk_skeleton(head.parents, rest_joints, local)
@@ -58,7 +59,12 @@ def unposed_vertices(
 
     Batch dimensions broadcast. Differentiable.
     """
-    return head.template + _blend(head.shape_dirs, shape) + _blend(head.expression_dirs, expression)
+    return _sum(_sum(head.template, _blend(head.shape_dirs, shape)), _blend(head.expression_dirs, expression))
+
+
+def _sum(one: AnyArray, other: Array) -> Array:
+    one, other = to_one_rank(one, other)
+    return one + other
 
 
 def _blend(directions: AnyArray, code: Array) -> Array:
@@ -70,7 +76,7 @@ def _walk_skeleton(parents: tuple[int, ...], rest_joints: Array, local: Array) -
     positions, rotations = [rest_joints[..., 0, :]], [local[..., 0, :, :]]
     for joint, parent in enumerate(parents[1:], start=1):
         bone = rest_joints[..., joint, :] - rest_joints[..., parent, :]
-        positions.append(positions[parent] + _rotate(rotations[parent], bone))
+        positions.append(_sum(positions[parent], _rotate(rotations[parent], bone)))
         rotations.append(precise_matmul(rotations[parent], local[..., joint, :, :]))
     positions = jnp.broadcast_arrays(*positions)
     return jnp.stack(positions, axis=-2), jnp.stack(rotations, axis=-3)

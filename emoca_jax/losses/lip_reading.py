@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from emoca_jax.arrays import checks_arguments
+from emoca_jax.arrays import checks_arguments, to_rank
 from emoca_jax.losses.emotion_consistency import FeatureDistance, feature_distance
 from emoca_jax.products import precise_einsum
 
@@ -34,10 +34,10 @@ def mouth_crop(
     Images must be at least 96 pixels high and wide.
     """
     height, width = image.shape[-3:-1]
-    scale = jnp.array([width, height]) / 2
-    centre = jnp.round((jax.lax.stop_gradient(landmarks[..., MOUTH, :2]).mean(axis=-2) + 1) * scale)
+    size = to_rank(jnp.array([width, height]), landmarks.ndim - 1)
+    centre = jnp.round((jax.lax.stop_gradient(landmarks[..., MOUTH, :2]).mean(axis=-2) + 1) * (size / 2))
     # Clamped as the 96 pixel cut, of which the network then sees the middle.
-    low = jnp.clip(centre.astype(jnp.int32) - CUT_PIXELS // 2, 0, jnp.array([width, height]) - CUT_PIXELS)
+    low = jnp.clip(centre.astype(jnp.int32) - CUT_PIXELS // 2, 0, size - CUT_PIXELS)
     low += (CUT_PIXELS - SEEN_PIXELS) // 2
     grey = precise_einsum("...c,c->...", image, jnp.array(GREY))
 

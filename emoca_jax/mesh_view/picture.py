@@ -146,7 +146,7 @@ def _draw_band(
     seen = precise_matmul(vertices, matrix.T)
     perspective = style.projection == "perspective"
     depth = distance - seen[:, 2]
-    across = seen[:, :2] * jnp.array([1.0, -1.0]) * scale / (depth[:, None] if perspective else 1.0)
+    across = seen[:, :2] * jnp.array([[1.0, -1.0]]) * scale / (depth[:, None] if perspective else 1.0)
     middle = (2 * first + rows) / size - 1
     plane = jnp.stack([across[:, 0], (across[:, 1] - middle) * (size / rows), depth], axis=-1)
     fragments = render.rasterize(plane, faces, (rows * samples, size * samples), perspective=perspective)

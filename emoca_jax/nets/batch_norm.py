@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from emoca_jax.arrays import AnyArray
+from emoca_jax.arrays import AnyArray, to_rank
 
 TORCH_EPSILON = 1e-5
 TORCH_MOMENTUM = 0.1
@@ -42,7 +42,8 @@ class BatchNorm(nn.Module):
         running_variance = self.variable("batch_stats", "var", jnp.ones, channels)
         if not train:
             factor = scale * lax.rsqrt(running_variance.value + self.epsilon)
-            return (x.astype(jnp.float32) * factor + (bias - running_mean.value * factor)).astype(x.dtype)
+            shift = bias - running_mean.value * factor
+            return (x.astype(jnp.float32) * to_rank(factor, x.ndim) + to_rank(shift, x.ndim)).astype(x.dtype)
         normalized: Any = normalize_batch(self.epsilon, x.astype(jnp.float32), jnp.asarray(scale), jnp.asarray(bias))
         result, mean, variance = normalized
         if not self.is_initializing():
@@ -72,10 +73,11 @@ def _normalize_forward(epsilon: float, x: Array, scale: Array, bias: Array) -> t
     count = x.size // x.shape[-1]
     mean = _channel_sums(x) / count
     # In two passes: a channel far from zero loses no digits.
-    variance = _channel_sums(jnp.square(x - mean)) / count
+    variance = _channel_sums(jnp.square(x - to_rank(mean, x.ndim))) / count
     inverse = lax.rsqrt(variance + epsilon)
     factor = scale * inverse
-    return (x * factor + (bias - mean * factor), mean, variance), (x, mean, inverse, scale)
+    result = x * to_rank(factor, x.ndim) + to_rank(bias - mean * factor, x.ndim)
+    return (result, mean, variance), (x, mean, inverse, scale)
 
 
 def _normalize_backward(epsilon: float, kept: tuple, gradients: tuple) -> tuple[Array, Array, Array]:
@@ -83,9 +85,12 @@ def _normalize_backward(epsilon: float, kept: tuple, gradients: tuple) -> tuple[
     by_result = gradients[0]
     count = x.size // x.shape[-1]
     by_bias = _channel_sums(by_result)
-    by_scale = _channel_sums(by_result * (x - mean)) * inverse
-    factor = scale * inverse
-    by_x = factor * (by_result - (x - mean) * (inverse * by_scale / count) - by_bias / count)
+    centred = x - to_rank(mean, x.ndim)
+    by_scale = _channel_sums(by_result * centred) * inverse
+    factor, slope, shift = (
+        to_rank(each, x.ndim) for each in (scale * inverse, inverse * by_scale / count, by_bias / count)
+    )
+    by_x = factor * (by_result - centred * slope - shift)
     return by_x, by_scale, by_bias
 
 

@@ -53,7 +53,8 @@ class Conv(nn.Module):
             shape = (self.size, self.size, x.shape[-1], self.features)
             x = _convolve(x, self.param("kernel", self.start, shape).astype(self.dtype), self.stride, self.precision)
         if self.use_bias:
-            x = x + self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            x = x + bias.astype(self.dtype)[None, None, None]
         return x
 
 

@@ -25,7 +25,7 @@ def preprocess(images: Float[AnyArray, "batch height width 3"]) -> Float[Array, 
     Doubling less 1 is a leftover of [0, 1] images in the official code; the loss weights were chosen with it.
     """
     height, width = images.shape[1:3]
-    x = images[..., ::-1] * 255 - jnp.array(MEAN_BGR)
+    x = images[..., ::-1] * 255 - jnp.array(MEAN_BGR)[None, None, None]
     x = x[:, MARGIN : height - MARGIN, MARGIN : width - MARGIN] * 2 - 1
     return jax.image.resize(x, images.shape, "bilinear", precision=PRECISION)
 

@@ -40,7 +40,7 @@ class VGG19(nn.Module):
 
     @nn.compact
     def __call__(self, images: Float[AnyArray, "batch height width 3"]) -> VGGFeatures:
-        x: ImageFeatures = (images - jnp.array(MEAN)) / jnp.array(DEVIATION)
+        x: ImageFeatures = (images - jnp.array(MEAN)[None, None, None]) / jnp.array(DEVIATION)[None, None, None]
         shown = []
         for block, (channels, convolutions) in enumerate(BLOCKS, start=1):
             if block > 1:

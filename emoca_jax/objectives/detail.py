@@ -10,6 +10,7 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import to_rank
 from emoca_jax.detail import DetailModel, unwrap_image, uv_visibility
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
@@ -65,7 +66,7 @@ def detail_objective(
     truth = mask[..., None]
     photo = unwrap_image(stage, found.image_vertices, head.faces, jnp.concatenate([batch.images, truth], axis=-1))
     turned = uv_visibility(stage, found.image_normals, head.faces)
-    visible = lax.stop_gradient(photo[..., 3] * turned * stage.mask)
+    visible = lax.stop_gradient(photo[..., 3] * turned * to_rank(stage.mask, turned.ndim))
     pictures = detail.visible_patches(decoded.texture, lax.stop_gradient(photo[..., :3]), visible)
 
     def resemblance() -> Array:

@@ -58,7 +58,8 @@ def antialias(
         return image
     flat = jnp.broadcast_to(vertices, (*batch, *vertices.shape[-2:])).reshape(-1, *vertices.shape[-2:])
     # Pixel centres at whole numbers, one long list of edges for all images.
-    points = flat * jnp.array([width / 2, height / 2, 1.0]) + jnp.array([(width - 1) / 2, (height - 1) / 2, 0.0])
+    scale, shift = jnp.array([width / 2, height / 2, 1.0]), jnp.array([(width - 1) / 2, (height - 1) / 2, 0.0])
+    points = flat * scale[None, None] + shift[None, None]
     ends = jnp.concatenate([points[:, edges.start], points[:, edges.end]], axis=-1).reshape(-1, 6)
     ends = jnp.where(jnp.all(jnp.isfinite(ends), axis=-1, keepdims=True), ends, 0.0)
     fixed = lax.stop_gradient(points)
@@ -134,7 +135,7 @@ def _meet(size: tuple[int, int], ends: Array, crossed: _Crossed, surface: Array,
     def position(row):
         x0, y0, z0, x1, y1, z1 = jnp.unstack(row, axis=-1)
         run = jnp.where(flat, x1 - x0, y1 - y0)
-        share = (line - jnp.where(flat, x0, y0)) / jnp.where(run == 0, 1.0, run)
+        share = (line.astype(row.dtype) - jnp.where(flat, x0, y0)) / jnp.where(run == 0, 1.0, run)
         begin, over = jnp.where(flat, y0, x0), jnp.where(flat, y1 - y0, x1 - x0)
         return begin + share * over, z0 + share * (z1 - z0)
 
@@ -147,10 +148,10 @@ def _meet(size: tuple[int, int], ends: Array, crossed: _Crossed, surface: Array,
     further = jnp.where(inside, pixel + jnp.where(flat, width, 1), 0)
     front, behind = jnp.where(lower, pixel, further), jnp.where(lower, further, pixel)
     nearer, farther = take(surface, front), take(surface, behind)
-    pair = 4 * front + 2 * flat + lower
+    pair = 4 * front + 2 * flat.astype(jnp.int32) + lower.astype(jnp.int32)
 
     def distance(row):
-        from_low = position(row)[0] - low
+        from_low = position(row)[0] - low.astype(row.dtype)
         return jnp.where(lower, from_low, 1 - from_low)
 
     return _Meeting(edge, front, behind, pair, inside & (nearer < farther) & (depth < farther)), distance

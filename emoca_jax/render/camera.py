@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from emoca_jax.arrays import checks_arguments
+from emoca_jax.arrays import checks_arguments, to_one_rank, to_rank
 from emoca_jax.products import precise_matmul
 
 SMALLEST_DEPTH = float(np.finfo(np.float32).eps)
@@ -25,7 +25,8 @@ def weak_perspective(
     camera: (s, tx, ty), x = s (x + tx), y = -s (y + ty), depth = -s z: DECA's scaled orthographic camera.
     Batch dimensions broadcast. Differentiable.
     """
-    scale, shift_x, shift_y = (camera[..., i, None] for i in range(3))
+    vertices, camera = to_one_rank(vertices, camera[..., None, :])
+    scale, shift_x, shift_y = (camera[..., i] for i in range(3))
     x, y, z = vertices[..., 0], vertices[..., 1], vertices[..., 2]
     return jnp.stack([scale * (x + shift_x), -scale * (y + shift_y), -scale * z], axis=-1)
 
@@ -42,7 +43,7 @@ def orthographic(
     half_height: world length from the middle of the image to its top. aspect: width / height of the image.
     Differentiable.
     """
-    half_height = jnp.asarray(half_height)[..., None]
+    half_height = to_rank(jnp.asarray(half_height)[..., None], vertices.ndim - 1)
     x, y, z = vertices[..., 0], vertices[..., 1], vertices[..., 2]
     return jnp.stack([x / (half_height * aspect), -y / half_height, -z], axis=-1)
 
@@ -60,7 +61,7 @@ def perspective(
     depth is the distance along the view, -z; x and y are divided by it, also behind the camera (negative depth), where
     they mean nothing by themselves but let `rasterize` cut faces exactly. Differentiable.
     """
-    focal = 1 / jnp.tan(jnp.asarray(field_of_view) / 2)[..., None]
+    focal = to_rank(1 / jnp.tan(jnp.asarray(field_of_view) / 2)[..., None], vertices.ndim - 1)
     x, y, depth = vertices[..., 0], vertices[..., 1], -vertices[..., 2]
     depth = jnp.where(jnp.abs(depth) < SMALLEST_DEPTH, jnp.where(depth < 0, -SMALLEST_DEPTH, SMALLEST_DEPTH), depth)
     return jnp.stack([focal / aspect * x / depth, -focal * y / depth, depth], axis=-1)
@@ -75,10 +76,12 @@ def look_at(
 
     up: which way is up in the image; must not be the direction of the view. Differentiable.
     """
+    eye, target = to_one_rank(eye, target)
     back = _unit(eye - target)
     right = _unit(jnp.cross(jnp.broadcast_to(jnp.array(up, back.dtype), back.shape), back))
     rotation = jnp.stack([right, jnp.cross(back, right), back], axis=-1)
-    return precise_matmul(vertices - eye[..., None, :], rotation)
+    vertices, eye = to_one_rank(vertices, eye[..., None, :])
+    return precise_matmul(vertices - eye, rotation)
 
 
 def _unit(vector: Array) -> Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Integer
 
-from emoca_jax.arrays import checks_arguments
+from emoca_jax.arrays import checks_arguments, to_rank
 from emoca_jax.errors import InputError
 from emoca_jax.render.antialias import antialias
 from emoca_jax.render.backends.visible_faces import Cull
@@ -89,8 +89,8 @@ def finish_edges(
     if edges == "soft":
         size = colours.shape[-3], colours.shape[-2]
         alpha = soft_silhouette(vertices, faces, size, sigma=sigma, faces_per_pixel=faces_per_pixel, clip=True)
-        share = alpha[..., None]
-        return jnp.where(covered, colours, 0.0) * share + background * (1 - share), alpha
+        share, behind = alpha[..., None], to_rank(jnp.asarray(background), colours.ndim)
+        return jnp.where(covered, colours, 0.0) * share + behind * (1 - share), alpha
     image, alpha = jnp.where(covered, colours, background), covered.astype(colours.dtype)
     if edges == "antialias":
         both = antialias(jnp.concatenate([image, alpha], axis=-1), fragments, vertices, faces, mesh_edges=mesh_edges)

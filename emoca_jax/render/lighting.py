@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from emoca_jax.arrays import checks_arguments
+from emoca_jax.arrays import checks_arguments, to_one_rank, to_rank
 from emoca_jax.errors import InputError
 from emoca_jax.products import precise_matmul
 from emoca_jax.render.normals import normalize
@@ -29,7 +29,7 @@ lacks the kernel's pi there, and so here."""
 def sh_basis(normals: Float[Array, "*n 3"]) -> Float[Array, "*n 9"]:
     """The nine bands 1, x, y, z, xy, xz, yz, x^2 - y^2, 3 z^2 - 1 at unit normals, times SH_BANDS. Differentiable."""
     x, y, z = normals[..., 0], normals[..., 1], normals[..., 2]
-    return jnp.stack(_bands(x, y, z), axis=-1) * jnp.array(SH_BANDS, normals.dtype)
+    return jnp.stack(_bands(x, y, z), axis=-1) * to_rank(jnp.array(SH_BANDS, normals.dtype), normals.ndim)
 
 
 @checks_arguments
@@ -50,7 +50,7 @@ def spherical_harmonics(
 
 @jax.custom_vjp
 def _shade(normals: Float[Array, "batch points 3"], light: Float[Array, "batch 9 3"]) -> Array:
-    first, *others = jnp.unstack(light[:, None] * jnp.array(SH_BANDS, light.dtype)[:, None], axis=-2)
+    first, *others = jnp.unstack(light[:, None] * jnp.array(SH_BANDS, light.dtype)[None, None, :, None], axis=-2)
     bands = _bands(*jnp.split(normals, 3, axis=-1))[1:]
     return first + sum(band * coefficient for band, coefficient in zip(bands, others, strict=True))
 
@@ -62,7 +62,7 @@ def _bands(x: Array, y: Array, z: Array) -> list[Array]:
 def _shade_backward(kept: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
     """By hand because what is derived sums nine images into the light instead of multiplying matrices."""
     normals, light = kept
-    factors = jnp.array(SH_BANDS, light.dtype)[:, None]
+    factors = jnp.array(SH_BANDS, light.dtype)[None, :, None]
     x, y, z = jnp.unstack(normals, axis=-1)
     basis = lax.optimization_barrier(jnp.stack(_bands(x, y, z), axis=1))
     to_light = precise_matmul(basis, cotangent) * factors
@@ -91,6 +91,7 @@ def point_lights(
     official: as in DECA, the mean over the lights, and light from behind counts as negative.
     Differentiable in everything.
     """
+    normals, points, positions, intensities = to_one_rank(normals, points, positions, intensities)
     cosines = _cosines(normals, positions[..., None, :] - points[..., None, :, :])
     return _lit(cosines if official else jnp.maximum(cosines, 0.0), intensities, official)
 
@@ -104,6 +105,7 @@ def directional_lights(
     the sum over the lights of intensity times cosine, none from behind. official: the mean, as in DECA.
     Differentiable in everything.
     """
+    normals, directions, intensities = to_one_rank(normals, directions, intensities)
     return _lit(jnp.maximum(_cosines(normals, directions[..., None, :]), 0.0), intensities, official)
 
 

@@ -93,7 +93,7 @@ def _surface(vertices: Array, faces: Array, index: Array, official: bool, perspe
     height, width = index.shape[-2:]
     covered = index >= 0
     row = _seen_rows(vertices, faces, index, official, perspective)
-    x = pixel_centres(jnp.arange(width), width)
+    x = pixel_centres(jnp.arange(width), width)[None]
     y = pixel_centres(jnp.arange(height), height)[:, None]
     edges, _ = evaluate(row, x, y)
     weights, depth = weights_and_depth(row, edges, official=official)

@@ -151,7 +151,8 @@ def soft_rasterize(
     )
     uncovered, weight, colour = sums[0][..., None], sums[1][..., None], jnp.stack(sums[2:], axis=-1)
     behind = jnp.maximum(jnp.exp((SMALLEST - top) / gamma), SMALLEST)[..., None]
-    colour = (colour + behind * jnp.broadcast_to(jnp.asarray(background, colour.dtype), channels)) / (weight + behind)
+    background = jnp.broadcast_to(jnp.asarray(background, colour.dtype), channels)[None, None]
+    colour = (colour + behind * background) / (weight + behind)
     return scene.image(jnp.concatenate([colour, jnp.abs(jnp.expm1(uncovered))], axis=-1))
 
 

@@ -12,7 +12,7 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Float
 
-from emoca_jax.arrays import checks_arguments
+from emoca_jax.arrays import checks_arguments, to_rank
 from emoca_jax.errors import InputError
 from emoca_jax.render.backends.per_image import for_each_image, one_by_one
 
@@ -58,7 +58,8 @@ def mip_level(
     The steps come from `interpolate` on `barycentric_slopes`. texture_size: (height, width). Not differentiated.
     """
     height, width = texture_size
-    steps = lax.stop_gradient(jnp.stack([uv_right, uv_down])) * jnp.array([width, height])
+    steps = lax.stop_gradient(jnp.stack([uv_right, uv_down]))
+    steps = steps * to_rank(jnp.array([width, height], steps.dtype), steps.ndim)
     square = jnp.max(jnp.sum(steps**2, axis=-1), axis=0)
     return jnp.log2(jnp.maximum(square, 1.0)) / 2
 
@@ -78,12 +79,18 @@ def sample_texture(
     align_corners: u = 0 and u = 1 are the centres of the first and last texel instead of their outer edges.
     Differentiable in texture and uv.
     """
-    points = uv * jnp.array([2.0, -2.0]) + jnp.array([-1.0, 1.0])
+    points = _in_plane(uv)
     if not isinstance(texture, Pyramid):
         if level is not None:
             raise InputError("A level needs a pyramid; pass mip_pyramid(texture) instead of the texture.")
         return sample_image(texture, points, outside=outside, align_corners=align_corners)
     return _sample_pyramid(texture, points, 0.0 if level is None else level, outside, align_corners)
+
+
+def _in_plane(uv: Array) -> Array:
+    """The image-plane points of texture coordinates."""
+    scale, shift = to_rank(jnp.array([2.0, -2.0]), uv.ndim), to_rank(jnp.array([-1.0, 1.0]), uv.ndim)
+    return uv * scale + shift
 
 
 @checks_arguments
@@ -147,7 +154,8 @@ def _bilinear(
     else:
         column, row = (points[..., 0] + 1) * (width / 2) - 0.5, (points[..., 1] + 1) * (height / 2) - 0.5
     # One texel past the border is as far as anything changes; it also keeps the integers in range.
-    column, row = jnp.clip(column, -1, width), jnp.clip(row, -1, height)
+    column = jnp.clip(column, -1, jnp.asarray(width, column.dtype))
+    row = jnp.clip(row, -1, jnp.asarray(height, row.dtype))
     left, top = jnp.floor(column), jnp.floor(row)
     right_share, bottom_share = column - left, row - top
     # Computed once per point: compilers put it into the gathers, to be done again for each channel and corner.

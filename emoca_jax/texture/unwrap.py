@@ -74,7 +74,7 @@ def unwrap(
     seen = render.sample_image(image, place[..., :2]) / _broad_shading(normal, sight * layout.face, codes.light, layout)
     ratio = jnp.clip(jnp.log((seen + FLOOR) / (model + FLOOR)), -LARGEST_RATIO, LARGEST_RATIO)
 
-    usual = _usual(ratio, sight * layout.face * (1 - layout.above_brows))
+    usual = _usual(ratio, sight * layout.face * (1 - layout.above_brows))[None, None]
     skin = _trusted(ratio - usual, sight * layout.skin, layout)
     smooth = _smooth(ratio, skin, COLOUR_CELLS)
     detail = skin[..., None] * (ratio - smooth)
@@ -106,7 +106,7 @@ def _broad_shading(
     normal = jnp.where(layout.skin[..., None] > 0, broad, normal)
     shading = render.spherical_harmonics(normal, light)
     mean = jnp.sum(face[..., None] * shading, (0, 1)) / jnp.maximum(jnp.sum(face), 1.0)
-    return jnp.maximum(shading, DARKEST_SHADING * jnp.maximum(mean, 0.1))
+    return jnp.maximum(shading, DARKEST_SHADING * jnp.maximum(mean, 0.1)[None, None])
 
 
 def _sight(
@@ -183,7 +183,7 @@ def _eyes(
     """What the photo showed of the eyes; where the lids cover them, the model's eye with the photo's white."""
     # The fourth power of the model's brightness leaves iris and lashes out.
     white = _usual(ratio, sight * jnp.mean(model, axis=-1) ** 4)
-    white = jnp.minimum(white, 0.0)
+    white = jnp.minimum(white, 0.0)[None, None]
     return eyes[..., None] * (sight[..., None] * ratio + (1 - sight[..., None]) * white)
 
 

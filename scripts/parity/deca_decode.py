@@ -46,7 +46,7 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     found = decode(head, codes, SIZE, detail=stage, official=True)
     assert found.detail is not None
     yield from golden.check("verts", found.vertices, METRES)
-    moved = found.image_vertices + jnp.array([0.0, 0.0, 10.0 * RENDERINGS])
+    moved = found.image_vertices + jnp.array([[[0.0, 0.0, 10.0 * RENDERINGS]]])
     yield from golden.check("trans_verts", moved, PLANE, "theirs moved away by 10 in each of three renderings")
     fixed = flame.landmarks68_fixed(head, found.vertices)
     yield from golden.check("landmarks3d_world", fixed, METRES)
@@ -70,7 +70,7 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     # Their grey is a vertex colour, so it fades where barycentrics do not quite sum to 1; what faces away is cut out.
     grey = layers.fragments.barycentric.sum(axis=-1)
     towards = render.interpolate(layers.fragments, found.image_normals, head.faces)[..., 2] < VISIBLE_CLAY
-    coverage = grey * towards
+    coverage = grey * towards.astype(grey.dtype)
     yield from golden.check("vis_shape_images", to_first(clay_image(found.normal_image, coverage)), PIXEL)
     normals = bordered_normals(stage, head, found)
     wrinkled = sample(normals, layers.uv_plane, official=True)
@@ -82,7 +82,7 @@ def _maps(golden: Golden, head, stage: DetailModel, codes: Codes, images, found)
     normals = bordered_normals(stage, head, found)
     texture = found.albedo * render.spherical_harmonics(normals, codes.light)
     photo = unwrap_image(stage, found.image_vertices, head.faces, images)
-    mask = stage.mask[..., None]
+    mask = stage.mask[None, ..., None]
     yield from golden.check(
         "uv_detail_normals", to_first(normals), TEXEL_NORMAL, "their dense mesh lacks the map's margin"
     )
@@ -99,5 +99,5 @@ def bordered_normals(stage: DetailModel, head: FaceHead, found: Reconstruction) 
     rows, columns = (slice(margin, size - margin) for margin, size in zip(MARGIN, points.shape[1:3], strict=True))
     inner = grid_normals(points[:, rows, columns], official=True)
     dense = jnp.pad(inner, [(0, 0), *((margin, margin) for margin in MARGIN), (0, 0)])
-    mask = stage.mask[..., None]
+    mask = stage.mask[None, ..., None]
     return dense * mask + to_uv(stage.uv_fragments, found.normals, head.faces) * (1 - mask)

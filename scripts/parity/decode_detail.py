@@ -40,12 +40,12 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     yield from golden.check("uv_shading", to_first(found.detail.shading), PIXEL)
     yield from golden.check("uv_texture", to_first(found.detail.texture), PIXEL)
 
-    mask = (uv_mask_image(found, model.maps["face_eye_mask"]) * found.alpha)[..., None]
+    mask = (uv_mask_image(found, jnp.asarray(model.maps["face_eye_mask"])) * found.alpha)[..., None]
     photo = unwrap_image(stage, found.image_vertices, head.faces, jnp.concatenate([images, mask], axis=-1))
     turned = uv_visibility(stage, found.image_normals, head.faces)
     yield from golden.check("uv_texture_gt", to_first(photo[..., :3]), PIXEL)
     yield from golden.check("uv_mask", turned[:, None], MASK)
-    yield from golden.check("uv_vis_mask", (photo[..., 3] * turned * stage.mask)[:, None], PIXEL)
+    yield from golden.check("uv_vis_mask", (photo[..., 3] * turned * stage.mask[None])[:, None], PIXEL)
 
     drawn = sample(found.detail.texture, layers.uv_plane, official=True)
     yield from golden.check("predicted_detailed_image", to_first(drawn * mask + images * (1 - mask)), PIXEL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import jax.numpy as jnp
 import numpy as np
 
 from emoca_jax.detail import VISIBLE_NORMAL
@@ -32,7 +33,7 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     yield from golden.check("normal_images", to_first(found.normal_image), PIXEL)
     yield from golden.check("grid", to_first(layers.uv_plane), PIXEL)
     yield from golden.check("pos_mask", to_first(turned_to_viewer(head, found)), MASK)
-    face_eye = uv_mask_image(found, model.maps["face_eye_mask"])[..., None]
+    face_eye = uv_mask_image(found, jnp.asarray(model.maps["face_eye_mask"]))[..., None]
     mask = face_eye * alpha[..., None]
     yield from golden.check("mask_face_eye", to_first(face_eye), PIXEL)
     yield from golden.check("masks", to_first(mask), PIXEL)

@@ -50,7 +50,9 @@ def _identity(variables: dict, golden: Golden, rendering: jnp.ndarray, photo: jn
     yield from golden.check("identity_grad", to_first(gradient), GRADIENT)
     yield from golden.check("identity_features_gen", found, within_noise("vggface2_feat"))
     yield from golden.check("identity_features_tar", target, within_noise("vggface2_feat"))
-    plain = jax.jit(ResNet50("vggface2").apply)(variables, photo[..., ::-1] * 255 - jnp.array(MEAN_BGR))
+    plain = jax.jit(ResNet50("vggface2").apply)(
+        variables, photo[..., ::-1] * 255 - jnp.array(MEAN_BGR)[None, None, None]
+    )
     note = "neither doubled nor cropped"
     yield from golden.check("identity_feat_raw_input", plain, within_noise("vggface2_feat"), note)
 

@@ -68,7 +68,9 @@ def _lights(golden: Golden) -> Iterator[Comparison]:
     yield from golden.inputs("orth_X", "orth_cam", "sh_normals", "sh_coeff")
     projected = render.weak_perspective(jnp.asarray(golden["orth_X"]), jnp.asarray(golden["orth_cam"]))
     note = "ours already has y and z negated, as their render() does afterwards"
-    yield from golden.check("batch_orth_proj", projected * jnp.array([1, -1, -1]), Tolerance(relative=1e-6), note)
+    yield from golden.check(
+        "batch_orth_proj", projected * jnp.array([[[1.0, -1.0, -1.0]]]), Tolerance(relative=1e-6), note
+    )
     shading = render.spherical_harmonics(to_last(golden["sh_normals"]), jnp.asarray(golden["sh_coeff"]))
     yield from golden.check("add_SHlight", to_first(shading), LIGHT)
     yield from golden.check("sh_constant_factor", np.array(lighting.SH_BANDS), SINGLE)

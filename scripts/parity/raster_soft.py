@@ -40,7 +40,7 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
 
         (_, alpha), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(vertices)
         yield from golden.check(f"{name}/alpha", alpha, COVERAGE)
-        yield from golden.check(f"{name}/grad_verts", gradient * TURN, GRADIENT)
+        yield from golden.check(f"{name}/grad_verts", gradient * TURN[None], GRADIENT)
         nearest = soft_fragments(vertices, faces, (rows, columns), blur_radius=radius, faces_per_pixel=count)
         index = np.asarray(nearest.face_index)
         yield from golden.check(f"{name}/pix_to_face_k4", index[..., :SHOWN], EXACT)

@@ -25,7 +25,7 @@ class Small(nn.Module):
         x = nn.Conv(5, (2, 3), padding="VALID", name="conv")(x)
         x = nn.BatchNorm(use_running_average=True, epsilon=1e-5, name="norm")(x)
         x = nn.Dense(4, use_bias=False, name="pointwise")(x).mean(axis=(1, 2))
-        return nn.Dense(3, name="head")(x) + self.param("table", nn.initializers.zeros, (3,))
+        return nn.Dense(3, name="head")(x) + self.param("table", nn.initializers.zeros, (3,))[None]
 
 
 @pytest.fixture(scope="module")

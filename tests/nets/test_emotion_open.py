@@ -91,7 +91,7 @@ def test_reads_the_shipped_photos(networks, name):
 def test_normalisation_and_class_order_reach_the_logits(networks, crops, reads):
     """The combined read is each network's own answer, colours and classes put in order."""
     weights = {"params": networks["params"]["dense"]}
-    picture = crops["astronaut.jpg"][None] - np.float32([122.782, 117.001, 104.298]) / 255
+    picture = crops["astronaut.jpg"][None] - np.float32([[[[122.782, 117.001, 104.298]]]]) / 255
     alone = jax.jit(DenseExpression().apply)(weights, picture).logits[0]
     for index, name in enumerate(EXPRESSION_CLASSES):
         np.testing.assert_allclose(reads.logits[0, 1, index], alone[DENSE_CLASSES.index(name)], atol=1e-3)

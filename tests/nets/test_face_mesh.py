@@ -54,7 +54,7 @@ def test_region_crop_of_a_tilted_square_follows_it():
     linear, offset = region_transform(jnp.asarray(mesh), (0, 1, 2, 3), (0, 1))
     # The grid is 16 wide, the features a quarter of the image, the crop 1.5 times the box.
     grid = np.array([[-20, -10], [20, -10], [20, 10], [-20, 10]]) / 1.5 / [40, 20] * 16 + 8
-    np.testing.assert_allclose(grid @ np.asarray(linear[0]).T + offset[0], corners / 4, atol=1e-4)
+    np.testing.assert_allclose(grid @ np.asarray(linear[0]).T + offset, corners / 4, atol=1e-4)
 
 
 def test_feature_crop_samples_a_ramp_exactly_and_is_zero_outside():

@@ -103,7 +103,7 @@ import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 from emoca_jax.nets.convolution import ConvNorm
 module = ConvNorm(4, 3, dtype=jnp.float32)
-x = jax.random.normal(jax.random.key(1), (8, 6, 6, 3)) * jnp.arange(1, 9)[:, None, None, None]
+x = jax.random.normal(jax.random.key(1), (8, 6, 6, 3)) * jnp.arange(1, 9, dtype=jnp.float32)[:, None, None, None]
 variables = module.init(jax.random.key(0), x)
 step = jax.jit(lambda v, x: module.apply(v, x, train=True, mutable=["batch_stats"]))
 alone = step(variables, x)

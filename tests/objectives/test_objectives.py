@@ -69,7 +69,7 @@ def test_a_face_that_is_its_own_photo_loses_only_by_its_priors(head, codes, edge
 
 def test_terms_are_weighted_once_and_masked_once(head, codes, found):
     """Points moved by d cost d per coordinate; grey photos cost grey where the one mask lets them."""
-    moved = found.landmarks + jnp.array([0.02, -0.04, 0.0])
+    moved = found.landmarks + jnp.array([[[0.02, -0.04, 0.0]]])
     grey = jnp.full_like(found.rendering, 0.5)
     half = jnp.zeros((2, *SIZE)).at[:, :, :32].set(1.0)
     batch = own_photo(head, found, landmarks=moved, images=grey, mask=half)

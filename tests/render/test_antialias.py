@@ -48,7 +48,7 @@ def test_coverage_and_its_gradient_equal_a_supersampled_image(mesh):
     (gradient,) = jax.jit(pull)(weights)
     assert jnp.isfinite(gradient).all() and (gradient[:, 2] == 0).all()
     # Smooth deformations, so that what one pixel gets wrong is not all there is.
-    x, y, z = jnp.unstack(vertices - vertices.mean(0), axis=-1)
+    x, y, z = jnp.unstack(vertices - vertices.mean(0, keepdims=True), axis=-1)
     for direction in ([jnp.ones_like(x), 0 * y], [0 * x, jnp.ones_like(y)], [x, y], [jnp.sin(4 * y), jnp.cos(3 * z)]):
         step = 0.02 * jnp.stack([*direction, 0 * z], axis=-1)
         ahead, back = (jnp.sum(true_coverage(vertices + sign * step, faces) * weights) for sign in (1, -1))
@@ -106,7 +106,7 @@ def test_edges_of_a_mesh():
 @pytest.mark.parametrize("edges", ["hard", "antialias", "soft"])
 def test_one_word_chooses_the_edges(edges):
     vertices, faces = ball()
-    moved = jnp.stack([vertices, vertices + jnp.array([0.1, 0.05, -30.0])])
+    moved = jnp.stack([vertices, vertices + jnp.array([[0.1, 0.05, -30.0]])])
 
     def image(vertices):
         return draw(

@@ -102,7 +102,7 @@ def test_cameras():
 
 def test_mip_levels():
     """A tilted checkerboard: the level follows the texels per pixel, and the far end turns grey."""
-    texture = jnp.indices((64, 64)).sum(0)[..., None] % 2 * jnp.ones(3)
+    texture = jnp.repeat((jnp.indices((64, 64)).sum(0)[..., None] % 2).astype(jnp.float32), 3, axis=-1)
     pyramid = mip_pyramid(texture)
     assert pyramid.sizes[0] == (64, 64) and pyramid.sizes[-1] == (1, 1) and len(pyramid.sizes) == 7
     uv = jax.random.uniform(jax.random.key(0), (50, 2))

@@ -136,13 +136,14 @@ def test_a_fan_covers_every_pixel_exactly_once():
 
 
 def test_an_edge_through_pixel_centres_belongs_to_one_face():
-    quad = jnp.array([[-0.5, -0.5, 0], [0.5, -0.5, 0], [0.5, 0.5, 0], [-0.5, 0.5, 0]]) + jnp.array([1 / 8, 1 / 8, 1.0])
+    quad = jnp.array([[-0.5, -0.5, 0], [0.5, -0.5, 0], [0.5, 0.5, 0], [-0.5, 0.5, 0]])
+    quad = quad + jnp.array([[1 / 8, 1 / 8, 1.0]])
     halves = [jnp.array([[0, 1, 2]]), jnp.array([[0, 2, 3]])]
     counts = [rasterize(quad, half, (8, 8)).face_index >= 0 for half in halves]
     # Corners on the centres of pixels 2 and 6 of 0-7: the top-left rule keeps 2-5 in both directions.
     want = np.zeros((8, 8), int)
     want[2:6, 2:6] = 1
-    np.testing.assert_array_equal(counts[0].astype(int) + counts[1], want)
+    np.testing.assert_array_equal(counts[0].astype(int) + counts[1].astype(int), want)
     strict = [rasterize(quad, half, (8, 8), official=True).face_index >= 0 for half in halves]
     assert int(sum(half.sum() for half in strict)) == 6
 

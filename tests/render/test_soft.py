@@ -49,15 +49,13 @@ def everything_at_once(vertices, faces, colours, size, sigma, gamma, radius, bac
     """The formulas with every face at every pixel, for autodiff to derive."""
     centre = (2 * jnp.arange(size) + 1) / size - 1
     point = jnp.stack(jnp.meshgrid(centre, centre), axis=-1)[:, :, None]
-    corners = vertices[faces]
-    xy, depths = corners[..., :2], corners[..., 2]
+    corners = vertices[faces][None, None]
+    xy, depths = [corners[..., i, :2] for i in range(3)], corners[..., 2]
 
     def cross(a, b):
         return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
 
-    edges = jnp.stack(
-        [cross(xy[:, (i + 2) % 3] - xy[:, (i + 1) % 3], point - xy[:, (i + 1) % 3]) for i in range(3)], -1
-    )
+    edges = jnp.stack([cross(xy[(i + 2) % 3] - xy[(i + 1) % 3], point - xy[(i + 1) % 3]) for i in range(3)], -1)
     weights = edges / edges.sum(-1, keepdims=True)
     inside = (weights > 0).all(-1)
     clipped = jnp.maximum(weights, 0)
@@ -68,7 +66,7 @@ def everything_at_once(vertices, faces, colours, size, sigma, gamma, radius, bac
         share = jnp.clip(((point - a) * (b - a)).sum(-1) / ((b - a) ** 2).sum(-1), 0, 1)[..., None]
         return ((point - a - share * (b - a)) ** 2).sum(-1)
 
-    distance = jnp.min(jnp.stack([squared(xy[:, i], xy[:, (i + 1) % 3]) for i in range(3)]), axis=0)
+    distance = jnp.min(jnp.stack([squared(xy[i], xy[(i + 1) % 3]) for i in range(3)]), axis=0)
     valid = inside | (distance < radius)
     order = jnp.argsort(jnp.where(valid, depth, jnp.inf), axis=-1, stable=True)
     rank = jnp.argsort(order, axis=-1)
@@ -78,7 +76,7 @@ def everything_at_once(vertices, faces, colours, size, sigma, gamma, radius, bac
     top = jnp.maximum(jnp.max(jnp.where(valid, inverse, 0), axis=-1, keepdims=True), 1e-10)
     weight = jnp.where(valid, share * jnp.exp(jnp.where(valid, inverse - top, 0) / gamma), 0)
     behind = jnp.maximum(jnp.exp((1e-10 - top) / gamma), 1e-10)
-    mixed = jnp.einsum("hwf,hwfi,fic->hwc", weight, clipped, colours[faces]) + behind * background
+    mixed = jnp.einsum("hwf,hwfi,fic->hwc", weight, clipped, colours[faces]) + behind * background[None, None]
     alpha = 1 - jnp.prod(jnp.where(valid, 1 - share, 1), axis=-1, keepdims=True)
     return jnp.concatenate([mixed / (weight.sum(-1, keepdims=True) + behind), alpha], axis=-1)
 

@@ -125,6 +125,6 @@ def test_mirror_is_symmetric():
     head, layout = open_head()
     place = render.interpolate(layout.fragments, head.template, head.faces)
     covered = np.array(layout.fragments.face_index) >= 0
-    error = np.linalg.norm(np.array(mirrored(layout, place) * jnp.array([-1.0, 1, 1]) - place), axis=-1)[covered]
+    error = np.linalg.norm(np.array(mirrored(layout, place) * jnp.array([[[-1.0, 1, 1]]]) - place), axis=-1)[covered]
     assert np.quantile(error, 0.95) < 1e-3
     np.testing.assert_allclose(np.array(layout.mirror_weight)[covered].sum(-1), 1, atol=1e-5)

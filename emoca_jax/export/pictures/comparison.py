@@ -130,7 +130,8 @@ def _draw(
         picture.normal_image.reshape(-1, 3), directions, jnp.repeat(strengths[:, None], 3, axis=1)
     )
     light = (AMBIENT + lit.reshape(picture.normal_image.shape)) * picture.alpha[..., None]
-    layers = (picture.alpha[..., None], picture.rendering, picture.shading, light * CLAY, light * picture.albedo_image)
+    clay = light * CLAY[None, None]
+    layers = (picture.alpha[..., None], picture.rendering, picture.shading, clay, light * picture.albedo_image)
     return tuple(
         jnp.clip(layer, 0, None).reshape(size, OVERSAMPLING, size, OVERSAMPLING, -1).mean((1, 3)) for layer in layers
     )

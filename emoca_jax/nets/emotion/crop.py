@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
-from emoca_jax.arrays import AnyArray, checks_arguments
+from emoca_jax.arrays import AnyArray, checks_arguments, to_rank
 from emoca_jax.mediapipe_points import CHIN, FOREHEAD, MESH_POINTS, OUTER_EYE_CORNERS
 from emoca_jax.products import precise_einsum
 
@@ -48,7 +48,7 @@ def expression_crop(landmarks: Float[Array, "*batch 478 dims"]) -> ExpressionCro
     upright = precise_einsum("...pk,...ak->...pa", points, axes)
     low, high = upright.min(axis=-2), upright.max(axis=-2)
     side = jnp.max(high - low, axis=-1)
-    middle = (low + high) / 2 + jnp.array([0.0, CROP_SHIFT]) * side[..., None]
+    middle = (low + high) / 2 + to_rank(jnp.array([0.0, CROP_SHIFT]), low.ndim) * side[..., None]
     centre = precise_einsum("...a,...ak->...k", middle, axes)
     return ExpressionCrop(centre, CROP_MARGIN * side / 2, jnp.arctan2(x_axis[..., 1], x_axis[..., 0]))
 
@@ -64,7 +64,7 @@ def crop_image(
     pixels = image.shape[0]
     step = 2 * crop.half / size
     image = _blur(image, step * pixels / 2)
-    offset = (jnp.arange(size) + 0.5 - size / 2) * step
+    offset = (jnp.arange(size, dtype=step.dtype) + 0.5 - size / 2) * step
     cosine, sine = jnp.cos(crop.rotation), jnp.sin(crop.rotation)
     x = crop.centre[0] + offset[None, :] * cosine - offset[:, None] * sine
     y = crop.centre[1] + offset[None, :] * sine + offset[:, None] * cosine
@@ -74,7 +74,7 @@ def crop_image(
 def _blur(image: Array, reduction: Array) -> Array:
     """Gaussian of the width that a reduction by this factor needs (none at 1 or below), five taps a side at most."""
     variance = jnp.maximum(reduction**2 - 1, 0) / 4
-    taps = jnp.exp(-(jnp.arange(-2, 3) ** 2) / (2 * jnp.maximum(variance, 1e-3)))
+    taps = jnp.exp(-(jnp.arange(-2, 3, dtype=variance.dtype) ** 2) / (2 * jnp.maximum(variance, 1e-3)))
     taps = taps / jnp.sum(taps)
     for axis in (0, 1):
         length = image.shape[axis]
@@ -92,7 +92,7 @@ def _bilinear(image: Array, x: Array, y: Array) -> Array:
     x, y = jnp.clip(x, 0, width - 1), jnp.clip(y, 0, height - 1)
     left = jnp.clip(jnp.floor(x).astype(jnp.int32), 0, width - 2)
     top = jnp.clip(jnp.floor(y).astype(jnp.int32), 0, height - 2)
-    right_share, low_share = (x - left)[..., None], (y - top)[..., None]
+    right_share, low_share = (x - left.astype(x.dtype))[..., None], (y - top.astype(y.dtype))[..., None]
     # Each pixel with its right, lower and lower right neighbour in one row: one gather, and one scatter in the
     # gradient, which is what costs on a CPU (four of each take 1.5 times as long).
     squares = jnp.concatenate([image[i : height - 1 + i, j : width - 1 + j] for i in (0, 1) for j in (0, 1)], axis=-1)

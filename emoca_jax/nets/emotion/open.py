@@ -148,7 +148,7 @@ def expression_features(parameters: Parameters, crops: Float[Array, "*batch size
     weights = parameters["params"]
     reads = (
         _apply(MiniXception(), weights["xception"], grey * 2 - 1),
-        _apply(DenseExpression(), weights["dense"], colour - jnp.array(MEAN_COLOUR) / 255),
+        _apply(DenseExpression(), weights["dense"], colour - jnp.array(MEAN_COLOUR)[None, None, None] / 255),
     )
     orders = (XCEPTION_CLASSES, DENSE_CLASSES)
     logits = jnp.stack([_reorder(read.logits, order) for read, order in zip(reads, orders, strict=True)], axis=1)

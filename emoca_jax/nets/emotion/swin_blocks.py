@@ -62,9 +62,9 @@ class WindowAttention(nn.Module):
         qkv = dense(3 * channels, "qkv")(x)
         query, key, value = jnp.moveaxis(qkv.reshape(*x.shape[:-1], 3, self.heads, -1), -3, 0)
         logits = precise_einsum("bwqhc,bwkhc->bwhqk", query * (channels // self.heads) ** -0.5, key)
-        logits = logits + jnp.moveaxis(table[relative_position_index()], -1, 0)
+        logits = logits + jnp.moveaxis(table[relative_position_index()], -1, 0)[None, None]
         if mask is not None:
-            logits = logits + mask[:, None]
+            logits = logits + mask[None, :, None]
         y = precise_einsum("bwhqk,bwkhc->bwqhc", nn.softmax(logits), value)
         return dense(channels, "proj")(y.reshape(x.shape))
 

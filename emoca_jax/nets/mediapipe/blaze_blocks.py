@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from emoca_jax.arrays import AnyArray
+from emoca_jax.arrays import AnyArray, to_rank
 from emoca_jax.nets.convolution import ImageFeatures
 from emoca_jax.products import PRECISION
 
@@ -33,7 +33,7 @@ def depthwise_convolution(
     XLA's grouped convolution takes 10 to 60 times as long on a CPU (96 x 96 x 32, 3 x 3: 8.6 ms against 0.2 ms).
     Blocks of one shape share one trace, and plain slices trace ten times as fast as indexing.
     """
-    size = kernel.shape[0]
+    size, kernel = kernel.shape[0], jnp.expand_dims(kernel, 0)
     batch, height, width, channels = x.shape
     out_height, out_width = -(-height // stride), -(-width // stride)
     rows, columns = same_padding(height, size, stride), same_padding(width, size, stride)
@@ -43,7 +43,7 @@ def depthwise_convolution(
         for j in range(size):
             end = (batch, i + (out_height - 1) * stride + 1, j + (out_width - 1) * stride + 1, channels)
             shifted = jax.lax.slice(padded, (0, i, j, 0), end, (1, stride, stride, 1))
-            total = total + shifted * jax.lax.slice(kernel, (i, j, 0), (i + 1, j + 1, channels))
+            total = total + shifted * jax.lax.slice(kernel, (0, i, j, 0), (1, i + 1, j + 1, channels))
     return total
 
 
@@ -57,7 +57,7 @@ class DepthwiseConv(nn.Module):
         channels = x.shape[-1]
         kernel = self.param("kernel", FROM_FILE, (3, 3, channels))
         bias = self.param("bias", FROM_FILE, (channels,))
-        return depthwise_convolution(x, kernel, self.stride) + bias
+        return depthwise_convolution(x, kernel, self.stride) + bias[None, None, None]
 
 
 class ChannelPReLU(nn.Module):
@@ -66,7 +66,7 @@ class ChannelPReLU(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*batch channels"]) -> Float[Array, "*batch channels"]:
         alpha = self.param("alpha", FROM_FILE, (x.shape[-1],))
-        return jnp.where(x >= 0, x, alpha * x)
+        return jnp.where(x >= 0, x, to_rank(alpha, x.ndim) * x)
 
 
 def pointwise(features: int, name: str) -> nn.Dense:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from emoca_jax.arrays import to_rank
 from emoca_jax.nets.convolution import ImageFeatures
 from emoca_jax.nets.mediapipe.blaze_blocks import FROM_FILE, BlazeBlock, DoubleBlazeBlock, pointwise
 from emoca_jax.products import PRECISION, precise_einsum
@@ -107,9 +108,9 @@ def decode(
     """Scores in [0, 1] and, per anchor, 8 points in input pixels: box corners (low, high), then the key points."""
     scores = jax.nn.sigmoid(jnp.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT))
     values = boxes.reshape(*boxes.shape[:-1], 8, 2)
-    centre = values[..., 0, :] + anchors
+    centre = values[..., 0, :] + to_rank(anchors, boxes.ndim)
     half = values[..., 1, :] / 2
-    keypoints = values[..., 2:, :] + anchors[:, None, :]
+    keypoints = values[..., 2:, :] + to_rank(anchors[:, None, :], values.ndim)
     corners = jnp.stack([centre - half, centre + half], axis=-2)
     return scores, jnp.concatenate([corners, keypoints], axis=-2)
 
@@ -147,7 +148,8 @@ def weighted_non_maximum_suppression(
         weights = jnp.where(group, scores, 0)
         mean = precise_einsum("k,k...->...", weights, points) / jnp.maximum(weights.sum(), 1e-12)
         taken = alive[row]
-        return jnp.where(taken, alive & ~group, alive), (jnp.where(taken, scores[row], 0), mean * taken)
+        kept = jnp.where(taken, scores[row], 0), mean * taken.astype(mean.dtype)
+        return jnp.where(taken, alive & ~group, alive), kept
 
     _, (kept, merged) = jax.lax.scan(step, scores >= min_score, jnp.arange(len(scores)))
     order = jnp.argsort(-kept, stable=True)

@@ -180,9 +180,9 @@ def crop_features(
 ) -> Float[Array, "batch grid grid channels"]:
     """Bilinear samples of the features at the region's grid; cells whose centre falls outside are 0."""
     height, width = features.shape[1:3]
-    cells = jnp.stack(jnp.meshgrid(*[jnp.arange(REGION_GRID) + 0.5] * 2), axis=-1)
+    cells = jnp.stack(jnp.meshgrid(*[jnp.arange(REGION_GRID, dtype=jnp.float32) + 0.5] * 2), axis=-1)
     where = precise_einsum("bij,yxj->byxi", linear, cells) + offset[:, None, None, :] - 0.5
-    limit = jnp.array([width - 1, height - 1], where.dtype)
+    limit = jnp.array([width - 1, height - 1], where.dtype)[None, None, None]
     inside = jnp.all((where >= 0) & (where <= limit), axis=-1, keepdims=True)
     where = jnp.clip(where, 0, limit)
     low = jnp.minimum(jnp.floor(where), limit - 1)

@@ -101,7 +101,7 @@ def _narrow(low: Array, high: Array, wanted: Array, found: Array, tally: Callabl
     def turn(state):
         low, high, before, found = state
         step = (high - low) // BUCKETS + 1
-        ends = jnp.arange(1, BUCKETS, dtype=jnp.uint32)
+        ends = jnp.arange(1, BUCKETS, dtype=jnp.uint32)[None, None]
         bounds = jnp.minimum(low[..., None] + (step[..., None] * ends - 1), high[..., None])
         counts = tally(bounds)
         counts = jnp.concatenate([before[..., None], counts, found[..., None]], axis=-1)

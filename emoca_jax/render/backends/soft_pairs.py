@@ -73,7 +73,7 @@ def to_tiles(size: tuple[int, int], batch: int) -> tuple[Float[Array, "tiles pix
     height, width = size
     down, across = tiles_of(size)
     aspect_x, aspect_y = squared_aspect(size)
-    within = jnp.arange(TILE * TILE, dtype=jnp.int32)
+    within = jnp.arange(TILE * TILE, dtype=jnp.int32)[None]
     tile = jnp.arange(batch * down * across, dtype=jnp.int32)[:, None] % (down * across)
     x = pixel_centres(tile % across * TILE + within % TILE, width) * aspect_x
     y = pixel_centres(tile // across * TILE + within // TILE, height) * aspect_y
@@ -86,6 +86,11 @@ def squared_aspect(size: tuple[int, int]) -> tuple[float, float]:
     return width / min(size), height / min(size)
 
 
+def _square_units(size: tuple[int, int]) -> Float[Array, "1 1 3"]:
+    """What takes corners [faces, corner, (x, y, depth)] to units in which pixels are square."""
+    return jnp.array([*squared_aspect(size), 1.0])[None, None]
+
+
 def drawable(
     vertices: Float[Array, "batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int]
 ) -> Bool[Array, "batch_faces"]:
@@ -94,7 +99,7 @@ def drawable(
     xy = triangles[..., :2]
     # Their area may come out as more than nothing where a compiler fuses a product with the difference.
     repeated = jnp.any(jnp.all(xy == jnp.roll(xy, 1, axis=-2), axis=-1), axis=-1)
-    area = signed_area(triangles * jnp.array([*squared_aspect(size), 1.0]))
+    area = signed_area(triangles * _square_units(size))
     return jnp.all(jnp.isfinite(triangles), axis=(-2, -1)) & ~repeated & (jnp.abs(area) > OFFICIAL_EPSILON)
 
 
@@ -104,7 +109,7 @@ def face_rows(
 ) -> Float[Array, "batch_faces 9"]:  # fmt: skip
     """[batch * faces, 9]: the corners, x and y in units in which pixels are square; a spare triangle where one is not
     to be kept."""
-    triangles = vertices[:, faces].reshape(-1, 3, 3) * jnp.array([*squared_aspect(size), 1.0])
+    triangles = vertices[:, faces].reshape(-1, 3, 3) * _square_units(size)
     return jnp.where(keep[:, None], triangles.reshape(-1, 9), spare_row(triangles.dtype))
 
 
@@ -178,7 +183,7 @@ def places(
     column = take(pairs.column, chunk.face) + chunk.right
     row = take(pairs.row, chunk.face) + chunk.down
     tile = jnp.where(chunk.live, (take(pairs.image, chunk.face) * down + row) * across + column, 0)
-    within = jnp.arange(TILE * TILE, dtype=jnp.int32)
+    within = jnp.arange(TILE * TILE, dtype=jnp.int32)[None]
     i, j = row[:, None] * TILE + within // TILE, column[:, None] * TILE + within % TILE
     aspect_x, aspect_y = squared_aspect(size)
     x, y = pixel_centres(j, width) * aspect_x, pixel_centres(i, height) * aspect_y

@@ -104,8 +104,8 @@ def _search(
     def draw(state, chunk):
         nearest, owner = state
         corner_x, corner_y, image = jnp.unstack(take(where, chunk.face), axis=-1)
-        x = (corner_x + chunk.right * BLOCK_WIDTH)[:, None] + jnp.arange(BLOCK_WIDTH)
-        y = (corner_y + chunk.down * BLOCK_HEIGHT)[:, None] + jnp.arange(BLOCK_HEIGHT)
+        x = (corner_x + chunk.right * BLOCK_WIDTH)[:, None] + jnp.arange(BLOCK_WIDTH)[None]
+        y = (corner_y + chunk.down * BLOCK_HEIGHT)[:, None] + jnp.arange(BLOCK_HEIGHT)[None]
         in_image = (x < width)[:, None, :] & ((y < height) & chunk.live[:, None])[:, :, None]
 
         row = [column[:, None, None] for column in columns(take(rows, chunk.face))]
