@@ -17,7 +17,7 @@ from emoca_jax.codes import Codes
 from emoca_jax.emotion.reading import EmotionReading
 from emoca_jax.emotion.rule import affect_from_units
 from emoca_jax.faces import Emotion
-from emoca_jax.fit.landmarks import LandmarkModel, face_width, project, visible_points
+from emoca_jax.fit.landmarks import LandmarkModel, face_width, facing, project, visible_points
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.jobs.face_model import FaceModel
 from emoca_jax.jobs.look import cut_plane
@@ -26,6 +26,7 @@ from emoca_jax.model import decode
 from emoca_jax.objectives.photo import SeenFace
 from emoca_jax.products import CUBLAS
 from emoca_jax.texture.layout import TEXTURE_SIZE, TextureLayout
+from emoca_jax.texture.openings import shown_points
 from emoca_jax.texture.unwrap import unwrap
 
 
@@ -38,7 +39,7 @@ class Measures(NamedTuple):
     posed: Float[Array, "vertices 3"]
     neutral: Float[Array, "vertices 3"]
     width: Float[Array, ""]
-    """Of the face, in the unit of its landmarks."""
+    """Of the face, in the crop's plane."""
     valence: Float[Array, ""]
     arousal: Float[Array, ""]
     texture: Float[Array, "rows columns 3"]
@@ -64,7 +65,9 @@ def assemble(
     head, to_pixels = model.head, np.asarray(seen.to_pixels)
     codes = jax.tree.map(np.asarray, codes)
     sharp = cut_plane(found.photo, to_pixels, TEXTURE_SIZE)
-    fit = jax.tree.map(np.asarray, measure(head, model.landmarks, model.layout, codes, found.landmarks, sharp))
+    fit = jax.tree.map(
+        np.asarray, measure(head, model.landmarks, model.layout, codes, np.asarray(seen.landmarks), sharp)
+    )
     fitted = fit.points * to_pixels[0, 0] + to_pixels[:2, 2]
     # A head turned away altogether is judged by all its points, badly as it will be.
     visible = fit.visible if fit.visible.any() else np.ones_like(fit.visible)
@@ -87,7 +90,7 @@ def assemble(
         neutral_vertices=fit.neutral,
         texture=np.round(np.clip(fit.texture, 0, 1) * 255).astype(np.uint8),
         emotion=Emotion(photo.probabilities, rendering.probabilities, valence, arousal, photo.network, by),
-        fit_error=float(100 * np.sqrt(np.mean(missed**2)) / fit.width),
+        fit_error=float(100 * np.sqrt(np.mean(missed**2)) / (fit.width * to_pixels[0, 0])),
         seconds=time.perf_counter() - began,
         detail_model=model.detail,
         model=model.name,
@@ -106,18 +109,22 @@ def measure(
 ) -> Measures:
     """Decode the fitted head once more, as large as its texture, and take everything off it.
 
-    landmarks: as detected, in any unit. image: the crop, RGB in [0, 1].
+    landmarks: as detected, in the crop's plane. image: the crop, RGB in [0, 1].
     """
     decoded = decode(head, codes, (image.shape[0], image.shape[1]))
     valence, arousal = affect_from_units(codes.expression, head.expression_names)
-    points = head.mediapipe_index.shape[0]
+    count, width = head.mediapipe_index.shape[0], face_width(landmarks)
+    found_at = project(model, codes)[:count, :2]
+    facing_us = facing(model, flame.rotation_matrix(codes.pose[0]))[:count]
+    fitted = decoded.landmarks_mediapipe[:, :2]
+    points = shown_points(fitted, found_at, head.mediapipe_index, facing_us, landmarks, width)
     return Measures(
-        points=project(model, codes)[:points, :2],
-        visible=visible_points(model, codes)[:points],
+        points=found_at,
+        visible=visible_points(model, codes)[:count],
         posed=decoded.vertices,
         neutral=flame.unposed_vertices(head, codes.shape, jnp.zeros_like(codes.expression)),
-        width=face_width(landmarks),
+        width=width,
         valence=valence,
         arousal=arousal,
-        texture=unwrap(head, layout, codes, decoded, image).albedo,
+        texture=unwrap(head, layout, codes, decoded, image, points).albedo,
     )

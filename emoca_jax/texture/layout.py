@@ -16,6 +16,8 @@ from emoca_jax import flame, render
 from emoca_jax.errors import checked_size
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.products import precise_einsum
+from emoca_jax.texture.eyes import EyeMaps, eye_maps
+from emoca_jax.texture.openings import OpeningRows, opening_rows
 
 TEXTURE_SIZE = 512
 MIRROR_NEIGHBOURS = 3
@@ -43,6 +45,11 @@ class TextureLayout(struct.PyTreeNode):
     """Flat index of the nearest texel that belongs to the head, itself for those that do."""
     skin: Float[Array, "size size"]
     eyes: Float[Array, "size size"]
+    teeth: Float[Array, "size size"]
+    lining: Float[Array, "size size"]
+    """Tongue and the inside of the mouth."""
+    eye_maps: EyeMaps
+    openings: OpeningRows | None
     face: Float[Array, "size size"]
     """1 inside the face's outline (jaw to forehead), fading to 0 on ears, neck and scalp."""
     above_brows: Float[Array, "size size"]
@@ -66,6 +73,11 @@ def texture_layout(head: FaceHead, *, size: int = TEXTURE_SIZE) -> TextureLayout
         canvas[covered] = values
         return canvas
 
+    def mask(*names: str) -> np.ndarray:
+        return full(
+            np.isin(part, [head.part_names.index(name) for name in names if name in head.part_names]).astype(np.float32)
+        )
+
     mirror, weight = _mirror(position, normal, part)
     nearest = np.empty((2, size, size), np.int32)
     distance_transform_edt(~covered, return_distances=False, return_indices=True, indices=nearest)
@@ -75,8 +87,12 @@ def texture_layout(head: FaceHead, *, size: int = TEXTURE_SIZE) -> TextureLayout
         mirror=jax.device_put(full(np.flatnonzero(covered)[mirror].astype(np.int32))),
         mirror_weight=jax.device_put(full(weight)),
         nearest=jax.device_put(np.ravel_multi_index(tuple(nearest), (size, size)).astype(np.int32)),
-        skin=jax.device_put(full((part == head.part_names.index("skin")).astype(np.float32))),
-        eyes=jax.device_put(full((part == _index(head, "eyes")).astype(np.float32))),
+        skin=jax.device_put(mask("skin")),
+        eyes=jax.device_put(mask("eyes")),
+        teeth=jax.device_put(mask("teeth")),
+        lining=jax.device_put(mask("tongue", "mouth_interior")),
+        eye_maps=eye_maps(head, full(position), mask("eyes")),
+        openings=opening_rows(head),
         face=jax.device_put(full(face)),
         above_brows=jax.device_put(full(above)),
     )
@@ -89,10 +105,6 @@ def _on_template(head: FaceHead, size: int) -> tuple[render.Fragments, Array, Ar
     channels = jnp.concatenate([head.template, render.vertex_normals(head.template, head.faces)], axis=-1)
     surface = render.interpolate(fragments, channels, head.faces)
     return fragments, surface, flame.landmarks68_fixed(head, head.template)
-
-
-def _index(head: FaceHead, name: str) -> int:
-    return head.part_names.index(name) if name in head.part_names else -1
 
 
 def _mirror(position: np.ndarray, normal: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,10 @@ from emoca_jax import flame, render
 from emoca_jax.codes import Codes
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import MISSING_ALBEDO_GREY, Reconstruction
+from emoca_jax.texture.eyes import eye_ratio
 from emoca_jax.texture.layout import TextureLayout, mirrored
+from emoca_jax.texture.mouth import mouth_ratio
+from emoca_jax.texture.openings import ShownPoints, clear_of_openings, shifted
 
 FACING_NONE, FACING_FULL = 0.15, 0.5
 """Cosine between normal and view below which a texel is too oblique to trust, and from which it is fully trusted."""
@@ -57,13 +60,18 @@ class UnwrappedTexture(struct.PyTreeNode):
 
 @jax.jit
 def unwrap(
-    head: FaceHead, layout: TextureLayout, codes: Codes, decoded: Reconstruction, image: Float[Array, "side side 3"]
+    head: FaceHead,
+    layout: TextureLayout,
+    codes: Codes,
+    decoded: Reconstruction,
+    image: Float[Array, "side side 3"],
+    points: ShownPoints | None = None,
 ) -> UnwrappedTexture:
     """The head's texture from one photo.
 
     codes: of one face, without batch dimensions. decoded: `decode(head, codes, ...)` at the size of the image. image:
     RGB in [0, 1], the square crop whose image plane the codes' camera speaks of; 512 pixels a side match the texture.
-    The light of the codes is divided out.
+    points: landmarks of the photo, by which its eyes and mouth are found. The light of the codes is divided out.
     """
     at_texel = functools.partial(render.interpolate, layout.fragments, faces=head.faces)
     place = at_texel(decoded.image_vertices)
@@ -71,7 +79,12 @@ def unwrap(
 
     model = _model_albedo(head, codes, layout.skin.shape[0])
     sight = _sight(decoded.surface.fragments.depth, place, normal[..., 2])
-    seen = render.sample_image(image, place[..., :2]) / _broad_shading(normal, sight * layout.face, codes.light, layout)
+    shading = _broad_shading(normal, sight * layout.face, codes.light, layout)
+    if points is not None and layout.openings is not None:
+        place = shifted(place, points, layout.openings)
+        off_skin = layout.skin * (1 - clear_of_openings(place, image, points, layout.openings))
+        sight = sight * (1 - off_skin)
+    seen = render.sample_image(image, place[..., :2]) / shading
     ratio = jnp.clip(jnp.log((seen + FLOOR) / (model + FLOOR)), -LARGEST_RATIO, LARGEST_RATIO)
 
     usual = _usual(ratio, sight * layout.face * (1 - layout.above_brows))[None, None]
@@ -82,7 +95,14 @@ def unwrap(
     filled = usual + _without_shine(smooth - usual + detail)
 
     eyes = sight * layout.eyes
-    filled = filled * layout.skin[..., None] + _eyes(ratio, model, eyes, layout.eyes)
+    if points is None or layout.openings is None:
+        of_eyes = _eyes(ratio, model, eyes, layout.eyes)
+    else:
+        of_shading = jnp.sum(eyes[..., None] * shading, (0, 1)) / jnp.maximum(jnp.sum(eyes), 1e-3)
+        of_shading = jnp.where(jnp.sum(eyes) > 1, of_shading, 1.0)
+        of_eyes = eye_ratio(layout.eye_maps, model, FLOOR, of_shading, image, points, layout.openings)
+    inside = mouth_ratio(ratio, sight, layout.teeth, layout.lining)
+    filled = filled * layout.skin[..., None] + of_eyes + inside
     albedo = jnp.clip(jnp.exp(filled) * (model + FLOOR) - FLOOR, 0.0, 1.0)
     # Beyond the edge of a chart its last texel goes on, so that bilinear lookups and mip maps do not see background.
     return UnwrappedTexture(albedo.reshape(-1, 3)[layout.nearest], skin + eyes)
