@@ -9,6 +9,7 @@ import pytest
 import trimesh
 from trimesh.visual import TextureVisuals
 
+from emoca_jax import flame
 from emoca_jax.errors import InputError
 from emoca_jax.export import save_face
 from emoca_jax.export.tables import codes_npz, head_angles, summary_json
@@ -43,6 +44,12 @@ def test_json_names_everything(face):
     assert set(table["versions"]) == {"emoca_jax", "jax", "head"}
     assert table["head_pose_degrees"]["yaw"] == pytest.approx(np.degrees(0.3), abs=1)
     assert json.loads(summary_json(made_up_face(source=None)))["source"] is None
+
+
+def test_json_says_what_visemes_are_made_of():
+    visemes = json.loads(summary_json(made_up_face(flame.load_head("open"))))["visemes"]
+    assert len(visemes) == 15 and visemes["viseme_sil"] == {} and visemes["viseme_aa"]["jawOpen"] == 0.6
+    assert "visemes" not in json.loads(summary_json(made_up_face()))
 
 
 def about(axis, degrees):
