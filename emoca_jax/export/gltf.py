@@ -78,7 +78,7 @@ def head_glb(
                 neutral_vertices,
                 morphs,
                 materials.index(part.part),
-                uv_tangents(head, neutral_vertices) if normal_png is not None else None,
+                None if normal_png is None else np.asarray(uv_tangents(head, neutral_vertices)),
             )
             for part in parts
         ],
@@ -137,7 +137,7 @@ def _mesh(
         "TEXCOORD_0": glb.accessor(flipped.astype(np.float32), "VEC2", target=VERTEX_BUFFER),
     }
     if tangents is not None:
-        tangents = gltf_tangents(np.asarray(tangents)[uv], morphs.normals[vertex])
+        tangents = gltf_tangents(tangents[uv], morphs.normals[vertex])
         attributes["TANGENT"] = glb.accessor(tangents, "VEC4", target=VERTEX_BUFFER)
     for index, (joint_set, weight_set) in enumerate(_skin_sets(np.asarray(head.skin_weights)[vertex])):
         attributes[f"JOINTS_{index}"] = glb.accessor(joint_set, "VEC4", target=VERTEX_BUFFER)

@@ -21,7 +21,8 @@ bpy.ops.wm.read_factory_settings(use_empty=True)
 bpy.ops.import_scene.gltf(filepath=sys.argv[1])
 for thing in bpy.data.armatures:
     for bone in thing.bones:
-        print("BONE", bone.name, *(f"{x:.5f}" for x in bone.vector.normalized()), f"{bone.length:.5f}")
+        way = (bone.tail_local - bone.head_local).normalized()
+        print("BONE", bone.name, *(f"{x:.5f}" for x in (*way, bone.length)))
 for thing in bpy.data.objects:
     keys = thing.data.shape_keys.key_blocks if thing.type == "MESH" and thing.data.shape_keys else []
     print("FOUND", thing.name, thing.type, *(f"{key.name}={key.value:.6f}" for key in keys if key.name != "Basis"))

@@ -91,7 +91,9 @@ def test_obj_shows_the_posed_head_in_every_program(face, tmp_path):
 def test_formats_are_chosen_and_an_unknown_one_is_refused(face, tmp_path):
     written = save_face(face, tmp_path / "new" / "anna_0", ["json", "npz", "glb"])
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(path.name for path in written)
-    with pytest.raises(InputError, match=r"'fbx' is unknown; choose from glb, obj"):
+    with pytest.raises(InputError, match=r"'ply' is unknown; choose from glb, obj"):
+        save_face(face, tmp_path / "anna_0", ["ply"])
+    with pytest.raises(InputError, match=r"'fbx' is not written: .*Blender"):
         save_face(face, tmp_path / "anna_0", ["fbx"])
 
 

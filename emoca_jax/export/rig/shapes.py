@@ -49,18 +49,12 @@ class Morphs(NamedTuple):
     """Metres."""
     turns: Float[np.ndarray, "targets vertices 3"]
     """Difference of unit normals."""
+    shifted: Bool[np.ndarray, "targets vertices"]
+    """Which vertices a target moves so that anybody could see it."""
+    turned: Bool[np.ndarray, "targets vertices"]
+    """Of which the normals turn."""
     normals: Float[np.ndarray, "vertices 3"]
     """At rest."""
-
-    @property
-    def shifted(self) -> Bool[np.ndarray, "targets vertices"]:
-        """Which vertices a target moves so that anybody could see it."""
-        return np.abs(self.shifts).max(axis=-1) > SMALLEST_SHIFT
-
-    @property
-    def turned(self) -> Bool[np.ndarray, "targets vertices"]:
-        """Of which the normals turn."""
-        return np.abs(self.turns).max(axis=-1) > SMALLEST_TURN
 
 
 def parts_of(head: FaceHead, surface: Surface, naming: Naming) -> list[Part]:
@@ -89,7 +83,7 @@ def morphs_of(
     shifts = [np.moveaxis(np.asarray(head.expression_dirs, np.float32), -1, 0)]
     names, weights = unit_names(head), [float(weight) for weight in codes.expression]
     if flame.has_visemes(head):
-        shifts.append(np.einsum("tu,uvk->tvk", np.asarray(flame.viseme_codes(head)), shifts[0]))
+        shifts.append(np.tensordot(np.asarray(flame.viseme_codes(head)), shifts[0], axes=1))
         names, weights = [*names, *flame.VISEMES], [*weights, *(0.0 for _ in flame.VISEMES)]
     corrective = _pose_corrective(head, rotations)
     if corrective is not None:
@@ -99,7 +93,9 @@ def morphs_of(
     normals = np.asarray(_normals(np.concatenate([neutral[None], neutral + moved]).astype(np.float32), head.faces))
     # A vertex without area around it has no direction; files want a unit vector all the same.
     normals = np.where(np.linalg.norm(normals, axis=-1, keepdims=True) > 0.5, normals, np.array([0, 0, 1], np.float32))
-    return Morphs(names, weights, moved, normals[1:] - normals[:1], normals[0])
+    turns = normals[1:] - normals[:1]
+    shifted, turned = _largest(moved) > SMALLEST_SHIFT, _largest(turns) > SMALLEST_TURN
+    return Morphs(names, weights, moved, turns, shifted, turned, normals[0])
 
 
 def targets_of(morphs: Morphs, part: Part) -> list[int]:
@@ -117,6 +113,11 @@ def _split_seams(
     pairs = np.stack([surface.faces[chosen], surface.uv_faces[chosen]], -1).reshape(-1, 2)
     pairs, corners = np.unique(pairs, axis=0, return_inverse=True)
     return pairs[:, 0], pairs[:, 1], corners.reshape(-1, 3)
+
+
+def _largest(vectors: Float[np.ndarray, "targets vertices 3"]) -> Float[np.ndarray, "targets vertices"]:
+    x, y, z = np.moveaxis(np.abs(vectors), -1, 0)  # a fifth of the time of max(axis=-1)
+    return np.maximum(np.maximum(x, y), z)
 
 
 def _pose_corrective(
