@@ -57,9 +57,10 @@ def head_glb(
     bones = skeleton(head, neutral_vertices, joints, rotations, naming)
     bind = np.linalg.inv(rest_transforms(bones)).swapaxes(1, 2)  # column-major
     bind[:, :, 3] = [0, 0, 0, 1]  # exactly, which inverting does not promise
-    morphs = morphs_of(head, codes, neutral_vertices, rotations)
+    surface = whole_surface(head) if surface is None else surface
+    morphs = morphs_of(head, codes, neutral_vertices, rotations, surface)
     pictures = {"albedo": texture_png} | ({} if normal_png is None else {"normals": normal_png})
-    parts = parts_of(head, whole_surface(head) if surface is None else surface, naming)
+    parts = parts_of(head, surface, naming)
     materials = list(dict.fromkeys(part.part for part in parts))
     document = {
         "asset": {"version": "2.0", "generator": generator},

@@ -45,7 +45,7 @@ def head_usdz(
     rotations = np.concatenate([np.zeros((2, 3)), np.asarray(codes.jaw)[None], np.asarray(codes.eyes)])
     shaped = neutral_vertices + np.asarray(head.expression_dirs) @ np.asarray(codes.expression)
     bones = skeleton(head, neutral_vertices, np.asarray(head.joint_regressor) @ shaped, rotations, naming)
-    morphs = morphs_of(head, codes, neutral_vertices, rotations)
+    morphs = morphs_of(head, codes, neutral_vertices, rotations, whole_surface(head))
     with tempfile.TemporaryDirectory() as folder:
         layer, texture = Path(folder) / USD_LAYER, Path(folder) / TEXTURE
         texture.write_bytes(texture_png)

@@ -24,7 +24,7 @@ STRETCH = 2.0
 """Standard deviations to which a head's directions are tried where they are no units."""
 SHORT_EDGES = 1e-3
 """Share of an edge's squared length that is added to its error: flat places keep even triangles."""
-HIDDEN = {"teeth": 0.1, "tongue": 0.1, "mouth_interior": 0.1}
+HIDDEN = {"tongue": 0.1, "mouth_interior": 0.1}
 """What an error counts in parts that are seldom seen. Elsewhere every triangle of the head counts the same, so that
 lids and lips, where it has many small ones, keep theirs."""
 LEAST_COSINE = 0.2

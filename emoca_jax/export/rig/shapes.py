@@ -21,6 +21,8 @@ SMALLEST_SHIFT = 1e-6
 """Metres: a vertex that a unit moves less than a micron is left out of its morph target."""
 SMALLEST_TURN = 2e-3
 """The same for unit normals: about a tenth of a degree."""
+SAME_WAY = 0.9
+"""Cosine (26 degrees) down to which a vertex of a coarser surface keeps the normal that the head has there."""
 SILENCE = "viseme_sil"
 """The viseme that moves nothing."""
 
@@ -75,10 +77,12 @@ def morphs_of(
     codes: Codes,
     neutral: Float[np.ndarray, "vertices 3"],
     rotations: Float[np.ndarray, "joints 3"],
+    surface: Surface,
 ) -> Morphs:
     """The head's units as the photo has them, its visemes switched off, and the pose's correctives where it has any.
 
-    Correctives, which no file format knows, become one more target for the photo's jaw and eyes.
+    Correctives, which no file format knows, become one more target for the photo's jaw and eyes. Normals are the whole
+    head's, so that coarse skin looks smooth, but the coarser surface's own where it has lost a fold (between teeth).
     """
     shifts = [np.moveaxis(np.asarray(head.expression_dirs, np.float32), -1, 0)]
     names, weights = unit_names(head), [float(weight) for weight in codes.expression]
@@ -90,9 +94,11 @@ def morphs_of(
         shifts.append(corrective[None])
         names, weights = [*names, "photo_pose_corrective"], [*weights, 1.0]
     moved = np.concatenate(shifts)
-    normals = np.asarray(_normals(np.concatenate([neutral[None], neutral + moved]).astype(np.float32), head.faces))
-    # A vertex without area around it has no direction; files want a unit vector all the same.
-    normals = np.where(np.linalg.norm(normals, axis=-1, keepdims=True) > 0.5, normals, np.array([0, 0, 1], np.float32))
+    points = np.concatenate([neutral[None], neutral + moved]).astype(np.float32)
+    normals = _unit_normals(points, np.asarray(head.faces))
+    if len(surface.faces) < len(head.faces):
+        own = _unit_normals(points, surface.faces)
+        normals = np.where(np.sum(own[0] * normals[0], -1)[:, None] < SAME_WAY, own, normals)
     turns = normals[1:] - normals[:1]
     shifted, turned = _largest(moved) > SMALLEST_SHIFT, _largest(turns) > SMALLEST_TURN
     return Morphs(names, weights, moved, turns, shifted, turned, normals[0])
@@ -113,6 +119,14 @@ def _split_seams(
     pairs = np.stack([surface.faces[chosen], surface.uv_faces[chosen]], -1).reshape(-1, 2)
     pairs, corners = np.unique(pairs, axis=0, return_inverse=True)
     return pairs[:, 0], pairs[:, 1], corners.reshape(-1, 3)
+
+
+def _unit_normals(
+    points: Float[np.ndarray, "shapes vertices 3"], faces: Int[np.ndarray, "faces 3"]
+) -> Float[np.ndarray, "shapes vertices 3"]:
+    """Straight ahead where a vertex has no area around it: files want a unit vector all the same."""
+    normals = np.asarray(_normals(points, faces))
+    return np.where(np.linalg.norm(normals, axis=-1, keepdims=True) > 0.5, normals, np.array([0, 0, 1], np.float32))
 
 
 def _largest(vectors: Float[np.ndarray, "targets vertices 3"]) -> Float[np.ndarray, "targets vertices"]:
