@@ -1,0 +1,5 @@
+"""Name of a dataset -> what writes a few made-up samples in the format of its official folder."""
+
+from tests.datasets import official_affectnet
+
+MAKERS = {"affectnet": official_affectnet.make}
