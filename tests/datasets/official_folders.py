@@ -5,6 +5,7 @@ from tests.datasets import (
     official_affectnet,
     official_emotionet,
     official_now,
+    official_open_faces,
     official_vggface2_hq,
     official_voxceleb2,
 )
@@ -14,6 +15,7 @@ MAKERS = {
     "afew_va": official_afew_va.make,
     "emotionet": official_emotionet.make,
     "now": official_now.make,
+    "open_faces": official_open_faces.make,
     "vggface2_hq": official_vggface2_hq.make,
     "voxceleb2": official_voxceleb2.make,
 }
