@@ -1,4 +1,4 @@
-"""A pipeline of Apache Beam writes the same bytes as the plain builder (in an environment of its own: pyproject.toml)."""
+"""A pipeline of Apache Beam writes the same bytes as the plain builder (an environment of its own: pyproject.toml)."""
 
 import os
 import subprocess
