@@ -100,7 +100,7 @@ def open_folder(name: str, split: str, *, manual_dir: str | Path) -> Split:
 def parsed(record: bytes, fields: Mapping[str, Field]) -> Sample:
     """A serialised record as the sample it was made of.
 
-    TFDS's own parser takes four times as long, in which no other thread of Python can run.
+    TFDS's own parser takes twice as long, in which no other thread of Python can run.
     """
     from tensorflow_datasets.proto import tf_example_pb2
 
