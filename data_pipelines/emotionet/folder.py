@@ -26,8 +26,7 @@ DESCRIPTION = Description(
     version="1.0.0",
     about="""EmotioNet: photos of the wild with the facial action units that are seen in them.
 
-No face is located in them: the label step of data_pipelines/label.py finds faces and landmarks. Every tenth row is in
-`validation`, the others in `train`.""",
+No face is located in them. Every tenth row is in `validation`, the others in `train`.""",
     source="Fabian Benitez-Quiroz, Srinivasan, Martinez; on request from cbcsl.ece.ohio-state.edu, for research only.",
     citation="""@inproceedings{emotionet,
   author = {Fabian Benitez-Quiroz, C. and Srinivasan, Ramprakash and Martinez, Aleix M.},

@@ -19,8 +19,8 @@ DESCRIPTION = Description(
     version="1.0.0",
     about="""VGGFace2-HQ: 512 x 512 portraits, restored and aligned, several of each identity.
 
-One identity in twenty is in `validation`, chosen by its name, the others in `train`. The pictures are crops already;
-landmarks come from the label step of data_pipelines/label.py.""",
+One identity in twenty is in `validation`, chosen by its name, the others in `train`. The pictures are crops already,
+without landmarks.""",
     source="Cao et al. (VGGFace2) and Chen et al. (VGGFace2-HQ, github.com/NNNNAI/VGGFace2-HQ), for research only.",
     citation="""@article{vggface2_hq,
   author = {Chen, Xuanhong and Ni, Bingbing and Liu, Yutian and Liu, Naiyuan and Zeng, Zhilin and Wang, Hang},

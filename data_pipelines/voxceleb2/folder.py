@@ -28,8 +28,8 @@ DESCRIPTION = Description(
     version="1.0.0",
     about=f"""VoxCeleb2: {len(MOMENTS)} frames of every clip of talking faces.
 
-Clips are 224 x 224 videos around a tracked face; their frames are encoded as JPEG of quality {JPEG_QUALITY}. Landmarks
-come from the label step of data_pipelines/label.py.""",
+Clips are 224 x 224 videos around a tracked face; their frames are encoded as JPEG of quality {JPEG_QUALITY}, without
+landmarks.""",
     source="Chung, Nagrani, Zisserman; robots.ox.ac.uk/~vgg/data/voxceleb, videos for research only.",
     citation="""@inproceedings{voxceleb2,
   author = {Chung, Joon Son and Nagrani, Arsha and Zisserman, Andrew},
