@@ -35,6 +35,9 @@ def save_face(
 ) -> list[Path]:
     """Write the chosen formats; `out/anna_0` gives out/anna_0.glb, .obj (+ .mtl, _texture.png), .npz, .json, .png.
 
+    glb and obj carry the skin's colour without the photo's light; _photo_texture.png beside either is the same texture
+    with it.
+
     A model with a detail stage adds _detail.obj (+ .mtl), _normals.png and _displacement.png to the .obj, the normal
     map to the .glb and the displacement to the .npz.
 
@@ -61,6 +64,8 @@ def save_face(
             name=os.fsencode(path.name).decode(errors="replace"),
             generator=f"emoca_jax {package_version()}",
         )
+    if formats & {"glb", "obj"}:
+        files["_photo_texture.png"] = png_bytes(result.photo_texture)
     if "obj" in formats:
         # What a file points to is written before it, and names keep the very bytes they have on disk.
         files["_texture.png"] = texture
