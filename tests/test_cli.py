@@ -69,7 +69,7 @@ def written(photos):
 
 def test_every_face_gets_its_files_and_a_line_in_the_table(photos, capsys):
     assert run(photos, photo(photos / "anna [1].jpg"), "--size", 128, form="all") == 0
-    endings = (".glb", ".json", ".mtl", ".npz", ".obj", ".png", "_texture.png")
+    endings = (".glb", ".json", ".mtl", ".npz", ".obj", ".png", "_photo_texture.png", "_texture.png")
     assert written(photos) == [f"anna [1]_{face}{ending}" for face in (0, 1) for ending in endings]
     with Image.open(photos / "out" / "anna [1]_1.png") as picture:
         assert picture.size == (545, 314)
@@ -169,7 +169,8 @@ def test_photos_beside_the_results_are_neither_replaced_nor_are_results_read(pho
     assert main([*arguments, "a.png", "a_0.png"]) == 1
     assert "a_0.png: is there already and is no result of emoca; give another --output" in capsys.readouterr().err
     assert second.read_bytes() == before and sorted(path.name for path in photos.glob("a_0*")) == [
-        *("a_0.png", "a_0_0.glb", "a_0_0.json", "a_0_0.mtl", "a_0_0.npz", "a_0_0.obj", "a_0_0.png", "a_0_0_texture.png")
+        *("a_0.png", "a_0_0.glb", "a_0_0.json", "a_0_0.mtl", "a_0_0.npz", "a_0_0.obj", "a_0_0.png"),
+        *("a_0_0_photo_texture.png", "a_0_0_texture.png"),
     ]
     second.unlink()
     for names in (["*.png"], [path.name for path in photos.glob("*.png")]):
