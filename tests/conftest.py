@@ -60,7 +60,7 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
     return unless_unflattened
 
 
-jaxtyping.install_import_hook("emoca_jax", "tests.conftest.checked")
+jaxtyping.install_import_hook(["emoca_jax", "data_pipelines"], "tests.conftest.checked")
 
 
 @pytest.fixture

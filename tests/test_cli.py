@@ -69,7 +69,7 @@ def written(photos):
 
 def test_every_face_gets_its_files_and_a_line_in_the_table(photos, capsys):
     assert run(photos, photo(photos / "anna [1].jpg"), "--size", 128, form="all") == 0
-    endings = (".glb", ".json", ".mtl", ".npz", ".obj", ".png", "_texture.png")
+    endings = (".glb", ".json", ".mtl", ".npz", ".obj", ".png", "_photo_texture.png", "_texture.png")
     assert written(photos) == [f"anna [1]_{face}{ending}" for face in (0, 1) for ending in endings]
     with Image.open(photos / "out" / "anna [1]_1.png") as picture:
         assert picture.size == (545, 314)
@@ -169,7 +169,8 @@ def test_photos_beside_the_results_are_neither_replaced_nor_are_results_read(pho
     assert main([*arguments, "a.png", "a_0.png"]) == 1
     assert "a_0.png: is there already and is no result of emoca; give another --output" in capsys.readouterr().err
     assert second.read_bytes() == before and sorted(path.name for path in photos.glob("a_0*")) == [
-        *("a_0.png", "a_0_0.glb", "a_0_0.json", "a_0_0.mtl", "a_0_0.npz", "a_0_0.obj", "a_0_0.png", "a_0_0_texture.png")
+        *("a_0.png", "a_0_0.glb", "a_0_0.json", "a_0_0.mtl", "a_0_0.npz", "a_0_0.obj", "a_0_0.png"),
+        *("a_0_0_photo_texture.png", "a_0_0_texture.png"),
     ]
     second.unlink()
     for names in (["*.png"], [path.name for path in photos.glob("*.png")]):
@@ -276,6 +277,23 @@ def test_bad_usage(words, capsys):
     with pytest.raises(SystemExit) as stop:
         main(words)
     assert stop.value.code == 2 and "emoca reconstruct: error:" in capsys.readouterr().err
+
+
+def test_formats_that_are_not_written_say_why_and_levels_want_a_glb(capsys):
+    with pytest.raises(SystemExit):
+        main(["reconstruct", "a.jpg", "--format", "glb,vrm"])
+    assert "a VRM must have hips" in capsys.readouterr().err
+    assert main(["reconstruct", "a.jpg", "--format", "obj", "--lod"]) == 2
+    assert "add glb to --format" in capsys.readouterr().err
+
+
+def test_names_and_levels_reach_the_files(photos):
+    """The eyes of Ready Player Me are two meshes; three files where there was one."""
+    name = photo(photos / "a.jpg")
+    assert run(photos, name, "--names=rpm", "--lod", "--faces=largest", form="glb") == 0
+    files = sorted((photos / "out").iterdir())
+    assert [file.name for file in files] == ["a_0.glb", "a_0_lod1.glb", "a_0_lod2.glb"]
+    assert all(b"Wolf3D_Head" in file.read_bytes() and b"EyeLeft" in file.read_bytes() for file in files)
 
 
 def test_without_words_it_shows_what_it_can_do(capsys):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, UInt8
 
 from emoca_jax import flame
 from emoca_jax.capture.found_faces import PhotoFace
@@ -27,7 +27,8 @@ from emoca_jax.objectives.photo import SeenFace
 from emoca_jax.products import CUBLAS
 from emoca_jax.texture.layout import TEXTURE_SIZE, TextureLayout
 from emoca_jax.texture.openings import shown_points
-from emoca_jax.texture.unwrap import unwrap
+from emoca_jax.texture.refine import refined, texture_size
+from emoca_jax.texture.unwrap import Observed, completed, observed
 
 
 class Measures(NamedTuple):
@@ -42,8 +43,8 @@ class Measures(NamedTuple):
     """Of the face, in the crop's plane."""
     valence: Float[Array, ""]
     arousal: Float[Array, ""]
-    texture: Float[Array, "rows columns 3"]
-    """Albedo in [0, 1], row 0 at v = 1."""
+    texture: Observed
+    """The photo at each texel."""
 
 
 def assemble(
@@ -68,6 +69,7 @@ def assemble(
     fit = jax.tree.map(
         np.asarray, measure(head, model.landmarks, model.layout, codes, np.asarray(seen.landmarks), sharp)
     )
+    albedo, lit = _textures(model, fit.texture, found, to_pixels, sharp)
     fitted = fit.points * to_pixels[0, 0] + to_pixels[:2, 2]
     # A head turned away altogether is judged by all its points, badly as it will be.
     visible = fit.visible if fit.visible.any() else np.ones_like(fit.visible)
@@ -88,7 +90,8 @@ def assemble(
         codes=codes,
         vertices=fit.posed,
         neutral_vertices=fit.neutral,
-        texture=np.round(np.clip(fit.texture, 0, 1) * 255).astype(np.uint8),
+        texture=albedo,
+        photo_texture=lit,
         emotion=Emotion(photo.probabilities, rendering.probabilities, valence, arousal, photo.network, by),
         fit_error=float(100 * np.sqrt(np.mean(missed**2)) / (fit.width * to_pixels[0, 0])),
         seconds=time.perf_counter() - began,
@@ -96,6 +99,23 @@ def assemble(
         model=model.name,
         official=model.official,
     )
+
+
+def _textures(
+    model: FaceModel,
+    seen: Observed,
+    found: PhotoFace,
+    to_pixels: Float[np.ndarray, "3 3"],
+    sharp: Float[np.ndarray, "side side 3"],
+) -> tuple[UInt8[np.ndarray, "rows columns 3"], UInt8[np.ndarray, "rows columns 3"]]:
+    """Albedo and lit texture, as large as the photo gives reason to."""
+    texture = completed(model.layout, model.surface, seen)
+    size = texture_size(2 * float(to_pixels[0, 0]))
+    if size > TEXTURE_SIZE:
+        place, nearest = np.asarray(seen.place), np.asarray(model.layout.nearest)
+        return refined(texture, place, nearest, sharp, cut_plane(found.photo, to_pixels, size))
+    albedo, lit = (np.round(x * 255).astype(np.uint8) for x in (texture.albedo, texture.lit))
+    return albedo, lit
 
 
 @functools.partial(jax.jit, compiler_options=CUBLAS)
@@ -126,5 +146,5 @@ def measure(
         width=width,
         valence=valence,
         arousal=arousal,
-        texture=unwrap(head, layout, codes, decoded, image, points).albedo,
+        texture=observed(head, layout, codes, decoded, image, points),
     )

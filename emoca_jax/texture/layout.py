@@ -31,6 +31,16 @@ FOREHEAD = 0.35
 REGION_FADE = 0.1
 """Width, in jaw widths, over which the face region fades out beyond its outline."""
 
+BEARD_POINTS = (*range(4, 13), 35, 31)
+"""Outline among the 68 landmarks, jaw and nostrils, of where a beard grows."""
+MIDDLE_POINTS = (41, 27, 46, 35, 31)
+"""Outline among them of the nose and the cheeks beside it: what covers these covers eyes or mouth as well."""
+BROWS_AND_EYES = (tuple(range(17, 22)), tuple(range(22, 27)), tuple(range(36, 42)), tuple(range(42, 48)))
+LIPS = (tuple(range(48, 60)), tuple(range(31, 36)))
+"""Outlines among them of what is not the colour of skin; nostrils are with the lips."""
+REACH = 0.06
+"""How far around such outlines still belongs to them, in jaw widths; it fades out over as much."""
+
 
 class TextureLayout(struct.PyTreeNode):
     """Maps over a square texture, row 0 at v = 1."""
@@ -54,6 +64,14 @@ class TextureLayout(struct.PyTreeNode):
     """1 inside the face's outline (jaw to forehead), fading to 0 on ears, neck and scalp."""
     above_brows: Float[Array, "size size"]
     """1 on forehead and scalp, 0 from the brows down."""
+    brows_eyes: Float[Array, "size size"]
+    """1 on and around brows and eyes."""
+    lips: Float[Array, "size size"]
+    """1 on and around lips and nostrils."""
+    beard: Float[Array, "size size"]
+    """1 from the nostrils to the jaw."""
+    middle: Float[Array, "size size"]
+    """1 on nose and cheeks beside it."""
 
 
 def texture_layout(head: FaceHead, *, size: int = TEXTURE_SIZE) -> TextureLayout:
@@ -95,6 +113,10 @@ def texture_layout(head: FaceHead, *, size: int = TEXTURE_SIZE) -> TextureLayout
         openings=opening_rows(head),
         face=jax.device_put(full(face)),
         above_brows=jax.device_put(full(above)),
+        brows_eyes=jax.device_put(full(_near(np.asarray(points), position, BROWS_AND_EYES))),
+        lips=jax.device_put(full(_near(np.asarray(points), position, LIPS))),
+        beard=jax.device_put(full(_near(np.asarray(points), position, (BEARD_POINTS,)))),
+        middle=jax.device_put(full(_near(np.asarray(points), position, (MIDDLE_POINTS,)))),
     )
 
 
@@ -132,6 +154,14 @@ def _face_region(points: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, 
     away = np.hypot(outside, behind) / (REGION_FADE * width)
     above = (position[:, 1] - brows[:, 1].mean()) / rise
     return np.exp(-(away**2)).astype(np.float32), np.clip(above * 4 - 1, 0, 1).astype(np.float32)
+
+
+def _near(points: np.ndarray, position: np.ndarray, outlines: tuple[tuple[int, ...], ...]) -> np.ndarray:
+    """1 inside outlines among the landmarks and around them, by the front view and before the ears."""
+    jaw = points[:17]
+    away = np.min([_distance_outside(position[:, :2], points[list(outline), :2]) for outline in outlines], axis=0)
+    front = position[:, 2] > jaw[[0, 16], 2].mean()
+    return (np.clip(1.5 - away / (REACH * np.ptp(jaw[:, 0])), 0, 1) * front).astype(np.float32)
 
 
 def _distance_outside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:

@@ -19,9 +19,10 @@ from emoca_jax import model, render
 from emoca_jax.capture import detect, place_landmarks
 from emoca_jax.codes import Codes
 from emoca_jax.emotion import networks as emotion_networks
-from emoca_jax.export import detail_maps, gltf, tables, tangents
+from emoca_jax.export import detail_maps, tables, tangents
 from emoca_jax.export.pictures import comparison
 from emoca_jax.export.pictures import detail as detail_pictures
+from emoca_jax.export.rig import shapes
 from emoca_jax.fit import landmarks as landmark_fit
 from emoca_jax.fit.photo import fit_photo
 from emoca_jax.flame.head import FaceHead
@@ -38,7 +39,8 @@ from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE
 from emoca_jax.objectives.photo import FitWeights, SeenFace
 from emoca_jax.products import PRECISION
 from emoca_jax.render.soft import default_blur_radius
-from emoca_jax.texture import layout
+from emoca_jax.texture import layout, unwrap
+from emoca_jax.texture.surface import COARSE
 from tests.accelerators.inputs import (
     POINTS,
     SIDE,
@@ -165,6 +167,14 @@ def measure(chips: int) -> Call:
     return Call((*fixed, open_codes(), array(POINTS, 3), array(side, side, 3)))
 
 
+@_program(unwrap._composed)
+def composed_texture(chips: int) -> Call:
+    side = layout.TEXTURE_SIZE
+    coarse, colours, grey = array(COARSE, COARSE), array(side, side, 3), array(side, side)
+    seen = unwrap.Observed(colours, colours, grey, colours, array(side, side, 2), colours, grey, array())
+    return Call((shapes_of(open_model().layout), seen, coarse, colours, colours))
+
+
 # The main job: results and files.
 
 
@@ -178,7 +188,7 @@ def comparison_picture(chips: int) -> Call:
     return Call((shapes_of(open_model().head), open_codes(), _texture()), options={"size": PICTURE})
 
 
-@_program(gltf._normals)
+@_program(shapes._normals)
 def vertex_normals(chips: int) -> Call:
     return Call(_mesh())
 

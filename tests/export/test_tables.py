@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 from trimesh.visual import TextureVisuals
 
+from emoca_jax import flame
 from emoca_jax.errors import InputError
 from emoca_jax.export import save_face
 from emoca_jax.export.tables import codes_npz, head_angles, summary_json
@@ -45,6 +47,12 @@ def test_json_names_everything(face):
     assert json.loads(summary_json(made_up_face(source=None)))["source"] is None
 
 
+def test_json_says_what_visemes_are_made_of():
+    visemes = json.loads(summary_json(made_up_face(flame.load_head("open"))))["visemes"]
+    assert len(visemes) == 15 and visemes["viseme_sil"] == {} and visemes["viseme_aa"]["jawOpen"] == 0.6
+    assert "visemes" not in json.loads(summary_json(made_up_face()))
+
+
 def about(axis, degrees):
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
@@ -63,7 +71,11 @@ def test_head_angles_are_those_documented():
 
 def test_obj_shows_the_posed_head_in_every_program(face, tmp_path):
     files = save_face(face, tmp_path / "anna_0", ["obj"])
-    assert [file.name for file in files] == ["anna_0_texture.png", "anna_0.mtl", "anna_0.obj"]
+    assert [file.name for file in files] == [
+        *("anna_0_photo_texture.png", "anna_0_texture.png", "anna_0.mtl", "anna_0.obj")
+    ]
+    for name, texture in (("_texture.png", face.texture), ("_photo_texture.png", face.photo_texture)):
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f"anna_0{name}")), texture)
     scene = trimesh.load(tmp_path / "anna_0.obj", process=False, split_object=False, group_material=True)
     assert isinstance(scene, trimesh.Scene)
     meshes = [mesh for mesh in scene.dump() if isinstance(mesh, trimesh.Trimesh)]
@@ -84,7 +96,9 @@ def test_obj_shows_the_posed_head_in_every_program(face, tmp_path):
 def test_formats_are_chosen_and_an_unknown_one_is_refused(face, tmp_path):
     written = save_face(face, tmp_path / "new" / "anna_0", ["json", "npz", "glb"])
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(path.name for path in written)
-    with pytest.raises(InputError, match=r"'fbx' is unknown; choose from glb, obj"):
+    with pytest.raises(InputError, match=r"'ply' is unknown; choose from glb, obj"):
+        save_face(face, tmp_path / "anna_0", ["ply"])
+    with pytest.raises(InputError, match=r"'fbx' is not written: .*Blender"):
         save_face(face, tmp_path / "anna_0", ["fbx"])
 
 

@@ -13,7 +13,7 @@ from emoca_jax.model import decode
 from emoca_jax.texture.layout import texture_layout
 from emoca_jax.texture.openings import ShownPoints, clear_of_openings, distance_outside, shifted
 from emoca_jax.texture.unwrap import unwrap
-from tests.texture.test_unwrap import made_up_codes
+from tests.texture.test_unwrap import made_up_codes, open_surface
 
 SIZE = 512
 WIDTH = 1.0
@@ -70,7 +70,7 @@ def photo_and_texture(painted: np.ndarray, **units: float):
     photo = decoder()(head, codes, (SIZE, SIZE), jnp.asarray(painted)).rendering
     decoded = decoder()(head, codes, (SIZE, SIZE))
     points = points_of(head, decoded)
-    return np.asarray(unwrap(head, layout, codes, decoded, photo, points).albedo), points, decoded
+    return np.asarray(unwrap(head, layout, open_surface(), codes, decoded, photo, points).albedo), points, decoded
 
 
 def model_texture(head, codes) -> np.ndarray:
@@ -110,8 +110,9 @@ def test_teeth_of_the_photo_are_not_painted_on_lips():
     fitted = decoder()(head, codes_of(head), (SIZE, SIZE))
     points = shown.replace(fitted=fitted.landmarks_mediapipe[:, :2])
     lips = near_lips(head, layout)
+    surface, codes = open_surface(), codes_of(head)
     blind, careful = (
-        np.asarray(unwrap(head, layout, codes_of(head), fitted, photo, given).albedo)[lips] for given in (None, points)
+        np.asarray(unwrap(head, layout, surface, codes, fitted, photo, given).albedo)[lips] for given in (None, points)
     )
 
     def off(found: np.ndarray) -> float:
