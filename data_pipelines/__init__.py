@@ -1,4 +1,4 @@
 """Datasets: official folders and our own renders to records, and records to batches. See docs/datasets.md."""
 
-NAMES = ("affectnet",)
+NAMES = ("affectnet", "open_faces")
 """Every dataset is a package of this name with `folder.py` (samples) and `<name>_dataset_builder.py` (TFDS)."""

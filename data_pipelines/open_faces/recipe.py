@@ -108,11 +108,16 @@ def stream(seed: int, subject: int, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, subject, index])))
 
 
+def label_and_person(seed: int, index: int) -> tuple[int, int]:
+    """Class and person of a face, known without anything else of it."""
+    person, turn = divmod(index, FACES_PER_PERSON)
+    return int(stream(seed, ORDER, person).permutation(len(CLASSES))[turn]), person
+
+
 def recipe(names: tuple[str, ...], shapes: int, tones: tuple[str, ...], seed: int, index: int) -> Face:
     """Face `index` of the dataset `seed`. names: the head's expression units; shapes: how many identity codes it has;
     tones: names of its albedo components."""
-    person, turn = divmod(index, FACES_PER_PERSON)
-    label = int(stream(seed, ORDER, person).permutation(len(CLASSES))[turn])
+    label, person = label_and_person(seed, index)
     shown = show(label, names, stream(seed, EXPRESSION, index))
     shape, albedo, skin, hair = _person(shapes, tones, stream(seed, PERSON, person))
     pose, camera, distance = _pose(shown, stream(seed, POSE, index))

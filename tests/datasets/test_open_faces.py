@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_pipelines.open_faces import faces
+from data_pipelines.open_faces import faces, folder
 from data_pipelines.open_faces.__main__ import main
 from data_pipelines.open_faces.draw import MASK_NAMES, Studio, studio
 from data_pipelines.open_faces.emotions import CLASSES, PROTOTYPES, activation, show
@@ -175,6 +175,38 @@ def test_closed_eyes_show_no_eyeball(made: Studio, some: list[faces.OpenFace]) -
     both = lids.min(axis=1) > 0.8
     assert both.sum() >= 1
     assert eyes[both].max() < np.median(eyes[lids.max(axis=1) < 0.2]) / 4
+
+
+def test_records_hold_the_truth_in_pixels(some: list[faces.OpenFace]) -> None:
+    face = some[12]
+    sample = folder.sample_of(face)
+    mask, depth = folder.mask_and_depth(sample["truth"])
+    np.testing.assert_array_equal(mask, face.mask)
+    np.testing.assert_allclose(depth, face.depth, atol=1e-5)
+    # The middle of the first pixel is 0, the picture's left edge -1 in the plane and -.5 in pixels.
+    np.testing.assert_allclose((sample["points"][:, :2] + 0.5) * 2 / SIZE - 1, face.landmarks[:, :2], atol=1e-5)
+    centre, side = sample["face"][:2], sample["face"][2]
+    assert (np.abs(sample["landmarks"] - centre) < 0.6 * side).all()
+    assert sample["box"][2] - sample["box"][0] > 0.15 * SIZE
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [("{", "is no JSON"), ('{"trian": 3}', "whole numbers for some of"), ('{"train": -1}', "not negative"),
+     ('{"train": 0}', "counts of faces")],
+)  # fmt: skip
+def test_a_wrong_plan_gets_a_sentence(tmp_path, plan: str, said: str) -> None:
+    (tmp_path / "open_faces.json").write_text(plan)
+    with pytest.raises(InputError, match=said):
+        folder.find(tmp_path)
+
+
+def test_columns_are_what_the_faces_show(tmp_path, made: Studio) -> None:
+    (tmp_path / "open_faces.json").write_text('{"train": 24, "seed": 2}')
+    (split,) = folder.find(tmp_path).values()
+    told = [faces.face_of(made, row.seed, row.index) for row in split.rows]
+    np.testing.assert_array_equal(split.columns["expression"], [face.shown.label for face in told])
+    np.testing.assert_array_equal(split.columns["identity"], [face.person for face in told])
 
 
 def test_wrong_numbers_are_named(made: Studio) -> None:
