@@ -5,6 +5,7 @@ Rows travel to the workers, which read pictures and serialise samples; TFDS puts
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ def read_all(split: Split, check: Callable[[Sample], Sample]) -> Any:
     """The pipeline step that gives (number of the row, sample) for every row of a split."""
     beam = _beam()
     rows = beam.Create(list(enumerate(split.rows)), reshuffle=True)
-    return rows | beam.MapTuple(_numbered, read=split.read, check=check)
+    return rows | beam.Map(functools.partial(_numbered, read=split.read, check=check))
 
 
 def pipeline_options(text: str) -> Any:
@@ -28,8 +29,9 @@ def pipeline_options(text: str) -> Any:
 
 
 def _numbered(
-    index: int, row: Any, *, read: Callable[[Any], Sample], check: Callable[[Sample], Sample]
+    numbered: tuple[int, Any], *, read: Callable[[Any], Sample], check: Callable[[Sample], Sample]
 ) -> tuple[int, Sample]:
+    index, row = numbered
     return index, check(read(row))
 
 

@@ -6,6 +6,7 @@ records is sample i of the folder.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core import example_serializer
 
 from data_pipelines.samples import Description, Field, Label, Numbers, Picture, Sample, Split
 
@@ -56,6 +58,10 @@ class SampleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._whole_numbers[COLUMNS] = columns
         return {name: self._generate_examples(split) for name, split in splits.items()}
 
+    def _generate_splits(self, *arguments: Any, **named: Any) -> Any:
+        with _sorted_fields():
+            return super()._generate_splits(*arguments, **named)
+
     def _generate_examples(self, split: Split) -> Any:
         if not self.beam:
             return self._one_after_another(split)
@@ -66,6 +72,24 @@ class SampleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _one_after_another(self, split: Split) -> Iterator[tuple[int, Sample]]:
         for index in range(len(split)):
             yield index, _checked(split[index], description=self.DESCRIPTION)
+
+
+class SortedExamples(example_serializer.ExampleSerializer):
+    """TFDS's serialiser, with the fields sorted: its own order differs from run to run, and so would the records."""
+
+    def serialize_example(self, example: Any) -> bytes:
+        return self.get_tf_example(example).SerializeToString(deterministic=True)
+
+
+@contextlib.contextmanager
+def _sorted_fields() -> Iterator[None]:
+    """TFDS has no argument for the serialiser; the writers made meanwhile take `SortedExamples`, to workers too."""
+    original = example_serializer.ExampleSerializer
+    example_serializer.ExampleSerializer = SortedExamples
+    try:
+        yield
+    finally:
+        example_serializer.ExampleSerializer = original
 
 
 def _checked(sample: Sample, *, description: Description) -> Sample:

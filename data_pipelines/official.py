@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -114,9 +115,15 @@ def png(image: Image.Image) -> bytes:
     return stream.getvalue()
 
 
-def split_by(names: Sequence[str], belongs: Callable[[str], str]) -> dict[str, list[str]]:
-    """Names by the split they belong to, in their order."""
-    splits: dict[str, list[str]] = {}
-    for name in names:
-        splits.setdefault(belongs(name), []).append(name)
-    return splits
+def pictures_in(folder: Path) -> list[str]:
+    """Names of the pictures directly in a folder, in order."""
+    return sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.name.lower().endswith((".jpg", ".jpeg", ".png")) and not entry.name.startswith(".")
+    )
+
+
+def held_out_name(name: str, *, every: int = 20) -> bool:
+    """Whether an identity belongs to the validation split: one in `every`, by its name alone."""
+    return zlib.crc32(name.encode()) % every == 0

@@ -20,8 +20,10 @@ except ImportError:  # Windows, which lets nobody remove a file that is open
 
 MARK = "made by emoca_jax"
 """Stands in every file that a result is written to, as the format has it: comment, text chunk, generator."""
-MARKS = (MARK.encode(), b'"generator":"emoca_jax', b'"versions": {\n    "emoca_jax"')
-"""The last two: a .glb's and a .json's own way to say it."""
+USD_LAYER = "made_by_emoca_jax.usdc"
+"""The file in a .usdz that holds the model."""
+MARKS = (MARK.encode(), b'"generator":"emoca_jax', b'"versions": {\n    "emoca_jax"', USD_LAYER.encode())
+"""The last three: a .glb's, a .json's and a .usdz's own way to say it."""
 MARK_REACH = 1 << 16
 """The mark stands within so many bytes of a file's beginning or end."""
 PART, PART_END = ".emoca-", ".part"

@@ -1,4 +1,4 @@
-"""Draws docs/pictures/open_head_units.png (every unit alone) and open_head_texture.png (layout and landmarks).
+"""Draws docs/pictures/open_head_units.png (every unit), _visemes.png (the mouth), _texture.png (layout, landmarks).
 
 python scripts/draw_open_head_units.py
 """
@@ -19,6 +19,7 @@ FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 TILE, COLUMNS, LABEL, TEXTURE_SIZE = 150, 13, 16, 512
 CENTRE, SCALE = np.array([0.0, -0.045, 0.03]), 11.0
 """Metres, and half sides of the picture per metre."""
+MOUTH, MOUTH_SCALE, MOUTH_YAWS = np.array([0.0, -0.055, 0.03]), 24.0, (0.0, 40.0)
 YAW, LIGHT = 15.0, (0.3, 0.5, 1.0)
 WIRE, POINT = (40, 60, 90), (30, 220, 80)
 
@@ -27,17 +28,30 @@ def main() -> None:
     head = flame.load_head("open")
     FOLDER.mkdir(parents=True, exist_ok=True)
     Image.fromarray(unit_sheet(head)).save(FOLDER / "open_head_units.png", optimize=True)
+    Image.fromarray(viseme_sheet(head)).save(FOLDER / "open_head_visemes.png", optimize=True)
     Image.fromarray(texture_sheet(head)).save(FOLDER / "open_head_texture.png", optimize=True)
 
 
 def unit_sheet(head: FaceHead) -> np.ndarray:
     """Every unit alone at full activation on the average head, uint8 [H, W, 3]."""
     names = head.expression_names
-    sheet = Image.new("RGB", (COLUMNS * TILE, -(-len(names) // COLUMNS) * (TILE + LABEL)), "white")
+    return labelled(names, [portrait(head, code, YAW, TILE) for code in np.eye(len(names))])
+
+
+def viseme_sheet(head: FaceHead) -> np.ndarray:
+    """The mouth at each viseme from the front and from the side, uint8 [H, W, 3]."""
+    codes = np.asarray(flame.viseme_codes(head))
+    rows = [[portrait(head, code, yaw, TILE, MOUTH, MOUTH_SCALE) for code in codes] for yaw in MOUTH_YAWS]
+    return np.concatenate([labelled(tuple(flame.VISEMES), row, columns=5) for row in rows], axis=1)
+
+
+def labelled(names: tuple[str, ...], tiles: list[np.ndarray], *, columns: int = COLUMNS) -> np.ndarray:
+    """Tiles in rows, each under its name."""
+    sheet = Image.new("RGB", (columns * TILE, -(-len(names) // columns) * (TILE + LABEL)), "white")
     pen = ImageDraw.Draw(sheet)
-    for index, name in enumerate(names):
-        x, y = index % COLUMNS * TILE, index // COLUMNS * (TILE + LABEL)
-        sheet.paste(Image.fromarray(portrait(head, np.eye(len(names))[index], YAW, TILE)), (x, y + LABEL))
+    for index, (name, tile) in enumerate(zip(names, tiles, strict=True)):
+        x, y = index % columns * TILE, index // columns * (TILE + LABEL)
+        sheet.paste(Image.fromarray(tile), (x, y + LABEL))
         pen.text((x + 3, y + 2), name, fill="black")
     return np.asarray(sheet)
 
@@ -59,14 +73,21 @@ def texture_sheet(head: FaceHead) -> np.ndarray:
     return np.concatenate([np.asarray(picture) for picture in (plain, wires, points)], axis=1)
 
 
-def portrait(head: FaceHead, expression: np.ndarray, yaw: float, size: int) -> np.ndarray:
+def portrait(
+    head: FaceHead,
+    expression: np.ndarray,
+    yaw: float,
+    size: int,
+    centre: np.ndarray = CENTRE,
+    scale: float = SCALE,
+) -> np.ndarray:
     """The average head's face, uint8 [size, size, 3], drawn at twice the size for smooth edges."""
     assert head.albedo is not None
     shape = jnp.zeros(head.shape_dirs.shape[-1])
     vertices = np.asarray(flame.unposed_vertices(head, shape, jnp.asarray(expression)))
     faces, uv, uv_faces = np.asarray(head.faces), np.asarray(head.uv), np.asarray(head.uv_faces)
     texture, rotation, light = np.asarray(head.albedo.mean), turn(yaw, 0.0), light_from(LIGHT)
-    picture, _, _ = draw(vertices, faces, uv, uv_faces, texture, rotation, CENTRE, SCALE, light, 2 * size)
+    picture, _, _ = draw(vertices, faces, uv, uv_faces, texture, rotation, centre, scale, light, 2 * size)
     return to_bytes(picture.reshape(size, 2, size, 2, 3).mean((1, 3)))
 
 

@@ -22,7 +22,7 @@ import optax
 from absl import app, flags, logging
 from flax.traverse_util import flatten_dict
 from jaxtyping import Array, Key
-from ml_collections import ConfigDict, config_flags
+from ml_collections import config_flags
 
 from data_pipelines.open_faces.codes import coded_faces
 from emoca_jax.errors import InputError
@@ -36,12 +36,14 @@ from emoca_jax.whole_files import write_file
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to train, a file in configs/.", lock_config=True)
 FOLDER = flags.DEFINE_string("folder", None, "Where checkpoints, curves and the trained network go.")
+Config = Any
+"""An `ml_collections.ConfigDict`, whose entries have no types that a checker could know."""
 NETWORK = "network.npz"
 """What a run that came to its end leaves: every variable by its path."""
 flags.mark_flags_as_required(["config", "folder"])
 
 
-def emotion_from_codes(config: ConfigDict) -> tuple[Stage, Batches]:
+def emotion_from_codes(config: Config) -> tuple[Stage, Batches]:
     """EMO-MLP on the open head's units."""
     head = load_head("open")
     examples = coded_faces(head, config.data.seed, config.data.train)
@@ -56,7 +58,7 @@ def emotion_from_codes(config: ConfigDict) -> tuple[Stage, Batches]:
     return stage, InMemory(examples, config.batch, seed=config.settings.seed, **part)
 
 
-STAGES: dict[str, Callable[[ConfigDict], tuple[Stage, Batches]]] = {"emotion_from_codes": emotion_from_codes}
+STAGES: dict[str, Callable[[Config], tuple[Stage, Batches]]] = {"emotion_from_codes": emotion_from_codes}
 
 
 def as_npz(parameters: Parameters, statistics: Parameters) -> bytes:
@@ -73,6 +75,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if len(arguments) > 1:
             raise InputError(f"there is no argument {arguments[1]!r}; options begin with --")
+        if not FOLDER.value:
+            raise InputError("give --folder a folder for checkpoints, curves and the trained network")
         config, folder = CONFIG.value, Path(FOLDER.value)
         stage, batches = STAGES[config.stage](config)
         settings = Settings(**config.settings)

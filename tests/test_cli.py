@@ -278,6 +278,23 @@ def test_bad_usage(words, capsys):
     assert stop.value.code == 2 and "emoca reconstruct: error:" in capsys.readouterr().err
 
 
+def test_formats_that_are_not_written_say_why_and_levels_want_a_glb(capsys):
+    with pytest.raises(SystemExit):
+        main(["reconstruct", "a.jpg", "--format", "glb,vrm"])
+    assert "a VRM must have hips" in capsys.readouterr().err
+    assert main(["reconstruct", "a.jpg", "--format", "obj", "--lod"]) == 2
+    assert "add glb to --format" in capsys.readouterr().err
+
+
+def test_names_and_levels_reach_the_files(photos):
+    """The eyes of Ready Player Me are two meshes; three files where there was one."""
+    name = photo(photos / "a.jpg")
+    assert run(photos, name, "--names=rpm", "--lod", "--faces=largest", form="glb") == 0
+    files = sorted((photos / "out").iterdir())
+    assert [file.name for file in files] == ["a_0.glb", "a_0_lod1.glb", "a_0_lod2.glb"]
+    assert all(b"Wolf3D_Head" in file.read_bytes() and b"EyeLeft" in file.read_bytes() for file in files)
+
+
 def test_without_words_it_shows_what_it_can_do(capsys):
     assert main([]) == 2
     assert "emoca reconstruct photo.jpg" in capsys.readouterr().err

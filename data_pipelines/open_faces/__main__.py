@@ -1,6 +1,6 @@
 """Draws a sheet of open faces, a column a class, or writes faces to a folder.
 
-python -m data_pipelines.open_faces --count 64 --sheet docs/images/open_faces.jpg
+python -m data_pipelines.open_faces --count 64 --sheet docs/pictures/open_faces.jpg
 python -m data_pipelines.open_faces --count 1000 --folder FACES
 """
 

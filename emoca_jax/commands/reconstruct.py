@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emoca_jax.commands.photos import PhotoCommand, Row, add_photo_arguments, run_on_photos
-from emoca_jax.face_formats import FACE_FORMATS
+from emoca_jax.errors import InputError
+from emoca_jax.face_formats import FACE_FORMATS, MORE_FORMATS, NAME_STYLES, format_problem
 
 if TYPE_CHECKING:
     from emoca_jax.jobs.result import FaceResult
@@ -53,13 +54,26 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=_formats,
         default=FACE_FORMATS,
         metavar="LIST",
-        help=f"all, or some of {','.join(FACE_FORMATS)} with commas between (default: all)",
+        help=f"all ({','.join(FACE_FORMATS)}), or some of {','.join((*FACE_FORMATS, *MORE_FORMATS))} with commas "
+        "between (default: all)",
+    )
+    parser.add_argument(
+        "--names",
+        choices=NAME_STYLES,
+        default=NAME_STYLES[0],
+        help="what meshes, materials and bones of .glb and .usdz are called: rpm is what code for Ready Player Me's "
+        "avatars looks for (default: default)",
+    )
+    parser.add_argument(
+        "--lod", action="store_true", help="write two coarser levels of detail of the .glb: photo_n_lod1.glb, _lod2.glb"
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Reconstruct every input, tell failures one sentence each, print the table; returns the exit code."""
+    if arguments.lod and "glb" not in arguments.format:
+        raise InputError("--lod writes levels of the .glb: add glb to --format, or leave --lod out")
 
     def load() -> Any:
         from emoca_jax.jobs.reconstruct import load_model
@@ -71,7 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
 
         faces = reconstruct(model, photo, faces=arguments.faces)
         for face in faces:
-            face.save(arguments.output / f"{stem}_{face.face}", arguments.format, size=arguments.size)
+            place, size = arguments.output / f"{stem}_{face.face}", arguments.size
+            face.save(place, arguments.format, size=size, names=arguments.names, lod=arguments.lod)
         return [[_row(face)] for face in faces]
 
     compiles = "" if arguments.model == "open" else "converted"
@@ -95,9 +110,10 @@ def _formats(text: str) -> tuple[str, ...]:
     chosen = [name.strip().lower().removeprefix(".") for name in text.split(",") if name.strip()]
     if chosen == ["all"]:
         return FACE_FORMATS
-    unknown = [name for name in chosen if name not in FACE_FORMATS]
-    if unknown or not chosen:
-        raise argparse.ArgumentTypeError(f"{text!r} is not all or a list of {','.join(FACE_FORMATS)}")
+    if not chosen:
+        raise argparse.ArgumentTypeError(f"{text!r} is not all or a list of {','.join((*FACE_FORMATS, *MORE_FORMATS))}")
+    for problem in filter(None, map(format_problem, chosen)):
+        raise argparse.ArgumentTypeError(problem)
     return tuple(chosen)
 
 

@@ -12,12 +12,17 @@ from emoca_jax.export.gltf import head_glb
 from emoca_jax.export.obj import head_mtl, head_obj
 from emoca_jax.export.pictures.comparison import comparison
 from emoca_jax.export.png import grey_png, png_bytes
+from emoca_jax.export.rig.levels import coarser_surfaces
+from emoca_jax.export.rig.naming import NAMINGS
 from emoca_jax.export.tables import codes_npz, summary_json
-from emoca_jax.face_formats import FACE_FORMATS
+from emoca_jax.export.usd import head_usdz
+from emoca_jax.face_formats import FACE_FORMATS, NAME_STYLES, format_problem
 from emoca_jax.faces import ReconstructedFace
 from emoca_jax.version import package_version
 from emoca_jax.whole_files import MARK, open_folder, result_path, write_results
 
+LOD_ENDINGS = ("_lod1.glb", "_lod2.glb")
+"""Of the coarser levels of detail, in the order of `levels.LEVELS`."""
 DETAIL_MTL = """# {mark}
 # {name}_normals.png (tangent space) and {name}_displacement.png belong on the coarse {name}.obj,
 # which has the same uv; black is {middle} m of displacement, white {strength} m more.
@@ -31,36 +36,56 @@ map_Kd {name}_texture.png
 
 
 def save_face(
-    result: ReconstructedFace, path: str | Path, formats: Iterable[str] = FACE_FORMATS, *, size: int = 384
+    result: ReconstructedFace,
+    path: str | Path,
+    formats: Iterable[str] = FACE_FORMATS,
+    *,
+    size: int = 384,
+    names: str = "default",
+    lod: bool = False,
 ) -> list[Path]:
     """Write the chosen formats; `out/anna_0` gives out/anna_0.glb, .obj (+ .mtl, _texture.png), .npz, .json, .png.
 
     A model with a detail stage adds _detail.obj (+ .mtl), _normals.png and _displacement.png to the .obj, the normal
     map to the .glb and the displacement to the .npz.
 
-    size: side in pixels of one tile of the comparison picture. Older results of these names are replaced, each whole
-    or not at all. Returns the files written. Errors: InputError for an unknown format, a place that cannot be written,
-    and a file of one of these names that is no result.
+    size: side in pixels of one tile of the comparison picture; names: of meshes, materials and bones in .glb and .usdz,
+    one of `NAME_STYLES`; lod: coarser levels of detail of the .glb as well (_lod1.glb, _lod2.glb).
+
+    Older results of these names are replaced, each whole or not at all. Returns the files written. Errors: InputError
+    for a format or a style that is unknown or cannot be written here, a place that cannot be written, and a file of one
+    of these names that is no result.
     """
     path, formats = result_path(path), set(formats)
     checked_size("size", size, least=16, most=4096)
-    if unknown := sorted(formats.difference(FACE_FORMATS)):
-        raise InputError(f"format {unknown[0]!r} is unknown; choose from {', '.join(FACE_FORMATS)}")
+    for problem in filter(None, map(format_problem, sorted(formats))):
+        raise InputError(problem)
+    if names not in NAME_STYLES:
+        raise InputError(f"names must be one of {', '.join(NAME_STYLES)}, not {names!r}")
+    if lod and "glb" not in formats:
+        raise InputError("levels of detail are levels of the .glb: add glb to the formats, or leave lod out")
     open_folder(path.parent)
     files: dict[str, bytes] = {}
     wrinkled = result.detail_model is not None
     normals = png_bytes(normal_map(result)) if wrinkled and formats & {"glb", "obj"} else None
-    texture = png_bytes(result.texture) if formats & {"glb", "obj"} else b""
+    texture = png_bytes(result.texture) if formats & {"glb", "obj", "usdz"} else b""
+    naming = NAMINGS[names]
     if "glb" in formats:
-        files[".glb"] = head_glb(
-            result.head,
-            result.codes,
-            result.neutral_vertices,
-            texture,
-            normal_png=normals,
-            name=os.fsencode(path.name).decode(errors="replace"),
-            generator=f"emoca_jax {package_version()}",
-        )
+        coarser = coarser_surfaces(result.head) if lod else []
+        for ending, surface in zip((".glb", *LOD_ENDINGS), (None, *coarser), strict=False):
+            files[ending] = head_glb(
+                result.head,
+                result.codes,
+                result.neutral_vertices,
+                texture,
+                normal_png=normals,
+                name=os.fsencode(path.name).decode(errors="replace"),
+                generator=f"emoca_jax {package_version()}",
+                naming=naming,
+                surface=surface,
+            )
+    if "usdz" in formats:
+        files[".usdz"] = head_usdz(result.head, result.codes, result.neutral_vertices, texture, naming=naming)
     if "obj" in formats:
         # What a file points to is written before it, and names keep the very bytes they have on disk.
         files["_texture.png"] = texture

@@ -69,6 +69,7 @@ def summary(result: ReconstructedFace) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         **photo_summary(result),
         "expression": {name: round(weight, 4) for name, weight in zip(names, weights, strict=True)},
+        **({"visemes": flame.VISEMES} if flame.has_visemes(result.head) else {}),
         "head_pose_degrees": head_angles(whole @ neck),
         "emotion": result.emotion.label,
         "valence": round(result.emotion.valence, 4),
@@ -94,6 +95,7 @@ def summary(result: ReconstructedFace) -> dict[str, Any]:
             "expression": (
                 "activation of each unit, 0 to 1" if result.head.bounded_expression else "standard deviations"
             ),
+            "visemes": "activation of each unit that makes the mouth shape; what the .glb's targets of that name do",
             "valence": "-1 unpleasant to 1 pleasant; a trained network may answer beyond",
             "arousal": "-1 calm to 1 excited; a trained network may answer beyond",
         },

@@ -142,7 +142,10 @@ def project(model: LandmarkModel, codes: Codes) -> Float[Array, "*batch points 3
     points = flame.points_on_mesh(pose(model.points, codes).vertices, model.points.faces, model.embedding)
     if model.lag is not None:
         lag = model.lag.offset + precise_einsum("pku,...u->...pk", model.lag.expression, codes.expression)
-        points = points + precise_einsum("...ij,...pj->...pi", flame.rotation_matrix(codes.pose[..., 0, :]), lag)
+        # No product: jaxlib 0.10 finds no tiling for so thin a one on a GPU.
+        points = points + jnp.sum(
+            flame.rotation_matrix(codes.pose[..., 0, :])[..., None, :, :] * lag[..., None, :], axis=-1
+        )
     return render.weak_perspective(points, codes.camera)
 
 

@@ -13,8 +13,10 @@ from emoca_jax.flame.landmarks import (
 )
 from emoca_jax.flame.rotations import rotation_matrix, yaw_degrees
 from emoca_jax.flame.skinning import FlameOutput, forward, unposed_vertices
+from emoca_jax.flame.visemes import VISEMES, has_visemes, viseme_codes
 
 __all__ = [
+    "VISEMES",
     "AlbedoModel",
     "FaceHead",
     "FlameOutput",
@@ -24,6 +26,7 @@ __all__ = [
     "contour_at",
     "contour_bin",
     "forward",
+    "has_visemes",
     "landmarks68",
     "landmarks68_fixed",
     "landmarks_mediapipe",
@@ -32,5 +35,6 @@ __all__ = [
     "rotation_matrix",
     "save_head",
     "unposed_vertices",
+    "viseme_codes",
     "yaw_degrees",
 ]

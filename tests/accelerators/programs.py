@@ -19,9 +19,10 @@ from emoca_jax import model, render
 from emoca_jax.capture import detect, place_landmarks
 from emoca_jax.codes import Codes
 from emoca_jax.emotion import networks as emotion_networks
-from emoca_jax.export import detail_maps, gltf, tables, tangents
+from emoca_jax.export import detail_maps, tables, tangents
 from emoca_jax.export.pictures import comparison
 from emoca_jax.export.pictures import detail as detail_pictures
+from emoca_jax.export.rig import shapes
 from emoca_jax.fit import landmarks as landmark_fit
 from emoca_jax.fit.photo import fit_photo
 from emoca_jax.flame.head import FaceHead
@@ -178,7 +179,7 @@ def comparison_picture(chips: int) -> Call:
     return Call((shapes_of(open_model().head), open_codes(), _texture()), options={"size": PICTURE})
 
 
-@_program(gltf._normals)
+@_program(shapes._normals)
 def vertex_normals(chips: int) -> Call:
     return Call(_mesh())
 

@@ -55,6 +55,13 @@ def test_records_hold_one_sample_a_group(built: Path, name: str):
         assert "group_size:1," in reader.writer_options_string() + ","
 
 
+def test_another_run_writes_the_same_bytes(built: Path, tmp_path: Path):
+    """The fixture's were written by another process, with other hash seeds."""
+    build("afew_va", manual_dir=built / "official" / "afew_va", data_dir=tmp_path)
+    for path in (tmp_path / "afew_va" / "1.0.0").iterdir():
+        assert path.read_bytes() == (built / "records" / "afew_va" / "1.0.0" / path.name).read_bytes(), path.name
+
+
 def test_tfds_reads_what_we_package(built: Path):
     """By its own parser and decoder."""
     import tensorflow_datasets as tfds

@@ -60,22 +60,45 @@ def test_default_view_is_the_posed_face_with_its_head_upright(face, glb):
     np.testing.assert_allclose(glb.shown(), by_part(face.head, expected), atol=5e-6)
 
 
+def test_bones_rest_along_themselves_and_leave_the_skin_where_it_was(face, glb):
+    nodes, skin = glb.json["nodes"], glb.json["skins"][0]
+    rest = np.linalg.inv(glb.accessor(skin["inverseBindMatrices"]).reshape(-1, 4, 4).swapaxes(1, 2))
+    place = {nodes[joint]["name"]: matrix[:3, 3] for joint, matrix in zip(skin["joints"], rest, strict=True)}
+    up = {nodes[joint]["name"]: matrix[:3, 1] for joint, matrix in zip(skin["joints"], rest, strict=True)}
+    ends = {"neck": "head", "head": "head_end", "jaw": "jaw_end", "left_eye": "left_eye_end"}
+    for bone, end in ends.items():
+        way = place[end] - place[bone]
+        np.testing.assert_allclose(up[bone], way / np.linalg.norm(way), atol=1e-4)
+    np.testing.assert_allclose(place["jaw_end"], landmark(face, 8), atol=1e-6)
+    assert up["left_eye"] == pytest.approx([0, 0, 1], abs=1e-6) and up["head"] == pytest.approx([0, 1, 0], abs=1e-6)
+    weights = [p for mesh in glb.json["meshes"] for p in mesh["primitives"]]
+    assert max(glb.accessor(p["attributes"]["JOINTS_0"]).max() for p in weights) < len(face.head.parents)
+
+
+def landmark(face, number):
+    return np.asarray(flame.landmarks68_fixed(face.head, face.neutral_vertices))[number]
+
+
 def test_each_named_unit_moves_the_meshes_as_the_head_does(face, glb):
     units = list(face.head.expression_names)
     default = dict(zip(units, face.codes.expression.tolist(), strict=True)) | {"photo_pose_corrective": 1.0}
+    default |= dict.fromkeys(flame.VISEMES, 0.0)
     for mesh in glb.json["meshes"]:
         assert mesh.get("weights", []) == pytest.approx([default[name] for name in named(mesh)])
-    assert {name for mesh in glb.json["meshes"] for name in named(mesh)} >= set(units)
-    still = Glb.__new__(Glb)
-    still.json = glb.json | {
-        "nodes": [{k: v for k, v in node.items() if k != "rotation"} for node in glb.json["nodes"]]
-    }
-    still.bytes = glb.bytes
+    spoken = set(flame.VISEMES) if flame.has_visemes(face.head) else set()
+    assert {name for mesh in glb.json["meshes"] for name in named(mesh)} - {"photo_pose_corrective"} == set(
+        units
+    ) | spoken
+    still = Glb(written(replace(face, codes=face.codes.replace(jaw=0 * face.codes.jaw, eyes=0 * face.codes.eyes))))
     for unit in range(0, len(units), 1 + len(units) // 8):
         weights = np.zeros(len(units), np.float32)
         weights[unit] = 0.7
         expected = flame.unposed_vertices(face.head, face.codes.shape, weights)
         np.testing.assert_allclose(still.shown({units[unit]: 0.7}), by_part(face.head, expected), atol=5e-6)
+    for viseme in sorted(spoken)[::4]:
+        weights = np.array([0.7 * flame.VISEMES[viseme].get(unit, 0) for unit in units], np.float32)
+        expected = flame.unposed_vertices(face.head, face.codes.shape, weights)
+        np.testing.assert_allclose(still.shown({viseme: 0.7}), by_part(face.head, expected), atol=5e-6)
 
 
 def named(mesh):
@@ -88,8 +111,8 @@ def test_every_mesh_has_the_name_of_its_part_and_only_targets_that_move_it(face,
     assert list(meshes) == [node["name"] for node in glb.json["nodes"] if "mesh" in node] == list(face.head.part_names)
     assert not set(meshes) & {skin["name"] for skin in glb.json["skins"]}, "Blender numbers names that come twice"
     for mesh in meshes.values():
-        for target in mesh["primitives"][0].get("targets", []):
-            assert np.abs(glb.accessor(target["POSITION"])).max() > 0
+        for name, target in zip(named(mesh), mesh["primitives"][0].get("targets", []), strict=True):
+            assert (np.abs(glb.accessor(target["POSITION"])).max() > 0) == (name != "viseme_sil")
     if "teeth" in meshes:
         assert "jawOpen" not in named(meshes["eyes"]) and "mouthSmileLeft" in named(meshes["skin"])
 
@@ -110,18 +133,21 @@ def test_skeleton(face, glb):
     nodes = {node["name"]: node for node in glb.json["nodes"]}
     assert {"neck", "head", "jaw", "left_eye", "right_eye"} < set(nodes)
     children = {name: [glb.json["nodes"][i]["name"] for i in nodes[name].get("children", [])] for name in nodes}
-    assert children["neck"] == ["head"] and children["head"] == ["jaw", "left_eye", "right_eye"]
+    assert children["neck"] == ["head"] and children["head"] == ["face", "head_end"]
+    assert children["face"] == ["jaw", "left_eye", "right_eye"] and children["jaw"] == ["jaw_end"]
     # Upright: nothing above the jaw turns.
-    assert "rotation" not in nodes["neck"] and "rotation" not in nodes["head"]
+    moved = dict(zip([node["name"] for node in glb.json["nodes"]], glb.joint_matrices(), strict=False))
+    for bone in ("neck", "head", "face"):
+        np.testing.assert_allclose(moved[bone], np.eye(4), atol=1e-6)
     # Each eye turns about its own middle, and the subject's left is +x.
-    inverse_bind = glb.accessor(glb.json["skins"][0]["inverseBindMatrices"]).reshape(-1, 4, 4)
+    bind = np.linalg.inv(glb.accessor(glb.json["skins"][0]["inverseBindMatrices"]).reshape(-1, 4, 4))
     eyes = face.head.face_part == face.head.part_names.index("eyes")
     points = face.neutral_vertices[np.unique(np.asarray(face.head.faces)[eyes])]
     for joint, side in ((3, points[:, 0] > 0), (4, points[:, 0] < 0)):
         middle = (points[side].min(0) + points[side].max(0)) / 2
         # Not z: an eyeball may be open behind.
-        np.testing.assert_allclose(-inverse_bind[joint, 3, :2], middle[:2], atol=1e-3)
-    assert nodes["left_eye"]["rotation"][1] > 0
+        np.testing.assert_allclose(bind[joint, 3, :2], middle[:2], atol=1e-3)
+    assert moved["left_eye"][0, 2] > 0, "looks to the subject's left, as the codes say"
 
 
 def test_normals_are_unit_and_point_out(glb):

@@ -19,6 +19,10 @@ IN_BLENDER = """
 import sys, bpy
 bpy.ops.wm.read_factory_settings(use_empty=True)
 bpy.ops.import_scene.gltf(filepath=sys.argv[1])
+for thing in bpy.data.armatures:
+    for bone in thing.bones:
+        way = (bone.tail_local - bone.head_local).normalized()
+        print("BONE", bone.name, *(f"{x:.5f}" for x in (*way, bone.length)))
 for thing in bpy.data.objects:
     keys = thing.data.shape_keys.key_blocks if thing.type == "MESH" and thing.data.shape_keys else []
     print("FOUND", thing.name, thing.type, *(f"{key.name}={key.value:.6f}" for key in keys if key.name != "Basis"))
@@ -70,7 +74,7 @@ def test_open3d(glb):
 
 
 def test_blender(glb):
-    """Names, kinds and values of shape keys as Blender shows them."""
+    """Names, kinds and values of shape keys as Blender shows them; where bones point (its z is up, -y to the front)."""
     pytest.importorskip("bpy")
     told = subprocess.run([sys.executable, "-c", IN_BLENDER, str(glb)], capture_output=True, text=True, check=True)
     found = {line.split()[1]: line.split()[2:] for line in told.stdout.splitlines() if line.startswith("FOUND")}
@@ -79,3 +83,8 @@ def test_blender(glb):
         names = mesh.get("extras", {}).get("targetNames", [])
         values = [f"{key}={value:.6f}" for key, value in zip(names, mesh.get("weights", []), strict=True)]
         assert found[name] == ["MESH", *values]
+    bones = {line.split()[1]: np.array(line.split()[2:], float) for line in told.stdout.splitlines() if "BONE" in line}
+    toward, length = ({name: value[at] for name, value in bones.items()} for at in (slice(3), 3))
+    np.testing.assert_allclose([toward["head"], toward["left_eye"]], [[0, 0, 1], [0, -1, 0]], atol=1e-4)
+    assert toward["jaw"][1] < -0.3 and toward["jaw"][2] < -0.3, "to the chin"
+    assert length["head"] > 0.1 and length["jaw"] > 0.06 and 0.01 < length["left_eye"] < 0.02

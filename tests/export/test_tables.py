@@ -9,6 +9,7 @@ import pytest
 import trimesh
 from trimesh.visual import TextureVisuals
 
+from emoca_jax import flame
 from emoca_jax.errors import InputError
 from emoca_jax.export import save_face
 from emoca_jax.export.tables import codes_npz, head_angles, summary_json
@@ -43,6 +44,12 @@ def test_json_names_everything(face):
     assert set(table["versions"]) == {"emoca_jax", "jax", "head"}
     assert table["head_pose_degrees"]["yaw"] == pytest.approx(np.degrees(0.3), abs=1)
     assert json.loads(summary_json(made_up_face(source=None)))["source"] is None
+
+
+def test_json_says_what_visemes_are_made_of():
+    visemes = json.loads(summary_json(made_up_face(flame.load_head("open"))))["visemes"]
+    assert len(visemes) == 15 and visemes["viseme_sil"] == {} and visemes["viseme_aa"]["jawOpen"] == 0.6
+    assert "visemes" not in json.loads(summary_json(made_up_face()))
 
 
 def about(axis, degrees):
@@ -84,7 +91,9 @@ def test_obj_shows_the_posed_head_in_every_program(face, tmp_path):
 def test_formats_are_chosen_and_an_unknown_one_is_refused(face, tmp_path):
     written = save_face(face, tmp_path / "new" / "anna_0", ["json", "npz", "glb"])
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(path.name for path in written)
-    with pytest.raises(InputError, match=r"'fbx' is unknown; choose from glb, obj"):
+    with pytest.raises(InputError, match=r"'ply' is unknown; choose from glb, obj"):
+        save_face(face, tmp_path / "anna_0", ["ply"])
+    with pytest.raises(InputError, match=r"'fbx' is not written: .*Blender"):
         save_face(face, tmp_path / "anna_0", ["fbx"])
 
 

@@ -1,0 +1,124 @@
+"""Batches: every sample once an epoch, shared among processes, resumed exactly, balanced, grouped, cut to the pixel."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_pipelines.pixels import decoded, square
+from data_pipelines.samples import Split
+from emoca_jax.errors import InputError
+
+grain = pytest.importorskip("grain", reason="grain has no wheel here")
+loader = pytest.importorskip("data_pipelines.loader")
+
+COUNT = 23
+EXPRESSIONS = np.array([0] * 12 + [1] * 8 + [2] * 3, np.int32)
+IDENTITIES = np.array([0, 0, 0, 1, 1, 2] + [3] * 17, np.int32)
+
+
+def sample(row):
+    stream = io.BytesIO()
+    Image.new("RGB", (20, 20), (row * 10, 0, 0)).save(stream, "PNG")
+    return {"image": stream.getvalue(), "file": "a", "valence": np.float32(row), "expression": int(EXPRESSIONS[row])}
+
+
+SOURCE = Split(range(COUNT), sample, {"expression": EXPRESSIONS, "identity": IDENTITIES})
+
+
+def drawn(count=None, **options):
+    """Sample numbers of the batches, and the first batch."""
+    iterator = iter(loader.batches(SOURCE, loader.Batching(side=20, threads=2, **options)))
+    batches = [batch for batch, _ in zip(iterator, range(count or 10**6), strict=False)]
+    iterator.close()
+    return np.array([batch["index"] for batch in batches]), batches[0]
+
+
+def test_every_sample_once_an_epoch():
+    numbers, batch = drawn(size=1, epochs=2)
+    for epoch in (numbers[:COUNT], numbers[COUNT:]):
+        assert sorted(epoch.ravel()) == list(range(COUNT))
+    assert not np.array_equal(numbers[:COUNT], numbers[COUNT:])
+    assert batch["image"].dtype == np.uint8 and (batch["image"][0, :, :, 0] == batch["index"][0] * 10).all()
+    assert batch["valence"] == batch["index"] and "file" not in batch
+
+
+def test_the_seed_decides():
+    same, other = drawn(size=4, epochs=1)[0], drawn(size=4, epochs=1, seed=1)[0]
+    np.testing.assert_array_equal(same, drawn(size=4, epochs=1)[0])
+    assert same.shape == (5, 4) and not np.array_equal(same, other)
+
+
+def test_processes_share_the_samples():
+    parts = [drawn(size=1, epochs=1, processes=3, process=i)[0].ravel() for i in range(3)]
+    assert [len(part) for part in parts] == [7, 7, 7]
+    assert len(set(np.concatenate(parts))) == 21
+
+
+def test_resumes_in_the_middle_of_an_epoch():
+    batching = loader.Batching(size=3, side=20, epochs=2, threads=2)
+    iterator = iter(loader.batches(SOURCE, batching))
+    for _ in range(4):
+        next(iterator)
+    state = iterator.get_state()
+    rest = [batch["index"] for batch in iterator]
+    iterator.close()
+    again = iter(loader.batches(SOURCE, batching))
+    again.set_state(state)
+    np.testing.assert_array_equal([batch["index"] for batch in again], rest)
+    again.close()
+    assert len(rest) == 2 * COUNT // 3 - 4 and len(str(state)) < 500
+
+
+def test_classes_come_equally_often():
+    numbers, _ = drawn(24, size=3, balance="expression")
+    assert (np.bincount(EXPRESSIONS[numbers.ravel()]) == 24).all()
+    rare = numbers.ravel()[EXPRESSIONS[numbers.ravel()] == 2]
+    assert all(set(part) == {20, 21, 22} for part in rare.reshape(8, 3))
+
+
+def test_images_of_an_identity_come_side_by_side():
+    numbers, _ = drawn(20, size=4, group="identity", per_group=2)
+    for first, second in numbers.reshape(-1, 2):
+        assert first != second and IDENTITIES[first] == IDENTITIES[second]
+    assert set(IDENTITIES[numbers.ravel()]) == {0, 1, 3}  # 2 has one picture only
+    assert len({tuple(pair) for pair in numbers.reshape(-1, 2)}) > 10
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"size": 24, "epochs": 1}, "too few for a batch of 24"),
+        ({"size": 3, "group": "identity", "per_group": 2}, "no whole number of groups"),
+        ({"size": 18, "group": "identity", "per_group": 18}, "no identity has 18 samples"),
+        ({"size": 3, "balance": "age"}, "has no column age; choose expression, identity"),
+    ],
+)
+def test_what_cannot_be_batched_is_said(options, said):
+    with pytest.raises(InputError, match=said):
+        drawn(1, **options)
+
+
+@pytest.mark.parametrize("face", [None, (60.0, 40.0, 50.0), (5.0, 90.0, 70.0)])
+def test_squares_are_where_they_say(face):
+    """A ramp of x and y in the picture shows where each pixel of the square came from."""
+    x, y = np.meshgrid(np.arange(120), np.arange(100))
+    pixels = np.stack([x * 2, y * 2, np.full_like(x, 255)], -1).astype(np.uint8)
+    cut, (left, top, scale) = square(pixels, None if face is None else np.array(face), margin=1.5, side=96)
+    column, row = np.meshgrid(np.arange(96), np.arange(96))
+    there_x, there_y = (column + 0.5) / scale + left - 0.5, (row + 0.5) / scale + top - 0.5
+    inside = (there_x > 1) & (there_x < 118) & (there_y > 1) & (there_y < 98)
+    assert inside.mean() > 0.3 and (cut[inside, 2] == 255).all()
+    np.testing.assert_allclose(cut[inside, 0] / 2, there_x[inside], atol=0.8)
+    np.testing.assert_allclose(cut[inside, 1] / 2, there_y[inside], atol=0.8)
+    outside = (there_x < -1) | (there_x > 120) | (there_y < -1) | (there_y > 100)
+    assert not cut[outside].any()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_every_kind_of_jpeg_becomes_rgb(mode):
+    stream = io.BytesIO()
+    Image.new("RGB", (16, 16), (200, 200, 200)).convert(mode).save(stream, "JPEG", quality=95)
+    pixels = decoded(stream.getvalue())
+    assert pixels.shape == (16, 16, 3) and abs(int(pixels.mean()) - 200) < 3
