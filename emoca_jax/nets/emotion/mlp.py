@@ -23,12 +23,18 @@ DETAIL_INPUTS = 128
 
 
 class EmotionMLP(nn.Module):
-    """4 x [dense 2048, batch norm, leaky ReLU], then a dense layer; input as `emotion_inputs` orders it."""
+    """4 x [dense 2048, batch norm, leaky ReLU], then a dense layer; input as `emotion_inputs` orders it.
+
+    layers, features: others than the official ones for other codes.
+    """
+
+    layers: int = HIDDEN_LAYERS
+    features: int = HIDDEN_FEATURES
 
     @nn.compact
     def __call__(self, x: Float[AnyArray, "*batch inputs"], *, train: bool = False) -> AffectRead:
-        for index in range(HIDDEN_LAYERS):
-            x = _dense(HIDDEN_FEATURES, f"hidden{index}")(x)
+        for index in range(self.layers):
+            x = _dense(self.features, f"hidden{index}")(x)
             x = nn.leaky_relu(BatchNorm(name=f"norm{index}")(x, train=train), SLOPE)
         return affect_read(_dense(AFFECT_OUTPUTS, "output")(x), x)
 

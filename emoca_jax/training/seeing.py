@@ -1,0 +1,154 @@
+"""What a run shows while it goes on, and what it leaves behind: curves, TensorBoard events, a page to look at."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from emoca_jax.errors import InputError
+from emoca_jax.training.step import Report
+from emoca_jax.whole_files import write_file
+
+LOG = "metrics.jsonl"
+PAGE = "report.html"
+
+
+class Sight:
+    """Progress on the terminal, `metrics.jsonl`, TensorBoard events and, at the end, `report.html`, all in one folder.
+
+    Of many processes the first one sees.
+    """
+
+    def __init__(self, folder: Path, name: str, steps: int) -> None:
+        self.folder, self.name, self.steps = folder, name, steps
+        self._sees = jax.process_index() == 0
+        self._console = Console(stderr=True, quiet=not self._sees)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[seen]}"),
+            console=self._console,
+        )
+        self._lines: list[dict[str, Any]] = []
+        self._events: Any = None
+        self._moment: tuple[float, int] | None = None
+
+    def __enter__(self) -> Sight:
+        if self._sees:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._progress.start()
+        self._task = self._progress.add_task(self.name, total=self.steps, seen="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        if self._events is not None:
+            self._events.close()
+
+    def tell(self, text: str) -> None:
+        """A line of its own."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def begin(self, step: int) -> None:
+        """Go on behind `step`: what was noted after it, by a run that did not come to save, is forgotten."""
+        self._progress.update(self._task, completed=step)
+        if not self._sees:
+            return
+        log = self.folder / LOG
+        if log.exists():
+            self._lines = [line for line in _read_log(log) if line["step"] <= step]
+        write_file(log, "".join(json.dumps(line) + "\n" for line in self._lines).encode())
+        self._events = _event_writer(self.folder / "tensorboard", step)
+
+    def note(self, step: int, report: Report, *, examples: int) -> None:
+        """A step's losses. `examples`: of one batch, over all processes."""
+        told = {"loss": report.loss, "gradient_norm": report.gradient_norm, **report.terms, **report.measures}
+        numbers = {f"train/{name}": float(value) for name, value in told.items()}
+        now = time.monotonic()
+        if self._moment is not None:
+            before, at = self._moment
+            numbers["images_per_second"] = (step - at) * examples / (now - before)
+        self._moment = now, step
+        rate = numbers.get("images_per_second")
+        seen = f"loss {numbers['train/loss']:.4g}" + ("" if rate is None else f", {rate:.0f} images/s")
+        self._progress.update(self._task, completed=step, seen=seen)
+        self._keep(step, numbers)
+
+    def measured(self, step: int, measures: dict[str, float]) -> None:
+        """An evaluation's measures."""
+        self._keep(step, {f"eval/{name}": value for name, value in measures.items()})
+        self.tell(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in measures.items()))
+        self._moment = None
+
+    def report(self) -> None:
+        """Write `report.html`: the curves of the whole run."""
+        if self._sees:
+            write_file(self.folder / PAGE, _page(self.name, self._lines).encode())
+
+    def _keep(self, step: int, numbers: dict[str, float]) -> None:
+        if not self._sees:
+            return
+        line = {"step": step, **numbers}
+        self._lines.append(line)
+        with (self.folder / LOG).open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        for name, value in numbers.items():
+            self._events.add_scalar(name, value, step)
+
+
+def _read_log(path: Path) -> list[dict[str, Any]]:
+    """All lines but the one that a killed run left unfinished."""
+    whole = path.read_text().rpartition("\n")[0]
+    try:
+        return [json.loads(line) for line in whole.splitlines()]
+    except ValueError as error:
+        raise InputError(f"{path}: is no log of a run ({error}); move it away") from error
+
+
+def _event_writer(folder: Path, step: int) -> Any:
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise InputError('training needs more packages: pip install "emoca-jax[train]"') from error
+    return SummaryWriter(str(folder), purge_step=step + 1)
+
+
+def _page(name: str, lines: list[dict[str, Any]]) -> str:
+    """One picture a curve, evaluations first."""
+    names = sorted(
+        {key for line in lines for key in line if key != "step"}, key=lambda key: (not key.startswith("eval"), key)
+    )
+    pictures = "\n".join(f"<figure>{_curve(key, lines)}</figure>" for key in names)
+    last = {key: line[key] for line in lines for key in line}
+    rows = "".join(f"<tr><td>{html.escape(key)}</td><td>{last[key]:.5g}</td></tr>" for key in names)
+    return (
+        f"<!doctype html><meta charset=utf-8><title>{html.escape(name)}</title>"
+        "<style>body{font:14px sans-serif;margin:2em}figure{display:inline-block;margin:0}</style>"
+        f"<h1>{html.escape(name)}</h1><table>{rows}</table>\n{pictures}\n"
+    )
+
+
+def _curve(name: str, lines: list[dict[str, Any]]) -> str:
+    from matplotlib.figure import Figure
+
+    points = np.array([(line["step"], line[name]) for line in lines if name in line])
+    figure = Figure(figsize=(4, 2.5), layout="constrained")
+    axes = figure.add_subplot(title=name, xlabel="step")
+    axes.plot(points[:, 0], points[:, 1], marker="." if len(points) < 30 else None)
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()[text.getvalue().index("<svg") :]

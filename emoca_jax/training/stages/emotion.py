@@ -1,0 +1,168 @@
+"""Emotion recognisers: expression, valence and arousal from images, or from 3D codes (EMO-MLP).
+
+Losses as EMOCA's emotion network and EMO-MLP have them (arXiv:2204.11312, supplementary material): negative
+log-likelihood of the class and a random convex mix of mean squares, 1 - PCC and 1 - CCC of valence and arousal.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Key
+
+from emoca_jax.errors import InputError
+from emoca_jax.losses.affect import (
+    TERMS,
+    expression_measures,
+    mixing,
+    valence_arousal_loss,
+    valence_arousal_measures,
+)
+from emoca_jax.nets.emotion.affect import AffectRead
+from emoca_jax.nets.emotion.mlp import HIDDEN_FEATURES, HIDDEN_LAYERS, EmotionMLP
+from emoca_jax.nets.emotion.resnet import EmotionResNet50
+from emoca_jax.nets.emotion.small import FaceRead, SmallFaceReader
+from emoca_jax.nets.emotion.swin import EmotionSwin
+from emoca_jax.training.loop import Stage
+from emoca_jax.training.state import Parameters
+from emoca_jax.training.step import Batch, Outcome
+
+UNIT_SHARE = 10.0
+"""Weight of the units' mean square: about .01 where they are guessed by their means; the likelihood is about 1."""
+BYTE = 255.0
+
+
+class Recogniser(NamedTuple):
+    """A network and the entry of a batch that it sees."""
+
+    module: nn.Module
+    sees: str
+    example: tuple[int, ...]
+    """Shape of one example of it."""
+
+
+IMAGE_NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "small": SmallFaceReader,
+    "resnet50": EmotionResNet50,
+    "swin": EmotionSwin,
+}
+
+
+def image_recogniser(name: str, *, size: int = 224) -> Recogniser:
+    """One of `IMAGE_NETWORKS` on `images` of `size` pixels. Raises: InputError for another name."""
+    if name not in IMAGE_NETWORKS:
+        raise InputError(f"there is no network {name!r}; choose {', '.join(IMAGE_NETWORKS)}")
+    return Recogniser(IMAGE_NETWORKS[name](), "images", (size, size, 3))
+
+
+def code_recogniser(codes: int, *, layers: int = HIDDEN_LAYERS, features: int = HIDDEN_FEATURES) -> Recogniser:
+    """EMO-MLP on `codes`, so many to a face."""
+    return Recogniser(EmotionMLP(layers, features), "codes", (codes,))
+
+
+def emotion_stage(
+    network: Recogniser,
+    optimiser: optax.GradientTransformation,
+    held_out: Callable[[], Iterable[dict[str, np.ndarray]]],
+    *,
+    augment: Callable[[Key[Array, ""], Array], Array] | None = None,
+) -> Stage:
+    """The stage for batches of `images` (uint8) or `codes`, `expression`, `valence`, `arousal` and, where the network
+    reads them, `units`.
+
+    held_out: batches to judge on, all of one size. augment: of images in [0, 1], on the device.
+    """
+    return Stage(
+        name=f"emotion ({type(network.module).__name__})",
+        initial=lambda key: _initial(network, key),
+        loss=lambda parameters, statistics, batch, key: _loss(network, augment, parameters, statistics, batch, key),
+        optimiser=optimiser,
+        evaluate=lambda parameters, statistics: evaluate(network, parameters, statistics, held_out()),
+        metric="score",
+    )
+
+
+def evaluate(
+    network: Recogniser, parameters: Parameters, statistics: Parameters, batches: Iterable[dict[str, np.ndarray]]
+) -> dict[str, float]:
+    """Measures over all faces of all batches: accuracy and likelihood of the expression, `losses.affect`'s of valence
+    and arousal, the mean absolute error of units; `score` is the mean of accuracy and both concordances."""
+    told: list[dict[str, np.ndarray]] = []
+    truths: list[dict[str, np.ndarray]] = []
+    for batch in batches:
+        told.append(jax.device_get(_read(network.module, parameters, statistics, batch[network.sees])))
+        truths.append(batch)
+    read, truth = (
+        {name: jnp.asarray(np.concatenate([part[name] for part in parts])) for name in parts[0]}
+        for parts in (told, truths)
+    )
+    expression = expression_measures(read["logits"], truth["expression"].astype(jnp.int32))
+    affect = valence_arousal_measures(
+        read["valence"], read["arousal"], *(truth[name].astype(jnp.float32) for name in ("valence", "arousal"))
+    )
+    measures = {name: float(value) for name, value in affect.items()}
+    measures |= {"accuracy": float(expression.accuracy), "nll": float(expression.nll)}
+    if "units" in read and "units" in truth:
+        measures["unit_error"] = float(jnp.abs(read["units"] - truth["units"]).mean())
+    return measures | {"score": (measures["accuracy"] + measures["v_ccc"] + measures["a_ccc"]) / 3}
+
+
+def _initial(network: Recogniser, key: Array) -> tuple[Parameters, Parameters]:
+    variables = network.module.init(key, jnp.zeros((1, *network.example)))
+    return variables["params"], variables.get("batch_stats") or {}
+
+
+def _loss(
+    network: Recogniser,
+    augment: Callable[[Array, Array], Array] | None,
+    parameters: Parameters,
+    statistics: Parameters,
+    batch: Batch,
+    key: Array,
+) -> Outcome:
+    mix, change, drop = jax.random.split(key, 3)
+    seen = _as_input(batch[network.sees])
+    if augment is not None:
+        seen = augment(change, seen)
+    variables = {"params": parameters, "batch_stats": statistics}
+    result: Any = network.module.apply(variables, seen, train=True, mutable="batch_stats", rngs={"dropout": drop})
+    read, changed = result
+    affect = _affect(read)
+    expression = expression_measures(affect.expression_logits, batch["expression"].astype(jnp.int32))
+    measures = valence_arousal_measures(
+        affect.valence,
+        affect.arousal,
+        batch["valence"].astype(jnp.float32),
+        batch["arousal"].astype(jnp.float32),
+    )
+    factors = mixing("shake", draws=jax.random.uniform(mix, (len(TERMS),)))
+    terms = {"nll": expression.nll, **valence_arousal_loss(measures, factors)}
+    if isinstance(read, FaceRead) and "units" in batch:
+        strength = jax.nn.sigmoid(read.unit_logits)
+        terms["units"] = UNIT_SHARE * jnp.mean((strength - batch["units"].astype(jnp.float32)) ** 2)
+    told = {"accuracy": expression.accuracy} | {name: measures[name] for name in ("v_ccc", "a_ccc")}
+    return Outcome(terms, changed.get("batch_stats", {}), told)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _read(module: nn.Module, parameters: Parameters, statistics: Parameters, seen: Array) -> dict[str, Array]:
+    read: Any = module.apply({"params": parameters, "batch_stats": statistics}, _as_input(seen))
+    affect = _affect(read)
+    told = {"logits": affect.expression_logits, "valence": affect.valence, "arousal": affect.arousal}
+    return told | ({"units": jax.nn.sigmoid(read.unit_logits)} if isinstance(read, FaceRead) else {})
+
+
+def _as_input(seen: Array) -> Float[Array, "..."]:
+    """Pictures travel as bytes; codes as they are."""
+    return seen.astype(jnp.float32) / BYTE if seen.dtype == jnp.uint8 else seen
+
+
+def _affect(read: AffectRead | FaceRead) -> AffectRead:
+    return read.affect if isinstance(read, FaceRead) else read

@@ -1,0 +1,93 @@
+"""Train what a configuration says, going on where an earlier run of the same folder stopped:
+
+    python scripts/train.py --config=configs/open/emo_mlp.py --folder=runs/open_emo_mlp [--config.batch=512 ...]
+
+^C and SIGTERM finish the step, save and end (130, 143); the same command goes on. Needs the extra `train`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+# Configurations, data_pipelines and the package are beside this folder.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import jax
+import numpy as np
+import optax
+from absl import app, flags, logging
+from flax.traverse_util import flatten_dict
+from jaxtyping import Array, Key
+from ml_collections import config_flags
+
+from data_pipelines.open_faces.codes import coded_faces
+from emoca_jax.errors import InputError
+from emoca_jax.flame import load_head
+from emoca_jax.training.checkpoint import Batches
+from emoca_jax.training.in_memory import InMemory
+from emoca_jax.training.loop import Settings, Stage, evaluated, run
+from emoca_jax.training.stages.emotion import code_recogniser, emotion_stage
+from emoca_jax.training.state import Parameters
+from emoca_jax.whole_files import write_file
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "What to train, a file in configs/.", lock_config=True)
+FOLDER = flags.DEFINE_string("folder", None, "Where checkpoints, curves and the trained network go.")
+Config = Any
+"""An `ml_collections.ConfigDict`, whose entries have no types that a checker could know."""
+NETWORK = "network.npz"
+"""What a run that came to its end leaves: every variable by its path."""
+flags.mark_flags_as_required(["config", "folder"])
+
+
+def emotion_from_codes(config: Config) -> tuple[Stage, Batches]:
+    """EMO-MLP on the open head's units."""
+    head = load_head("open")
+    examples = coded_faces(head, config.data.seed, config.data.train)
+    held_out = coded_faces(head, config.data.held_out_seed, config.data.held_out)
+    network = code_recogniser(examples["codes"].shape[1], **config.network)
+
+    def noisy(key: Key[Array, ""], codes: Array) -> Array:
+        return (codes + config.code_noise * jax.random.normal(key, codes.shape)).clip(0, 1)
+
+    stage = emotion_stage(network, optax.adam(config.rate), lambda: [held_out], augment=noisy)
+    part = {"process": jax.process_index(), "processes": jax.process_count()}
+    return stage, InMemory(examples, config.batch, seed=config.settings.seed, **part)
+
+
+STAGES: dict[str, Callable[[Config], tuple[Stage, Batches]]] = {"emotion_from_codes": emotion_from_codes}
+
+
+def as_npz(parameters: Parameters, statistics: Parameters) -> bytes:
+    """Both collections of a network's variables, by path, as a .npz file."""
+    file = BytesIO()
+    arrays: dict[str, Any] = flatten_dict({"params": parameters, "batch_stats": statistics}, sep="/")
+    np.savez(file, **jax.device_get(arrays))
+    return file.getvalue()
+
+
+def main(arguments: Sequence[str]) -> int:
+    # Orbax tells of every step it takes.
+    logging.set_verbosity(logging.ERROR)
+    try:
+        if len(arguments) > 1:
+            raise InputError(f"there is no argument {arguments[1]!r}; options begin with --")
+        if not FOLDER.value:
+            raise InputError("give --folder a folder for checkpoints, curves and the trained network")
+        config, folder = CONFIG.value, Path(FOLDER.value)
+        stage, batches = STAGES[config.stage](config)
+        settings = Settings(**config.settings)
+        ended = run(stage, batches, settings, folder)
+        if ended.exit_code == 0 and jax.process_index() == 0:
+            write_file(folder / NETWORK, as_npz(*evaluated(ended.state, settings)))
+        return ended.exit_code
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    app.run(main)

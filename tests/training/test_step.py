@@ -1,0 +1,137 @@
+"""The step is torch's, whatever the number of devices, and what is frozen stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import torch
+
+from emoca_jax.errors import InputError
+from emoca_jax.training.devices import device_mesh, place_batch
+from emoca_jax.training.state import merge, split, start, under
+from emoca_jax.training.step import Outcome, Report, make_step, state_shardings
+
+ROOT = Path(__file__).parents[2]
+STEPS = 5
+
+
+def cubic(parameters: Any, statistics: Any, batch: Any, key: Any) -> Outcome:
+    """Mean square of a two-layer map; its first layer lies under "trunk"."""
+    hidden = jnp.tanh(batch["x"] @ parameters["trunk"]["kernel"])
+    error = hidden @ parameters["head"]["kernel"] - batch["y"]
+    return Outcome({"square": jnp.mean(error**2), "size": 1e-2 * jnp.mean(jnp.abs(hidden))}, statistics, {})
+
+
+def problem() -> tuple[dict[str, Any], list[dict[str, np.ndarray]]]:
+    draw = np.random.default_rng(3)
+    parameters = {
+        "trunk": {"kernel": draw.normal(size=(6, 5)).astype(np.float32)},
+        "head": {"kernel": draw.normal(size=(5, 2)).astype(np.float32)},
+    }
+    batches = [
+        {name: draw.normal(size=(8, size)).astype(np.float32) for name, size in (("x", 6), ("y", 2))}
+        for _ in range(STEPS)
+    ]
+    return parameters, batches
+
+
+def train(is_trained: Any = lambda path: True, **options: Any) -> tuple[Any, list[Report]]:
+    parameters, batches = problem()
+    optimiser, mesh = optax.adam(1e-2), device_mesh(jax.devices()[:1])
+    averaged = options.get("decay") is not None
+    state = start(
+        jax.tree.map(jnp.asarray, parameters),
+        {},
+        optimiser,
+        jax.random.key(0),
+        is_trained=is_trained,
+        averaged=averaged,
+    )
+    step = make_step(cubic, optimiser, mesh, state_shardings(mesh, state), **options)
+    reports = []
+    for batch in batches:
+        state, report = step(state, place_batch(mesh, batch))
+        reports.append(report)
+    return state, reports
+
+
+def test_steps_are_those_of_torch() -> None:
+    parameters, batches = problem()
+    trunk, head = (torch.tensor(parameters[name]["kernel"], requires_grad=True) for name in ("trunk", "head"))
+    optimiser = torch.optim.Adam([trunk, head], lr=1e-2)
+    losses, norms, averages = [], [], [head.detach().clone()]
+    for batch in batches:
+        optimiser.zero_grad()
+        hidden = torch.tanh(torch.tensor(batch["x"]) @ trunk)
+        loss = ((hidden @ head - torch.tensor(batch["y"])) ** 2).mean() + 1e-2 * hidden.abs().mean()
+        loss.backward()
+        norms.append(float(torch.nn.utils.clip_grad_norm_([trunk, head], 1e9)))
+        optimiser.step()
+        losses.append(loss.item())
+        averages.append(0.75 * averages[-1] + 0.25 * head.detach())
+    state, reports = train(decay=0.75)
+    np.testing.assert_allclose([float(report.loss) for report in reports], losses, rtol=1e-5)
+    np.testing.assert_allclose([float(report.gradient_norm) for report in reports], norms, rtol=1e-5)
+    np.testing.assert_allclose(state.trained["trunk"]["kernel"], trunk.detach(), atol=1e-5)
+    np.testing.assert_allclose(state.average["head"]["kernel"], averages[-1], atol=1e-5)
+
+
+def test_a_batch_in_parts_is_the_whole_batch() -> None:
+    whole, reports = train()
+    parts, reports_of_parts = train(accumulate=4)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), whole.trained, parts.trained)
+    np.testing.assert_allclose(reports[-1].loss, reports_of_parts[-1].loss, rtol=1e-5)
+    with pytest.raises(InputError, match=r"a batch of 8 can't be seen in 3 parts"):
+        train(accumulate=3)
+
+
+def test_what_is_frozen_stays_bit_for_bit_and_the_rest_moves() -> None:
+    parameters, _ = problem()
+    state, _ = train(is_trained=under("head"))
+    after = merge(state.trained, state.frozen)
+    np.testing.assert_array_equal(after["trunk"]["kernel"], parameters["trunk"]["kernel"])
+    assert not np.any(after["head"]["kernel"] == parameters["head"]["kernel"])
+    assert {leaf.shape for leaf in jax.tree.leaves(state.moments)} == {(), (5, 2)}  # nothing of the trunk
+
+
+def test_split_and_merge_are_inverse() -> None:
+    parameters, _ = problem()
+    trained, frozen = split(parameters, under("trunk"))
+    assert (set(trained), set(frozen)) == ({"trunk"}, {"head"})
+    jax.tree.map(np.testing.assert_array_equal, merge(trained, frozen), parameters)
+
+
+@pytest.fixture(scope="module")
+def on_eight_devices() -> dict[str, Any]:
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.training.eight_devices"],
+        cwd=ROOT, env=environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("how", ["whole", "spread", "accumulated"])
+def test_eight_devices_do_what_one_does_batch_statistics_included(on_eight_devices: dict[str, Any], how: str) -> None:
+    alone, together = on_eight_devices["accumulated_alone" if how == "accumulated" else "alone"], on_eight_devices[how]
+    np.testing.assert_allclose(together["losses"], alone["losses"], rtol=1e-5)
+    for name, values in alone["state"].items():
+        np.testing.assert_allclose(together["state"][name], values, atol=1e-5, err_msg=name)
+
+
+def test_spread_parameters_lie_in_parts(on_eight_devices: dict[str, Any]) -> None:
+    assert on_eight_devices["part"] == [256 // 8, 300]
+
+
+def test_one_sum_of_gradients_and_no_gathering_of_examples(on_eight_devices: dict[str, Any]) -> None:
+    assert on_eight_devices["collectives"] == ["all-reduce"]
