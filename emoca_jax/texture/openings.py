@@ -72,7 +72,9 @@ class ShownPoints(struct.PyTreeNode):
 
 
 def opening_rows(head: FaceHead) -> OpeningRows | None:
-    """None for a head that lacks some of the points."""
+    """None for a head that lacks some of the points, or whose eyes and skin are one part."""
+    if "eyes" not in head.part_names:
+        return None
     index = np.asarray(head.mediapipe_index)
     row = {int(point): number for number, point in enumerate(index)}
     outlines = (_outline(ring) for ring in (RIGHT_EYE_RING, LEFT_EYE_RING, LIP_RINGS[-1], LIP_RINGS[0]))
