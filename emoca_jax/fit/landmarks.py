@@ -47,8 +47,8 @@ LID_WEIGHT = 10.0
 """A closed eye is a few millimetres; with lighter lids, eyes drawn shut come out less than half closed."""
 IRIS_WEIGHT = 2.0
 IRIS_HIDDEN, IRIS_SHOWN = 0.11, 0.16
-"""Height of the opening between the lids, in its widths, below which the network only guesses where the iris is, and from
-which it sees it. Eyes drawn shut are found as .08 to .13, open ones of photos as .14 (looking up) to .34 (surprised)."""
+"""Height of the opening between the lids, in its widths, below which the network only guesses where the iris is, and
+from which it sees it: drawn shut eyes are found as .08 to .13, open ones of photos as .14 (up) to .34 (surprised)."""
 
 
 class LandmarkModel(struct.PyTreeNode):
