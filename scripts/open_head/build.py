@@ -122,11 +122,16 @@ def finish(
 
 
 def inner_sky(mesh: HeadMesh, template: np.ndarray, expression_dirs: np.ndarray) -> np.ndarray:
-    """[V] share of the sky that each vertex in the mouth sees, the mean over mouths as open as SHADED says."""
-    found = np.zeros(len(template))
-    for opened in SHADED:
-        code = np.array([opened.get(name, 0.0) for name in units.UNITS])
-        found += occlusion.open_sky(template + expression_dirs @ code, mesh.faces, SHADED_DIRECTIONS) / len(SHADED)
+    """[V] share of the sky that each vertex in the mouth sees, the mean over mouths as open as SHADED says.
+
+    A tongue that is put out sees more, and is as bright as that always: inside, its tip is behind the teeth.
+    """
+
+    def sky(strength: dict[str, float]) -> np.ndarray:
+        code = np.array([strength.get(name, 0.0) for name in units.UNITS])
+        return occlusion.open_sky(template + expression_dirs @ code, mesh.faces, SHADED_DIRECTIONS)
+
+    found = np.maximum(np.mean([sky(opened) for opened in SHADED], axis=0), sky({"tongueOut": 1.0}))
     return (found + found[mesh.mirror]) / 2
 
 
