@@ -146,5 +146,5 @@ def measure(
         width=width,
         valence=valence,
         arousal=arousal,
-        texture=observed(head, layout, codes, decoded, image, points),
+        texture=observed(head, layout, codes, decoded, image, points=points),
     )

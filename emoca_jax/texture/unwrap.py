@@ -87,6 +87,7 @@ def unwrap(
     codes: Codes,
     decoded: Reconstruction,
     image: Float[Array, "side side 3"],
+    *,
     points: ShownPoints | None = None,
 ) -> UnwrappedTexture:
     """The head's texture from one photo.
@@ -95,7 +96,7 @@ def unwrap(
     RGB in [0, 1], the square crop whose image plane the codes' camera speaks of; 512 pixels a side match the texture.
     points: landmarks of the photo, by which its eyes and mouth are found. The light of the codes is divided out.
     """
-    return completed(layout, surface, observed(head, layout, codes, decoded, image, points))
+    return completed(layout, surface, observed(head, layout, codes, decoded, image, points=points))
 
 
 @jax.jit
@@ -105,6 +106,7 @@ def observed(
     codes: Codes,
     decoded: Reconstruction,
     image: Float[Array, "side side 3"],
+    *,
     points: ShownPoints | None = None,
 ) -> Observed:
     """The photo looked up at every texel; arguments as of `unwrap`."""

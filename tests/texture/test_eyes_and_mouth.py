@@ -70,7 +70,11 @@ def photo_and_texture(painted: np.ndarray, **units: float):
     photo = decoder()(head, codes, (SIZE, SIZE), jnp.asarray(painted)).rendering
     decoded = decoder()(head, codes, (SIZE, SIZE))
     points = points_of(head, decoded)
-    return np.asarray(unwrap(head, layout, open_surface(), codes, decoded, photo, points).albedo), points, decoded
+    return (
+        np.asarray(unwrap(head, layout, open_surface(), codes, decoded, photo, points=points).albedo),
+        points,
+        decoded,
+    )
 
 
 def model_texture(head, codes) -> np.ndarray:
@@ -112,7 +116,8 @@ def test_teeth_of_the_photo_are_not_painted_on_lips():
     lips = near_lips(head, layout)
     surface, codes = open_surface(), codes_of(head)
     blind, careful = (
-        np.asarray(unwrap(head, layout, surface, codes, fitted, photo, given).albedo)[lips] for given in (None, points)
+        np.asarray(unwrap(head, layout, surface, codes, fitted, photo, points=given).albedo)[lips]
+        for given in (None, points)
     )
 
     def off(found: np.ndarray) -> float:
