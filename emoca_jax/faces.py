@@ -22,7 +22,7 @@ from emoca_jax.nets.encoders import IMAGE_SIZE
 
 @dataclass(frozen=True)
 class Emotion:
-    """What the expression network reads, and valence and arousal derived from the expression weights."""
+    """What the expression network reads on the photo, and valence and arousal, off the 3D face where a network can."""
 
     photo: dict[str, float]
     """Probability of each expression class on the photo; sums to 1."""
@@ -34,7 +34,7 @@ class Emotion:
     """-1 calm .. 1 excited."""
     classes_by: str = "open networks"
     """What read the classes."""
-    affect_by: str = "rule on expression units"
+    affect_by: str = "EMO-MLP (3D, open head)"
     """What told valence and arousal."""
 
     @property

@@ -24,7 +24,7 @@ from flax.traverse_util import flatten_dict
 from jaxtyping import Array, Key
 from ml_collections import config_flags
 
-from data_pipelines.open_faces.codes import coded_faces
+from data_pipelines.open_faces.codes import Misfit, as_fitted, coded_faces
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
 from emoca_jax.training.checkpoint import Batches
@@ -50,10 +50,10 @@ def emotion_from_codes(config: Config) -> tuple[Stage, Batches]:
     held_out = coded_faces(head, config.data.held_out_seed, config.data.held_out)
     network = code_recogniser(examples["codes"].shape[1], **config.network)
 
-    def noisy(key: Key[Array, ""], codes: Array) -> Array:
-        return (codes + config.code_noise * jax.random.normal(key, codes.shape)).clip(0, 1)
+    def fitted(key: Key[Array, ""], codes: Array) -> Array:
+        return as_fitted(key, codes, Misfit(**config.misfit))
 
-    stage = emotion_stage(network, optax.adam(config.rate), lambda: [held_out], augment=noisy)
+    stage = emotion_stage(network, optax.adam(config.rate), lambda: [held_out], augment=fitted)
     part = {"process": jax.process_index(), "processes": jax.process_count()}
     return stage, InMemory(examples, config.batch, seed=config.settings.seed, **part)
 

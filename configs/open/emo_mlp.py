@@ -14,8 +14,8 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.stage = "emotion_from_codes"
     config.network = ConfigDict({"layers": 2, "features": 256})
-    # Deviation that fitted units are off by about; those trained on are changed by as much, anew in every step.
-    config.code_noise = 0.05
+    # `data_pipelines.open_faces.codes.Misfit`.
+    config.misfit = ConfigDict({"weakest": 0.3, "strongest": 1.15, "lost": 0.12, "stray": 0.2, "stray_strength": 0.12})
     config.data = ConfigDict({"train": 40_000, "held_out": 4_000, "seed": 1, "held_out_seed": 2})
     config.batch = 256
     config.rate = 1e-3

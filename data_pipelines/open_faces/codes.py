@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Key
 
 from data_pipelines.open_faces.recipe import recipe
 from emoca_jax.flame.head import FaceHead
+
+
+class Misfit(NamedTuple):
+    """How a fit changes units: chosen so that EMO-MLP reads 300 fitted faces best, as fits take strength from units,
+    lose some and find others that are not there."""
+
+    weakest: float = 0.3
+    strongest: float = 1.15
+    """Between which shares of its strength a unit keeps at random."""
+    lost: float = 0.12
+    """Share of the units that come out as nothing."""
+    stray: float = 0.2
+    """Share of the units that something is added to."""
+    stray_strength: float = 0.12
+    """Mean of what is added (exponentially distributed)."""
+
+
+def as_fitted(key: Key[Array, ""], codes: Float[Array, "batch units"], misfit: Misfit) -> Float[Array, "batch units"]:
+    """Units as a fit might have found them, at random."""
+    keeps, loses, adds, size = jax.random.split(key, 4)
+    share = jax.random.uniform(keeps, codes.shape, minval=misfit.weakest, maxval=misfit.strongest)
+    kept = jnp.where(jax.random.bernoulli(loses, misfit.lost, codes.shape), 0.0, share)
+    stray = jax.random.bernoulli(adds, misfit.stray, codes.shape) * misfit.stray_strength
+    return jnp.clip(kept * codes + stray * jax.random.exponential(size, codes.shape), 0.0, 1.0)
 
 
 def coded_faces(head: FaceHead, seed: int, count: int) -> dict[str, np.ndarray]:

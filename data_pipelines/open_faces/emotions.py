@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from emoca_jax.emotion.rule import CLASS_AFFECT
+from emoca_jax.emotion.class_affect import CLASS_AFFECT
 from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
 
 CLASSES = AFFECTNET_CLASSES

@@ -20,8 +20,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "emotion",
         help="tell the emotion of every face in photos",
         description="Tell valence, arousal and expression of every face in photos: by the image networks (ResNet-50, "
-        "Swin-B, EmoNet) that the model folder has; without --model by the networks that ship. With --from-3d the 3D "
-        "face is read as well, by EMO-MLP or, without --model, by rule from the units of the head that is fitted. "
+        "Swin-B, EmoNet) that the model folder has; without --model by the networks that ship. With --from-3d EMO-MLP "
+        "reads the 3D face as well: the codes of the model or, without --model, of the head that is fitted. "
         "Face n of photo.jpg, counted from 0 for the largest, becomes photo_n_emotion.json and .png, and every face "
         "a line of emotions.csv; older results of these names are replaced, other files never.",
     )

@@ -14,8 +14,8 @@ from jaxtyping import Array, Bool, Float, UInt8
 from emoca_jax import flame
 from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.codes import Codes
-from emoca_jax.emotion.reading import EmotionReading
-from emoca_jax.emotion.rule import affect_from_units
+from emoca_jax.emotion.reading import EmotionReading, units_reading
+from emoca_jax.emotion.units import knows_units
 from emoca_jax.faces import Emotion
 from emoca_jax.fit.landmarks import LandmarkModel, face_width, facing, project, visible_points
 from emoca_jax.flame.head import FaceHead
@@ -41,8 +41,6 @@ class Measures(NamedTuple):
     neutral: Float[Array, "vertices 3"]
     width: Float[Array, ""]
     """Of the face, in the crop's plane."""
-    valence: Float[Array, ""]
-    arousal: Float[Array, ""]
     texture: Observed
     """The photo at each texel."""
 
@@ -60,8 +58,8 @@ def assemble(
     """The result for one face.
 
     readings: of the photo and of the rendering, by the same network. affect: what tells valence and arousal; None where
-    no network does: then they follow from the expression units by rule, or from the photo's classes for a head whose
-    units have no names. began: `time.perf_counter()` when work on the face began.
+    no network of the model does: then EMO-MLP reads them off the expression units, or they follow from the photo's
+    classes for a head whose units have no names. began: `time.perf_counter()` when work on the face began.
     """
     head, to_pixels = model.head, np.asarray(seen.to_pixels)
     codes = jax.tree.map(np.asarray, codes)
@@ -75,10 +73,10 @@ def assemble(
     visible = fit.visible if fit.visible.any() else np.ones_like(fit.visible)
     missed = np.linalg.norm(fitted - found.landmarks[np.asarray(head.mediapipe_index), :2], axis=1)[visible]
     photo, rendering = readings
+    if affect is None and knows_units(head.expression_names):
+        affect = units_reading(head, codes)
     if affect is not None:
         valence, arousal, by = affect.valence, affect.arousal, affect.network
-    elif head.expression_names:
-        valence, arousal, by = float(fit.valence), float(fit.arousal), "rule on expression units"
     else:
         valence, arousal, by = photo.valence, photo.arousal, "rule on classes"
     return FaceResult(
@@ -132,7 +130,6 @@ def measure(
     landmarks: as detected, in the crop's plane. image: the crop, RGB in [0, 1].
     """
     decoded = decode(head, codes, (image.shape[0], image.shape[1]))
-    valence, arousal = affect_from_units(codes.expression, head.expression_names)
     count, width = head.mediapipe_index.shape[0], face_width(landmarks)
     found_at = project(model, codes)[:count, :2]
     facing_us = facing(model, flame.rotation_matrix(codes.pose[0]))[:count]
@@ -144,7 +141,5 @@ def measure(
         posed=decoded.vertices,
         neutral=flame.unposed_vertices(head, codes.shape, jnp.zeros_like(codes.expression)),
         width=width,
-        valence=valence,
-        arousal=arousal,
         texture=observed(head, layout, codes, decoded, image, points=points),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +11,13 @@ from typing import Literal, NoReturn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 
 from emoca_jax.capture.detect import load_networks
 from emoca_jax.capture.found_faces import PhotoFace, found_faces
 from emoca_jax.capture.images import Photo, as_photo
+from emoca_jax.emotion.class_affect import affect_from_classes
 from emoca_jax.emotion.networks import (
     CODES_NETWORK,
     CODES_NETWORK_NAME,
@@ -27,21 +27,16 @@ from emoca_jax.emotion.networks import (
     read_crop,
     takes_detail,
 )
-from emoca_jax.emotion.reading import EmotionReading, open_reading, reading_of
-from emoca_jax.emotion.rule import action_units, affect_from_classes, emotion_intensities
+from emoca_jax.emotion.reading import EmotionReading, open_reading, reading_of, units_reading
 from emoca_jax.errors import InputError, checked_path
-from emoca_jax.faces import EmotionResult, ReconstructedFace
+from emoca_jax.faces import EmotionResult
 from emoca_jax.jobs.look import look
 from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel, fitted_face, load_open_model
 from emoca_jax.jobs.trained_model import load_encoders
 from emoca_jax.model import EncoderVariables, encode
 from emoca_jax.model_folder import ModelFolder, read_model_folder
-from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
 from emoca_jax.nets.emotion.open import Parameters, load_expression_networks
 from emoca_jax.objectives.photo import FitWeights
-
-OPEN_HEAD_NAME = "open head (3D)"
-"""All by rule from the fitted head's expression units: no network that ships reads codes."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,7 @@ class EmotionModel:
     """Give the codes that `codes` reads; None where the 3D face is not read by a network."""
     codes: Parameters | None
     fitted: OpenModel | None
-    """Fits the head that is read by rule; None where that was not asked for."""
+    """Fits the head whose units are read; None where that was not asked for."""
 
 
 def load_emotion_model(name: str | Path, *, from_3d: bool = False) -> EmotionModel:
@@ -142,7 +137,7 @@ def _fitted(model: OpenModel, found: PhotoFace) -> tuple[EmotionReading, ...]:
     emotion = result.emotion
     return (
         EmotionReading(emotion.classes_by, emotion.photo, *affect_from_classes(emotion.photo)),
-        EmotionReading(OPEN_HEAD_NAME, shares_of_units(result), emotion.valence, emotion.arousal),
+        units_reading(result.head, result.codes),
     )
 
 
@@ -157,23 +152,6 @@ def _off_the_photo(model: EmotionModel, found: PhotoFace) -> Iterator[EmotionRea
     if model.encoders is not None and model.codes is not None:
         codes = jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, jnp.asarray(crop)[None]))
         yield reading_of(CODES_NETWORK_NAME, read_codes(model.codes, codes))
-
-
-def shares_of_units(result: ReconstructedFace) -> dict[str, float]:
-    """Share of each class in what a head with named expression units shows; they sum to 1.
-
-    Basic emotions by their intensity (see `emotion.rule`), neutral by what the strongest of them leaves of 1.
-    """
-    shown = _intensities(result.codes.expression, result.head.expression_names)
-    intensity = {name: float(value) for name, value in shown.items()}
-    intensity = {"neutral": 1 - max(intensity.values())} | intensity
-    total = sum(intensity.values())
-    return {name: intensity[name] / total for name in AFFECTNET_CLASSES}
-
-
-@functools.partial(jax.jit, static_argnames="names")
-def _intensities(expression: Float[Array, "units"], names: tuple[str, ...]) -> dict[str, Float[Array, ""]]:
-    return emotion_intensities(action_units(expression, names))
 
 
 def _reads_codes(folder: ModelFolder) -> bool:

@@ -19,6 +19,7 @@ from emoca_jax import model, render
 from emoca_jax.capture import detect, place_landmarks
 from emoca_jax.codes import Codes
 from emoca_jax.emotion import networks as emotion_networks
+from emoca_jax.emotion import units
 from emoca_jax.export import detail_maps, tables, tangents
 from emoca_jax.export.pictures import comparison
 from emoca_jax.export.pictures import detail as detail_pictures
@@ -26,7 +27,7 @@ from emoca_jax.export.rig import shapes
 from emoca_jax.fit import landmarks as landmark_fit
 from emoca_jax.fit.photo import fit_photo
 from emoca_jax.flame.head import FaceHead
-from emoca_jax.jobs import assemble, look, read_emotion, trained_model
+from emoca_jax.jobs import assemble, look, trained_model
 from emoca_jax.mesh_view import picture
 from emoca_jax.nets import encoders
 from emoca_jax.nets.convolution import fold_batch_norms
@@ -254,9 +255,10 @@ def texture_tangents(chips: int) -> Call:
 # Emotion.
 
 
-@_program(read_emotion._intensities)
-def unit_intensities(chips: int) -> Call:
-    return Call((open_codes().expression, open_model().head.expression_names))
+@_program(units.read_units)
+def emotion_of_units(chips: int) -> Call:
+    network = shapes_of(units.load_units_network())
+    return Call((network, open_codes().expression, open_model().head.expression_names))
 
 
 @_program(emotion_networks._read_image)

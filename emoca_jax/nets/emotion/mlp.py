@@ -25,17 +25,18 @@ DETAIL_INPUTS = 128
 class EmotionMLP(nn.Module):
     """4 x [dense 2048, batch norm, leaky ReLU], then a dense layer; input as `emotion_inputs` orders it.
 
-    layers, features: others than the official ones for other codes.
+    layers, features: others than the official ones for other codes. folded: batch norms are part of the dense layers.
     """
 
     layers: int = HIDDEN_LAYERS
     features: int = HIDDEN_FEATURES
+    folded: bool = False
 
     @nn.compact
     def __call__(self, x: Float[AnyArray, "*batch inputs"], *, train: bool = False) -> AffectRead:
         for index in range(self.layers):
             x = _dense(self.features, f"hidden{index}")(x)
-            x = nn.leaky_relu(BatchNorm(name=f"norm{index}")(x, train=train), SLOPE)
+            x = nn.leaky_relu(x if self.folded else BatchNorm(name=f"norm{index}")(x, train=train), SLOPE)
         return affect_read(_dense(AFFECT_OUTPUTS, "output")(x), x)
 
 
