@@ -37,6 +37,7 @@ from emoca_jax.training.step import Batch, Outcome
 UNIT_SHARE = 10.0
 """Weight of the units' mean square: about .01 where they are guessed by their means; the likelihood is about 1."""
 BYTE = 255.0
+Augment = Callable[[Key[Array, ""], Batch], Batch]
 
 
 class Recogniser(NamedTuple):
@@ -72,12 +73,13 @@ def emotion_stage(
     optimiser: optax.GradientTransformation,
     held_out: Callable[[], Iterable[dict[str, np.ndarray]]],
     *,
-    augment: Callable[[Key[Array, ""], Array], Array] | None = None,
+    augment: Augment | None = None,
 ) -> Stage:
     """The stage for batches of `images` (uint8) or `codes`, `expression`, `valence`, `arousal` and, where the network
     reads them, `units`.
 
-    held_out: batches to judge on, all of one size. augment: of images in [0, 1], on the device.
+    held_out: batches to judge on, all of one size. augment: of a batch, on the device, at random; may make what the
+    network sees of other entries.
     """
     return Stage(
         name=f"emotion ({type(network.module).__name__})",
@@ -121,16 +123,16 @@ def _initial(network: Recogniser, key: Array) -> tuple[Parameters, Parameters]:
 
 def _loss(
     network: Recogniser,
-    augment: Callable[[Array, Array], Array] | None,
+    augment: Augment | None,
     parameters: Parameters,
     statistics: Parameters,
     batch: Batch,
     key: Array,
 ) -> Outcome:
     mix, change, drop = jax.random.split(key, 3)
-    seen = _as_input(batch[network.sees])
     if augment is not None:
-        seen = augment(change, seen)
+        batch = augment(change, batch)
+    seen = _as_input(batch[network.sees])
     variables = {"params": parameters, "batch_stats": statistics}
     result: Any = network.module.apply(variables, seen, train=True, mutable="batch_stats", rngs={"dropout": drop})
     read, changed = result
