@@ -79,7 +79,7 @@ def emotion_from_drawings(config: Config) -> tuple[Stage, Batches]:
     once = Batching(size=config.batch, side=data.side, margin=None, epochs=1, threads=1, processes=1, process=0)
     judged = held_out(DrawnBatches(iter(loaded(others, once))), size=config.crop)
     augment = functools.partial(as_trained_on, names=names, size=config.crop, amounts=Amounts(**config.augment))
-    schedule = optax.warmup_cosine_decay_schedule(0.0, config.rate, config.warm_up, config.settings.steps)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, config.rate, config.warm_up, config.schedule)
     optimiser = optax.adamw(schedule, weight_decay=config.weight_decay)
     network = image_recogniser(config.network, size=config.crop)
     return emotion_stage(network, optimiser, lambda: judged, augment=augment), training

@@ -16,6 +16,8 @@ from PIL import Image
 from data_pipelines.augment import Amounts
 from data_pipelines.samples import Sample, Split
 from emoca_jax.flame import load_head
+from emoca_jax.nets.emotion.crop import CROP_SIZE
+from emoca_jax.nets.emotion.open import load_expression_networks
 from emoca_jax.training.loop import Ended, Settings, run
 from emoca_jax.training.stages.emotion import emotion_stage, image_recogniser
 from tests.training.test_loop import as_numbers, losses
@@ -48,11 +50,11 @@ def drawn(**options: Any) -> DrawnBatches:
     return DrawnBatches(iter(batches(Split(range(COUNT), sample), batching)))
 
 
-def train(folder: Path, steps: int) -> Ended:
+def train(folder: Path, steps: int, *, network: str = "small", size: int = CROP) -> Ended:
     names = load_head("open").expression_names
-    augment = functools.partial(as_trained_on, names=names, size=CROP, amounts=Amounts())
-    judged = held_out(drawn(epochs=1), size=CROP)
-    stage = emotion_stage(image_recogniser("small", size=CROP), optax.adamw(1e-3), lambda: judged, augment=augment)
+    augment = functools.partial(as_trained_on, names=names, size=size, amounts=Amounts())
+    judged = held_out(drawn(epochs=1), size=size)
+    stage = emotion_stage(image_recogniser(network, size=size), optax.adamw(1e-3), lambda: judged, augment=augment)
     return run(stage, drawn(), SETTINGS._replace(steps=steps), folder)
 
 
@@ -67,3 +69,14 @@ def test_an_interrupted_run_on_drawings_equals_an_undisturbed_one(tmp_path: Path
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     assert whole.measures is not None
     assert {"accuracy", "v_ccc", "a_ccc", "unit_error"} <= whole.measures.keys()
+
+
+def test_only_what_reads_the_open_networks_layers_is_trained(tmp_path: Path) -> None:
+    ended = train(tmp_path, 2, network="on_open", size=CROP_SIZE)
+    shipped = load_expression_networks()["params"]["dense"]
+    jax.tree.map(np.testing.assert_array_equal, dict(ended.state.frozen), {"dense": shipped})
+    assert set(ended.state.trained) == {"head"}
+    # Moments of the trunk would cost memory, and its gradient most of the time.
+    assert {leaf.size for leaf in jax.tree.leaves(ended.state.moments)} <= {
+        leaf.size for leaf in jax.tree.leaves(ended.state.trained)
+    } | {1}

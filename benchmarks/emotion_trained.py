@@ -1,6 +1,6 @@
-"""What a trained small recogniser reads, beside what ships: in drawn faces and in labelled photos.
+"""What a trained recogniser reads, beside what ships: in drawn faces and in labelled photos.
 
-    python benchmarks/emotion_small.py runs/emotion_small/network.npz [--drawn DATASETS --faces 300]
+    python benchmarks/emotion_trained.py runs/emotion_small/network.npz --size 80 [--drawn DATASETS --faces 300]
         [--photos FOLDER] [--judge face_landmarker.task --python JUDGE_VENV/bin/python]
 
 Faces are cut out by the landmarks that our own detector finds, drawn ones too. FOLDER holds pictures and `labels.json`:
@@ -10,6 +10,7 @@ Faces are cut out by the landmarks that our own detector finds, drawn ones too. 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,8 @@ from emoca_jax.losses.affect import valence_arousal_measures
 from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
 from emoca_jax.nets.emotion.crop import CROP_SIZE, ExpressionCrop, crop_image
 from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES, load_expression_networks
-from emoca_jax.nets.emotion.small import FaceRead, SmallFaceReader
+from emoca_jax.nets.emotion.small import FaceRead
+from emoca_jax.training.stages.emotion import IMAGE_NETWORKS
 
 NO_UNITS = np.zeros(0, np.float32)
 
@@ -60,13 +62,15 @@ class Reader(NamedTuple):
 
     detector: Any
     shipped: Any
-    small: Any
+    variables: Any
+    network: str
+    size: int
 
     def __call__(self, image: Any) -> tuple[Read, Read]:
-        """By the small network, and by those that ship, in the largest face. Errors: InputError without one."""
+        """By the trained network, and by those that ship, in the largest face. Errors: InputError without one."""
         (found,) = found_faces(self.detector, as_photo(image), "largest")
         seen = look(self.shipped, found)
-        read = jax.device_get(_small(self.small, seen.image, seen.crop))
+        read = jax.device_get(_read(self.variables, seen.image, seen.crop, network=self.network, size=self.size))
         shares: dict[str, float] = dict(
             zip(EXPRESSION_CLASSES, np.asarray(seen.read.probabilities).tolist(), strict=True)
         )
@@ -74,10 +78,12 @@ class Reader(NamedTuple):
         return Read(*read), Read(all_eight, *affect_from_classes(shares), NO_UNITS)
 
 
-@jax.jit
-def _small(variables: Any, image: Float[Array, "height width 3"], crop: ExpressionCrop) -> tuple[Array, ...]:
-    picture = crop_image(image, crop, size=CROP_SIZE)
-    read: Any = SmallFaceReader().apply(variables, jnp.stack([picture, picture[:, ::-1]]))
+@functools.partial(jax.jit, static_argnames=("network", "size"))
+def _read(
+    variables: Any, image: Float[Array, "height width 3"], crop: ExpressionCrop, *, network: str, size: int
+) -> tuple[Array, ...]:
+    picture = crop_image(image, crop, size=size)
+    read: Any = IMAGE_NETWORKS[network]().apply(variables, jnp.stack([picture, picture[:, ::-1]]))
     assert isinstance(read, FaceRead)
     # A face and its mirror image show the same emotion.
     affect = read.affect
@@ -85,7 +91,7 @@ def _small(variables: Any, image: Float[Array, "height width 3"], crop: Expressi
     return shares, affect.valence.mean(), affect.arousal.mean(), jax.nn.sigmoid(read.unit_logits[0])
 
 
-def load_small(path: Path) -> dict[str, Any]:
+def load_network(path: Path) -> dict[str, Any]:
     """Variables of the network that `scripts/train.py` left."""
     with np.load(path, allow_pickle=False) as file:
         return unflatten_dict({name: jnp.asarray(file[name]) for name in file.files}, sep="/")
@@ -93,14 +99,18 @@ def load_small(path: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("network", type=Path)
+    parser.add_argument("variables", type=Path, metavar="NETWORK.npz")
+    parser.add_argument("--network", default="small", help="what it is: config.network")
     parser.add_argument("--drawn", type=Path, help="folder of packaged open faces; their validation split is read")
     parser.add_argument("--faces", type=int, default=300)
+    parser.add_argument("--size", type=int, default=CROP_SIZE, help="pixels a side of the crops")
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--judge", type=Path)
     parser.add_argument("--python", help="of an environment with mediapipe==0.10.21")
     asked = parser.parse_args()
-    reader = Reader(load_networks(), load_expression_networks(), load_small(asked.network))
+    reader = Reader(
+        load_networks(), load_expression_networks(), load_network(asked.variables), asked.network, asked.size
+    )
     if asked.drawn:
         drawn(reader, asked.drawn, asked.faces)
     if asked.photos:
@@ -123,7 +133,7 @@ def drawn(reader: Reader, folder: Path, count: int) -> None:
             continue
     print(f"\ndrawn faces: {len(truths)} of {count} found")
     labels = np.array([truth["expression"] for truth in truths])
-    for name, which in (("small", 0), ("ships", 1)):
+    for name, which in (("trained", 0), ("ships", 1)):
         some = [read[which] for read in reads]
         measures = valence_arousal_measures(
             *(jnp.array([getattr(read, key) for read in some], jnp.float32) for key in ("valence", "arousal")),
@@ -151,16 +161,16 @@ def photos(reader: Reader, folder: Path) -> None:
         name: label for name, label in json.loads((folder / "labels.json").read_text()).items() if name != "about"
     }
     head_model = load_emotion_model("open")
-    right = {name: [0, 0] for name in ("small", "ships", "head")}
-    print(f"\n{'photo':20} {'label':28} small                 ships                 fitted head")
+    right = {name: [0, 0] for name in ("trained", "ships", "head")}
+    print(f"\n{'photo':20} {'label':28} trained               ships                 fitted head")
     for name, label in labels.items():
-        small, ships = reader(folder / name)
+        trained, ships = reader(folder / name)
         (result,) = read_emotion(head_model, folder / name, faces="largest")
         fitted = result.readings[1]
         head = Read(
             np.array([fitted.probabilities[key] for key in AFFECTNET_CLASSES]), fitted.valence, fitted.arousal, NO_UNITS
         )
-        row = {"small": small, "ships": ships, "head": head}
+        row = {"trained": trained, "ships": ships, "head": head}
         for who, read in row.items():
             right[who][0] += read.label in label["expression"]
             right[who][1] += bool(label["valence_sign"]) and np.sign(read.valence) == label["valence_sign"]
@@ -172,14 +182,14 @@ def photos(reader: Reader, folder: Path) -> None:
 
 
 def units(reader: Reader, folder: Path, judge: Path, python: str) -> None:
-    """Agreement with the judge of the fit's units, then of the small network's."""
+    """Agreement with the judge of the fit's units, then of the trained network's."""
     names = ej.load_head("open").expression_names
     paths = [str(path) for path in sorted(folder.iterdir()) if path.suffix in (".jpg", ".png")]
     told = judged(judge, python, paths)
     read: Callable[[str], Any] = lambda path: reader(path)[0].units  # noqa: E731
     print("\nunits of the fit")
     print_agreement(ours(paths), told)
-    print("\nunits of the small network")
+    print("\nunits of the trained network")
     print_agreement({path: dict(zip(names, read(path).tolist(), strict=True)) for path in paths}, told)
 
 
