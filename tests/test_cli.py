@@ -69,7 +69,7 @@ def written(photos):
 
 def test_every_face_gets_its_files_and_a_line_in_the_table(photos, capsys):
     assert run(photos, photo(photos / "anna [1].jpg"), "--size", 128, form="all") == 0
-    endings = (".glb", ".json", ".mtl", ".npz", ".obj", ".png", "_texture.png")
+    endings = (".glb", ".json", ".mtl", ".npz", ".obj", ".png", "_photo_texture.png", "_texture.png")
     assert written(photos) == [f"anna [1]_{face}{ending}" for face in (0, 1) for ending in endings]
     with Image.open(photos / "out" / "anna [1]_1.png") as picture:
         assert picture.size == (545, 314)
@@ -169,7 +169,8 @@ def test_photos_beside_the_results_are_neither_replaced_nor_are_results_read(pho
     assert main([*arguments, "a.png", "a_0.png"]) == 1
     assert "a_0.png: is there already and is no result of emoca; give another --output" in capsys.readouterr().err
     assert second.read_bytes() == before and sorted(path.name for path in photos.glob("a_0*")) == [
-        *("a_0.png", "a_0_0.glb", "a_0_0.json", "a_0_0.mtl", "a_0_0.npz", "a_0_0.obj", "a_0_0.png", "a_0_0_texture.png")
+        *("a_0.png", "a_0_0.glb", "a_0_0.json", "a_0_0.mtl", "a_0_0.npz", "a_0_0.obj", "a_0_0.png"),
+        *("a_0_0_photo_texture.png", "a_0_0_texture.png"),
     ]
     second.unlink()
     for names in (["*.png"], [path.name for path in photos.glob("*.png")]):
@@ -252,7 +253,7 @@ def test_a_pil_image_in_python_is_what_its_file_is(tmp_path, monkeypatch, read):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(MADE_UP.photo).convert("CMYK").save(tmp_path / "a.jpg", exif=exif)
-    model = load_model("open")
+    model = load_model("open") if read == "reconstruct" else read_emotion.load_emotion_model("open")
     with Image.open(tmp_path / "a.jpg") as image:
         for given in (image, tmp_path / "a.jpg"):
             getattr(job, read)(model, given)
@@ -291,8 +292,8 @@ def test_names_and_levels_reach_the_files(photos):
     name = photo(photos / "a.jpg")
     assert run(photos, name, "--names=rpm", "--lod", "--faces=largest", form="glb") == 0
     files = sorted((photos / "out").iterdir())
-    assert [file.name for file in files] == ["a_0.glb", "a_0_lod1.glb", "a_0_lod2.glb"]
-    assert all(b"Wolf3D_Head" in file.read_bytes() and b"EyeLeft" in file.read_bytes() for file in files)
+    assert [file.name for file in files] == ["a_0.glb", "a_0_lod1.glb", "a_0_lod2.glb", "a_0_photo_texture.png"]
+    assert all(b"Wolf3D_Head" in file.read_bytes() and b"EyeLeft" in file.read_bytes() for file in files[:3])
 
 
 def test_without_words_it_shows_what_it_can_do(capsys):

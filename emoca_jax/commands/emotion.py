@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "emotion",
         help="tell the emotion of every face in photos",
         description="Tell valence, arousal and expression of every face in photos: by the image networks (ResNet-50, "
-        "Swin-B, EmoNet) that the model folder has, and by EMO-MLP from the 3D face; without --model by the networks "
-        "and the head that ship. Face n of photo.jpg, counted from 0 for the largest, becomes photo_n_emotion.json and "
-        ".png; older results of these names are replaced, other files never.",
+        "Swin-B, EmoNet) that the model folder has; without --model by the networks that ship. With --from-3d the 3D "
+        "face is read as well, by EMO-MLP or, without --model, by rule from the units of the head that is fitted. "
+        "Face n of photo.jpg, counted from 0 for the largest, becomes photo_n_emotion.json and .png, and every face "
+        "a line of emotions.csv; older results of these names are replaced, other files never.",
     )
     add_photo_arguments(parser)
     parser.add_argument(
@@ -30,16 +32,22 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="open|FOLDER",
         help="what ships, or official networks converted by `emoca convert` (default: open)",
     )
+    parser.add_argument(
+        "--from-3d",
+        action="store_true",
+        help="read the 3D face, too: seconds a face instead of a fraction of one",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read every face, tell failures one sentence each, print the table; returns the exit code."""
+    """Read every face, tell failures one sentence each, print the table, write it; returns the exit code."""
+    told: list[EmotionResult] = []
 
     def load() -> Any:
         from emoca_jax.jobs.read_emotion import load_emotion_model
 
-        return load_emotion_model(arguments.model)
+        return load_emotion_model(arguments.model, from_3d=arguments.from_3d)
 
     def work(model: Any, photo: Path, stem: str) -> list[list[Row]]:
         from emoca_jax.export.emotion_files import save_emotion
@@ -48,10 +56,17 @@ def run(arguments: argparse.Namespace) -> int:
         faces = read_emotion(model, photo, faces=arguments.faces)
         for face in faces:
             save_emotion(face, arguments.output / f"{stem}_{face.face}_emotion")
+        # The photos themselves would fill the memory on a large folder.
+        told.extend(replace(face, photo=face.photo[:1, :1]) for face in faces)
         return [_rows(face) for face in faces]
 
-    compiles = "emotion" if arguments.model == "open" else "emotion-converted"
-    return run_on_photos(arguments.inputs, arguments.output, PhotoCommand(load, work, COLUMNS, compiles))
+    compiles = ("emotion" if arguments.model == "open" else "emotion-converted") + "-3d" * arguments.from_3d
+    code = run_on_photos(arguments.inputs, arguments.output, PhotoCommand(load, work, COLUMNS, compiles))
+    if told:
+        from emoca_jax.export.emotion_files import save_table
+
+        save_table(told, arguments.output / "emotions.csv")
+    return code
 
 
 def _rows(face: EmotionResult) -> list[Row]:

@@ -1,8 +1,11 @@
-"""The emotion of one face to files: numbers as .json, and the annotated picture."""
+"""The emotion of faces to files: one's numbers as .json and the annotated picture, and a table of all."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,9 @@ from emoca_jax.export.pictures.emotion import emotion_picture
 from emoca_jax.export.png import png_bytes
 from emoca_jax.export.tables import photo_summary
 from emoca_jax.faces import EmotionResult
+from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
 from emoca_jax.version import package_version
-from emoca_jax.whole_files import open_folder, result_path, write_results
+from emoca_jax.whole_files import MARK, open_folder, result_path, write_results
 
 FORMAT_VERSION = 1
 """Of the .json; counts up when a name or a meaning changes."""
@@ -29,6 +33,28 @@ def save_emotion(result: EmotionResult, path: str | Path) -> list[Path]:
     text = json.dumps(emotion_summary(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     files = {".json": text.encode(), ".png": png_bytes(emotion_picture(result))}
     return write_results({path.with_name(path.name + ending): data for ending, data in files.items()})
+
+
+def save_table(results: Iterable[EmotionResult], path: str | Path) -> list[Path]:
+    """Write one line a face and network as .csv: photo, face, network, emotion, valence, arousal, class shares.
+
+    Classes that a network does not know stay empty; the last column names the program, as a comment would trouble
+    spreadsheets. An older table is replaced, whole or not at all. Errors: as of `save_emotion`.
+    """
+    told = [(result, reading) for result in results for reading in result.readings]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    heading = ("image", "face", "network", "expression", "valence", "arousal", *AFFECTNET_CLASSES, "by")
+    table.writerow(heading)
+    for result, reading in told:
+        shares = (reading.probabilities.get(name) for name in AFFECTNET_CLASSES)
+        table.writerow([
+            result.source_name, result.face, reading.network, reading.label,
+            f"{reading.valence:.4f}", f"{reading.arousal:.4f}",
+            *("" if share is None else f"{share:.4f}" for share in shares),
+            f"{MARK} {package_version()}",
+        ])  # fmt: skip
+    return write_results({Path(path): text.getvalue().encode()})
 
 
 def emotion_summary(result: EmotionResult) -> dict[str, Any]:

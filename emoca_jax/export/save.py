@@ -46,6 +46,9 @@ def save_face(
 ) -> list[Path]:
     """Write the chosen formats; `out/anna_0` gives out/anna_0.glb, .obj (+ .mtl, _texture.png), .npz, .json, .png.
 
+    glb, obj and usdz carry the skin's colour without the photo's light; _photo_texture.png beside them is the same
+    texture with it.
+
     A model with a detail stage adds _detail.obj (+ .mtl), _normals.png and _displacement.png to the .obj, the normal
     map to the .glb and the displacement to the .npz.
 
@@ -86,6 +89,8 @@ def save_face(
             )
     if "usdz" in formats:
         files[".usdz"] = head_usdz(result.head, result.codes, result.neutral_vertices, texture, naming=naming)
+    if formats & {"glb", "obj", "usdz"}:
+        files["_photo_texture.png"] = png_bytes(result.photo_texture)
     if "obj" in formats:
         # What a file points to is written before it, and names keep the very bytes they have on disk.
         files["_texture.png"] = texture

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, UInt8
 
 from emoca_jax import flame
 from emoca_jax.capture.found_faces import PhotoFace
@@ -17,7 +17,7 @@ from emoca_jax.codes import Codes
 from emoca_jax.emotion.reading import EmotionReading
 from emoca_jax.emotion.rule import affect_from_units
 from emoca_jax.faces import Emotion
-from emoca_jax.fit.landmarks import LandmarkModel, face_width, project, visible_points
+from emoca_jax.fit.landmarks import LandmarkModel, face_width, facing, project, visible_points
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.jobs.face_model import FaceModel
 from emoca_jax.jobs.look import cut_plane
@@ -26,7 +26,9 @@ from emoca_jax.model import decode
 from emoca_jax.objectives.photo import SeenFace
 from emoca_jax.products import CUBLAS
 from emoca_jax.texture.layout import TEXTURE_SIZE, TextureLayout
-from emoca_jax.texture.unwrap import unwrap
+from emoca_jax.texture.openings import shown_points
+from emoca_jax.texture.refine import refined, texture_size
+from emoca_jax.texture.unwrap import Observed, completed, observed
 
 
 class Measures(NamedTuple):
@@ -38,11 +40,11 @@ class Measures(NamedTuple):
     posed: Float[Array, "vertices 3"]
     neutral: Float[Array, "vertices 3"]
     width: Float[Array, ""]
-    """Of the face, in the unit of its landmarks."""
+    """Of the face, in the crop's plane."""
     valence: Float[Array, ""]
     arousal: Float[Array, ""]
-    texture: Float[Array, "rows columns 3"]
-    """Albedo in [0, 1], row 0 at v = 1."""
+    texture: Observed
+    """The photo at each texel."""
 
 
 def assemble(
@@ -64,7 +66,10 @@ def assemble(
     head, to_pixels = model.head, np.asarray(seen.to_pixels)
     codes = jax.tree.map(np.asarray, codes)
     sharp = cut_plane(found.photo, to_pixels, TEXTURE_SIZE)
-    fit = jax.tree.map(np.asarray, measure(head, model.landmarks, model.layout, codes, found.landmarks, sharp))
+    fit = jax.tree.map(
+        np.asarray, measure(head, model.landmarks, model.layout, codes, np.asarray(seen.landmarks), sharp)
+    )
+    albedo, lit = _textures(model, fit.texture, found, to_pixels, sharp)
     fitted = fit.points * to_pixels[0, 0] + to_pixels[:2, 2]
     # A head turned away altogether is judged by all its points, badly as it will be.
     visible = fit.visible if fit.visible.any() else np.ones_like(fit.visible)
@@ -85,14 +90,32 @@ def assemble(
         codes=codes,
         vertices=fit.posed,
         neutral_vertices=fit.neutral,
-        texture=np.round(np.clip(fit.texture, 0, 1) * 255).astype(np.uint8),
+        texture=albedo,
+        photo_texture=lit,
         emotion=Emotion(photo.probabilities, rendering.probabilities, valence, arousal, photo.network, by),
-        fit_error=float(100 * np.sqrt(np.mean(missed**2)) / fit.width),
+        fit_error=float(100 * np.sqrt(np.mean(missed**2)) / (fit.width * to_pixels[0, 0])),
         seconds=time.perf_counter() - began,
         detail_model=model.detail,
         model=model.name,
         official=model.official,
     )
+
+
+def _textures(
+    model: FaceModel,
+    seen: Observed,
+    found: PhotoFace,
+    to_pixels: Float[np.ndarray, "3 3"],
+    sharp: Float[np.ndarray, "side side 3"],
+) -> tuple[UInt8[np.ndarray, "rows columns 3"], UInt8[np.ndarray, "rows columns 3"]]:
+    """Albedo and lit texture, as large as the photo gives reason to."""
+    texture = completed(model.layout, model.surface, seen)
+    size = texture_size(2 * float(to_pixels[0, 0]))
+    if size > TEXTURE_SIZE:
+        place, nearest = np.asarray(seen.place), np.asarray(model.layout.nearest)
+        return refined(texture, place, nearest, sharp, cut_plane(found.photo, to_pixels, size))
+    albedo, lit = (np.round(x * 255).astype(np.uint8) for x in (texture.albedo, texture.lit))
+    return albedo, lit
 
 
 @functools.partial(jax.jit, compiler_options=CUBLAS)
@@ -106,18 +129,22 @@ def measure(
 ) -> Measures:
     """Decode the fitted head once more, as large as its texture, and take everything off it.
 
-    landmarks: as detected, in any unit. image: the crop, RGB in [0, 1].
+    landmarks: as detected, in the crop's plane. image: the crop, RGB in [0, 1].
     """
     decoded = decode(head, codes, (image.shape[0], image.shape[1]))
     valence, arousal = affect_from_units(codes.expression, head.expression_names)
-    points = head.mediapipe_index.shape[0]
+    count, width = head.mediapipe_index.shape[0], face_width(landmarks)
+    found_at = project(model, codes)[:count, :2]
+    facing_us = facing(model, flame.rotation_matrix(codes.pose[0]))[:count]
+    fitted = decoded.landmarks_mediapipe[:, :2]
+    points = shown_points(fitted, found_at, head.mediapipe_index, facing_us, landmarks, width)
     return Measures(
-        points=project(model, codes)[:points, :2],
-        visible=visible_points(model, codes)[:points],
+        points=found_at,
+        visible=visible_points(model, codes)[:count],
         posed=decoded.vertices,
         neutral=flame.unposed_vertices(head, codes.shape, jnp.zeros_like(codes.expression)),
-        width=face_width(landmarks),
+        width=width,
         valence=valence,
         arousal=arousal,
-        texture=unwrap(head, layout, codes, decoded, image).albedo,
+        texture=observed(head, layout, codes, decoded, image, points=points),
     )

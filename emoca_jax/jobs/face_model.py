@@ -10,6 +10,7 @@ from emoca_jax.fit.landmarks import LandmarkModel
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.nets.emotion.open import Parameters, load_expression_networks
 from emoca_jax.texture.layout import TextureLayout
+from emoca_jax.texture.surface import SkinSurface
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class FaceModel:
     head: FaceHead
     landmarks: LandmarkModel
     layout: TextureLayout
+    surface: SkinSurface
     detail: DetailModel | None = None
     """Turns the detail code into a displaced surface, where the model has that stage."""
     official: bool = False

@@ -21,6 +21,7 @@ from emoca_jax.jobs.look import look, read
 from emoca_jax.jobs.result import FaceResult
 from emoca_jax.objectives.photo import FitWeights, SeenFace
 from emoca_jax.texture.layout import TEXTURE_SIZE, texture_layout
+from emoca_jax.texture.surface import skin_surface
 
 OPEN_MODEL = "open"
 
@@ -33,11 +34,13 @@ class OpenModel(FaceModel):
 def load_open_model(head: str | Path) -> OpenModel:
     """The networks that ship, with a head. Errors: InputError where the head cannot be read."""
     loaded = with_landmarks(flame.load_head(head))
+    layout = texture_layout(loaded, size=TEXTURE_SIZE)
     return OpenModel(
         name=OPEN_MODEL,
         head=loaded,
         landmarks=landmark_model(loaded),
-        layout=texture_layout(loaded, size=TEXTURE_SIZE),
+        layout=layout,
+        surface=skin_surface(loaded, layout),
     )
 
 

@@ -1,12 +1,13 @@
-"""Photo in, emotion out: every network there is reads every face."""
+"""Photo in, emotion out: networks read every face off its photo, and off its 3D face where that is asked for."""
 
 from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,7 @@ from emoca_jax.emotion.networks import (
     read_crop,
     takes_detail,
 )
-from emoca_jax.emotion.reading import EmotionReading, reading_of
+from emoca_jax.emotion.reading import EmotionReading, open_reading, reading_of
 from emoca_jax.emotion.rule import action_units, affect_from_classes, emotion_intensities
 from emoca_jax.errors import InputError, checked_path
 from emoca_jax.faces import EmotionResult, ReconstructedFace
@@ -45,53 +46,83 @@ OPEN_HEAD_NAME = "open head (3D)"
 
 @dataclass(frozen=True)
 class EmotionModel:
-    """The emotion networks of a converted folder, and what brings a face before them."""
+    """What finds a face, brings it before emotion networks, and reads it."""
 
     detector: Parameters
     expression: Parameters
+    reads_open: bool
+    """Whether the networks that ship read the photo."""
     images: dict[str, Parameters]
-    """Image networks by part of the folder."""
+    """Image networks by part of a converted folder."""
     encoders: EncoderVariables | None
-    """Give the codes that `codes` reads; None where the 3D face cannot be read."""
+    """Give the codes that `codes` reads; None where the 3D face is not read by a network."""
     codes: Parameters | None
+    fitted: OpenModel | None
+    """Fits the head that is read by rule; None where that was not asked for."""
 
 
-def load_emotion_model(name: str | Path) -> EmotionModel | OpenModel:
+def load_emotion_model(name: str | Path, *, from_3d: bool = False) -> EmotionModel:
     """What `read_emotion` needs: "open", or a folder made by `emoca convert` (FOLDER/NAME for one of its models).
 
-    Errors: InputError where the folder cannot be read or holds no emotion network.
+    from_3d: read the 3D face, too, which takes a fit (open) or the encoders (a folder). Errors: InputError where the
+    folder cannot be read or holds no network that can do what is asked.
     """
     if checked_path("name", name) == OPEN_MODEL:
-        return load_open_model(OPEN_MODEL)
+        return EmotionModel(
+            detector=load_networks(),
+            expression=load_expression_networks(),
+            reads_open=True,
+            images={},
+            encoders=None,
+            codes=None,
+            fitted=load_open_model(OPEN_MODEL) if from_3d else None,
+        )
     folder = read_model_folder(name)
-    codes = folder.variables(CODES_NETWORK) if _reads_codes(folder) else None
+    codes = folder.variables(CODES_NETWORK) if from_3d and _reads_codes(folder) else None
     images = load_image_networks(folder)
-    if not images and codes is None and folder.has(CODES_NETWORK):
-        raise InputError(
-            f"{folder.path} holds EMO-MLP, which reads the codes of a model: convert an EMOCA run folder or "
-            "deca_model.tar into it (`emoca fetch-help` says where they come from)."
-        )
-    if not images and codes is None:
-        raise InputError(
-            f"{folder.path} holds no emotion network: convert a run folder of EMOCA's EmotionRecognition or "
-            "emonet_8.pth into it (`emoca fetch-help` says where they come from)."
-        )
+    if (from_3d or not images) and codes is None:
+        _tell_what_is_missing(folder, images=bool(images))
     return EmotionModel(
         detector=load_networks(),
         expression=load_expression_networks(),
+        reads_open=False,
         images=images,
         encoders=None if codes is None else load_encoders(folder, detail=takes_detail(codes)),
         codes=jax.device_put(codes),
+        fitted=None,
+    )
+
+
+def _tell_what_is_missing(folder: ModelFolder, *, images: bool) -> NoReturn:
+    where = "(`emoca fetch-help` says where they come from)."
+    if _reads_codes(folder):
+        raise InputError(
+            f"{folder.path} holds no network that reads photos, but EMO-MLP: add --from-3d, "
+            f"or convert a run folder of EMOCA's EmotionRecognition or emonet_8.pth into it {where}"
+        )
+    if folder.has(CODES_NETWORK):
+        raise InputError(
+            f"{folder.path} holds EMO-MLP, which reads the codes of a model: convert an EMOCA run folder or "
+            f"deca_model.tar into it {where}"
+        )
+    if images:
+        raise InputError(
+            f"{folder.path} holds no EMO-MLP, which reads the 3D face: leave --from-3d out, or convert the run folder "
+            f"EMO-MLP of EMOCA's EmotionRecognition into it {where}"
+        )
+    raise InputError(
+        f"{folder.path} holds no emotion network: convert a run folder of EMOCA's EmotionRecognition or "
+        f"emonet_8.pth into it {where}"
     )
 
 
 def read_emotion(
-    model: EmotionModel | OpenModel,
+    model: EmotionModel,
     image: str | Path | Image.Image | UInt8[np.ndarray, "height width 3"] | Photo,
     *,
     faces: Literal["all", "largest"] = "all",
 ) -> list[EmotionResult]:
-    """What every network reads in every face of a photo, largest face first.
+    """What every network of the model reads in every face of a photo, largest face first; networks on photos first.
 
     image: a file, a PIL image (the same as its file), or an array as `images.check_array` takes it. Errors: InputError
     where the photo cannot be read or shows no face.
@@ -100,7 +131,7 @@ def read_emotion(
     results = []
     for found in found_faces(model.detector, photo, faces):
         began = time.perf_counter()
-        readings = _fitted(model, found) if isinstance(model, OpenModel) else _trained(model, found)
+        readings = tuple(_off_the_photo(model, found)) if model.fitted is None else _fitted(model.fitted, found)
         results.append(EmotionResult(**vars(found), readings=readings, seconds=time.perf_counter() - began))
     return results
 
@@ -113,6 +144,19 @@ def _fitted(model: OpenModel, found: PhotoFace) -> tuple[EmotionReading, ...]:
         EmotionReading(emotion.classes_by, emotion.photo, *affect_from_classes(emotion.photo)),
         EmotionReading(OPEN_HEAD_NAME, shares_of_units(result), emotion.valence, emotion.arousal),
     )
+
+
+def _off_the_photo(model: EmotionModel, found: PhotoFace) -> Iterator[EmotionReading]:
+    """Off the crop that EMOCA encodes, and off its codes."""
+    seen = look(model.expression, found)
+    if model.reads_open:
+        yield open_reading(seen.read)
+    crop = np.asarray(seen.image)
+    for part, variables in model.images.items():
+        yield reading_of(IMAGE_NETWORKS[part], read_crop(part, variables, crop))
+    if model.encoders is not None and model.codes is not None:
+        codes = jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, jnp.asarray(crop)[None]))
+        yield reading_of(CODES_NETWORK_NAME, read_codes(model.codes, codes))
 
 
 def shares_of_units(result: ReconstructedFace) -> dict[str, float]:
@@ -130,18 +174,6 @@ def shares_of_units(result: ReconstructedFace) -> dict[str, float]:
 @functools.partial(jax.jit, static_argnames="names")
 def _intensities(expression: Float[Array, "units"], names: tuple[str, ...]) -> dict[str, Float[Array, ""]]:
     return emotion_intensities(action_units(expression, names))
-
-
-def _trained(model: EmotionModel, found: PhotoFace) -> tuple[EmotionReading, ...]:
-    """Off the crop that EMOCA encodes, and off its codes."""
-    crop = np.asarray(look(model.expression, found).image)
-    readings = [
-        reading_of(IMAGE_NETWORKS[part], read_crop(part, variables, crop)) for part, variables in model.images.items()
-    ]
-    if model.encoders is not None and model.codes is not None:
-        codes = jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, jnp.asarray(crop)[None]))
-        readings.append(reading_of(CODES_NETWORK_NAME, read_codes(model.codes, codes)))
-    return tuple(readings)
 
 
 def _reads_codes(folder: ModelFolder) -> bool:

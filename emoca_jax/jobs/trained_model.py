@@ -33,6 +33,7 @@ from emoca_jax.nets.emotion.open import Parameters
 from emoca_jax.nets.encoders import inference_variables
 from emoca_jax.objectives.photo import SeenFace
 from emoca_jax.texture.layout import TEXTURE_SIZE, texture_layout
+from emoca_jax.texture.surface import skin_surface
 
 EMOTION_NETWORK = "emotion_resnet50"
 """The one of EMOCA's loss, which sees photo and rendering."""
@@ -56,6 +57,7 @@ def load_trained_model(path: str | Path, *, official: bool = False) -> TrainedMo
     """
     folder = read_model_folder(path)
     head = jax.device_put(with_landmarks(folder.head))
+    layout = texture_layout(head, size=TEXTURE_SIZE)
     return TrainedModel(
         name=f"{folder.name} ({folder.variant})",
         head=head,
@@ -64,7 +66,8 @@ def load_trained_model(path: str | Path, *, official: bool = False) -> TrainedMo
         emotion=_folded(folder, EMOTION_NETWORK) if folder.has(EMOTION_NETWORK) else None,
         emotion_from_codes=_optional(folder, CODES_NETWORK),
         landmarks=landmark_model(head),
-        layout=texture_layout(head, size=TEXTURE_SIZE),
+        layout=layout,
+        surface=skin_surface(head, layout),
         official=official,
     )
 

@@ -16,6 +16,8 @@ from emoca_jax import flame, render
 from emoca_jax.errors import checked_size
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.products import precise_einsum
+from emoca_jax.texture.eyes import EyeMaps, eye_maps
+from emoca_jax.texture.openings import OpeningRows, opening_rows
 
 TEXTURE_SIZE = 512
 MIRROR_NEIGHBOURS = 3
@@ -28,6 +30,16 @@ FOREHEAD = 0.35
 """Forehead above the brows as a share of the height from chin to brows; the hairline is there or above."""
 REGION_FADE = 0.1
 """Width, in jaw widths, over which the face region fades out beyond its outline."""
+
+BEARD_POINTS = (*range(4, 13), 35, 31)
+"""Outline among the 68 landmarks, jaw and nostrils, of where a beard grows."""
+MIDDLE_POINTS = (41, 27, 46, 35, 31)
+"""Outline among them of the nose and the cheeks beside it: what covers these covers eyes or mouth as well."""
+BROWS_AND_EYES = (tuple(range(17, 22)), tuple(range(22, 27)), tuple(range(36, 42)), tuple(range(42, 48)))
+LIPS = (tuple(range(48, 60)), tuple(range(31, 36)))
+"""Outlines among them of what is not the colour of skin; nostrils are with the lips."""
+REACH = 0.06
+"""How far around such outlines still belongs to them, in jaw widths; it fades out over as much."""
 
 
 class TextureLayout(struct.PyTreeNode):
@@ -43,10 +55,23 @@ class TextureLayout(struct.PyTreeNode):
     """Flat index of the nearest texel that belongs to the head, itself for those that do."""
     skin: Float[Array, "size size"]
     eyes: Float[Array, "size size"]
+    teeth: Float[Array, "size size"]
+    lining: Float[Array, "size size"]
+    """Tongue and the inside of the mouth."""
+    eye_maps: EyeMaps
+    openings: OpeningRows | None
     face: Float[Array, "size size"]
     """1 inside the face's outline (jaw to forehead), fading to 0 on ears, neck and scalp."""
     above_brows: Float[Array, "size size"]
     """1 on forehead and scalp, 0 from the brows down."""
+    brows_eyes: Float[Array, "size size"]
+    """1 on and around brows and eyes."""
+    lips: Float[Array, "size size"]
+    """1 on and around lips and nostrils."""
+    beard: Float[Array, "size size"]
+    """1 from the nostrils to the jaw."""
+    middle: Float[Array, "size size"]
+    """1 on nose and cheeks beside it."""
 
 
 def texture_layout(head: FaceHead, *, size: int = TEXTURE_SIZE) -> TextureLayout:
@@ -66,6 +91,11 @@ def texture_layout(head: FaceHead, *, size: int = TEXTURE_SIZE) -> TextureLayout
         canvas[covered] = values
         return canvas
 
+    def mask(*names: str) -> np.ndarray:
+        return full(
+            np.isin(part, [head.part_names.index(name) for name in names if name in head.part_names]).astype(np.float32)
+        )
+
     mirror, weight = _mirror(position, normal, part)
     nearest = np.empty((2, size, size), np.int32)
     distance_transform_edt(~covered, return_distances=False, return_indices=True, indices=nearest)
@@ -75,10 +105,18 @@ def texture_layout(head: FaceHead, *, size: int = TEXTURE_SIZE) -> TextureLayout
         mirror=jax.device_put(full(np.flatnonzero(covered)[mirror].astype(np.int32))),
         mirror_weight=jax.device_put(full(weight)),
         nearest=jax.device_put(np.ravel_multi_index(tuple(nearest), (size, size)).astype(np.int32)),
-        skin=jax.device_put(full((part == head.part_names.index("skin")).astype(np.float32))),
-        eyes=jax.device_put(full((part == _index(head, "eyes")).astype(np.float32))),
+        skin=jax.device_put(mask("skin")),
+        eyes=jax.device_put(mask("eyes")),
+        teeth=jax.device_put(mask("teeth")),
+        lining=jax.device_put(mask("tongue", "mouth_interior")),
+        eye_maps=eye_maps(head, full(position), mask("eyes")),
+        openings=opening_rows(head),
         face=jax.device_put(full(face)),
         above_brows=jax.device_put(full(above)),
+        brows_eyes=jax.device_put(full(_near(np.asarray(points), position, BROWS_AND_EYES))),
+        lips=jax.device_put(full(_near(np.asarray(points), position, LIPS))),
+        beard=jax.device_put(full(_near(np.asarray(points), position, (BEARD_POINTS,)))),
+        middle=jax.device_put(full(_near(np.asarray(points), position, (MIDDLE_POINTS,)))),
     )
 
 
@@ -89,10 +127,6 @@ def _on_template(head: FaceHead, size: int) -> tuple[render.Fragments, Array, Ar
     channels = jnp.concatenate([head.template, render.vertex_normals(head.template, head.faces)], axis=-1)
     surface = render.interpolate(fragments, channels, head.faces)
     return fragments, surface, flame.landmarks68_fixed(head, head.template)
-
-
-def _index(head: FaceHead, name: str) -> int:
-    return head.part_names.index(name) if name in head.part_names else -1
 
 
 def _mirror(position: np.ndarray, normal: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -120,6 +154,14 @@ def _face_region(points: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, 
     away = np.hypot(outside, behind) / (REGION_FADE * width)
     above = (position[:, 1] - brows[:, 1].mean()) / rise
     return np.exp(-(away**2)).astype(np.float32), np.clip(above * 4 - 1, 0, 1).astype(np.float32)
+
+
+def _near(points: np.ndarray, position: np.ndarray, outlines: tuple[tuple[int, ...], ...]) -> np.ndarray:
+    """1 inside outlines among the landmarks and around them, by the front view and before the ears."""
+    jaw = points[:17]
+    away = np.min([_distance_outside(position[:, :2], points[list(outline), :2]) for outline in outlines], axis=0)
+    front = position[:, 2] > jaw[[0, 16], 2].mean()
+    return (np.clip(1.5 - away / (REACH * np.ptp(jaw[:, 0])), 0, 1) * front).astype(np.float32)
 
 
 def _distance_outside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:

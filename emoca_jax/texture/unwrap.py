@@ -1,8 +1,8 @@
-"""The photo unwrapped into the head's texture: albedo where the camera saw it, symmetry and the albedo model elsewhere.
+"""The photo unwrapped into the head's texture: what it shows of the skin, symmetry and the albedo model elsewhere.
 
-Everything happens in the logarithm of the ratio between the photo's albedo and the albedo model's. Its smooth part is
-continued to where nothing was seen, so that the model takes the photo's colour there; its detail is kept where it was
-seen and copied to the other side where only that was. Both fade with how well a texel was seen, so there is no seam.
+Everything happens in the logarithm of the ratio between the photo's albedo and the albedo model's. `trust` says which
+texels show skin and solves for its smooth part, `light` takes what is left of the light out of that; its detail is kept
+where it was trusted and copied to the other side where only that was. Both fade with trust, so there is no seam.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jaxtyping import Array, Float
 
@@ -18,83 +19,199 @@ from emoca_jax import flame, render
 from emoca_jax.codes import Codes
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import MISSING_ALBEDO_GREY, Reconstruction
+from emoca_jax.texture.eyes import eye_ratio
 from emoca_jax.texture.layout import TextureLayout, mirrored
+from emoca_jax.texture.light import light_left
+from emoca_jax.texture.mouth import mouth_ratio
+from emoca_jax.texture.openings import ShownPoints, clear_of_openings, shifted
+from emoca_jax.texture.surface import SkinSurface, stitched
+from emoca_jax.texture.trust import trusted_skin
 
 FACING_NONE, FACING_FULL = 0.15, 0.5
 """Cosine between normal and view below which a texel is too oblique to trust, and from which it is fully trusted."""
-DARKEST_SHADING = 0.4
-"""Shading is not divided out below this share of the face's mean: noise would be all that is left."""
+DARKEST_SHADING, BRIGHTEST_SHADING = 0.55, 1.5
+"""Shading is held within these shares of the face's mean: in the dark noise would be all that is left, and on the far
+side nothing says how much light there is."""
 FLOOR = 0.04
 """Albedo added before the logarithm, so that noise in black hair stays small."""
-LARGEST_CODE = 2.0
+LARGEST_CODE = 2.5
 """Deviations of the albedo model that are believed."""
 CELLS = 64
-"""Cells across the texture for broad shape and for what counts as strange: about a centimetre, wider than a brow."""
-COLOUR_CELLS = 32
-"""Cells for the colour that goes on where nothing was seen: about 2 cm, so that the edge of a beard is detail
-that symmetry provides, and hair above a forehead is colour that goes on over the scalp."""
+"""Cells across the texture for broad shape: about a centimetre."""
 FULL_CELL = 8.0
 """A cell of which an eighth was seen is as good as one seen whole."""
 FEATHER = 3
 """Texels over which sight fades out at an edge of visibility."""
-STRANGE_FACE, STRANGE_FOREHEAD, STRANGE_ELSEWHERE = 1.5, 0.7, 0.4
-"""Smooth deviation from the usual log ratio at which a texel is taken for hair, a hand or background. Beards are within
-the first; hair on a forehead is beyond the second; ears and neck are taken only if they look like the face's skin."""
-TINT = 3.0
-"""How much more a deviation of tint counts than one of brightness, which shadows explain as well."""
-BRIGHT, BRIGHTEST = 0.25, 0.45
-"""Log ratio above the usual from which skin is taken to shine, and the most that is left of it."""
+BRIGHT, ROOM = 0.12, 0.12
+"""Log ratio of detail to its surroundings from which skin is taken to shine, and how much more is left of it."""
 LARGEST_RATIO = 2.5
 """Log ratio, either way, that a skin can differ from the model."""
+GREY, COLOURED = 0.025, 0.06
+"""Mean distance of a face's strongest and weakest channel below which its photo is grey, and from which it is not."""
 
 
 class UnwrappedTexture(struct.PyTreeNode):
-    """albedo: RGB in [0, 1], row 0 at v = 1, no hole anywhere. visible: how much of it the photo itself showed."""
+    """RGB in [0, 1], row 0 at v = 1, no hole anywhere."""
 
-    albedo: Float[Array, "size size 3"]
-    visible: Float[Array, "size size"]
+    albedo: Float[np.ndarray, "size size 3"]
+    """Colour without light."""
+    lit: Float[np.ndarray, "size size 3"]
+    """As the photo shows it, its light and shadows included."""
+    visible: Float[np.ndarray, "size size"]
+    """How much of it the photo itself showed."""
 
 
-@jax.jit
+class Observed(struct.PyTreeNode):
+    """What the photo shows at each texel."""
+
+    ratio: Float[Array, "size size 3"]
+    """Logarithm of the photo's albedo over the model's."""
+    model: Float[Array, "size size 3"]
+    sight: Float[Array, "size size"]
+    """How well the camera saw the skin there, 0 to 1."""
+    shading: Float[Array, "size size 3"]
+    place: Float[Array, "size size 2"]
+    """Of the texel in the image plane."""
+    inner: Float[Array, "size size 3"]
+    """Log ratio of eyes and mouth, complete; zero on skin."""
+    eyes_seen: Float[Array, "size size"]
+    """How much of the eyes is the photo itself: nothing where they are the model's in the photo's colours."""
+    colour: Float[Array, ""]
+    """0 where the photo is grey, 1 where it is not."""
+
+
 def unwrap(
-    head: FaceHead, layout: TextureLayout, codes: Codes, decoded: Reconstruction, image: Float[Array, "side side 3"]
+    head: FaceHead,
+    layout: TextureLayout,
+    surface: SkinSurface,
+    codes: Codes,
+    decoded: Reconstruction,
+    image: Float[Array, "side side 3"],
+    *,
+    points: ShownPoints | None = None,
 ) -> UnwrappedTexture:
     """The head's texture from one photo.
 
     codes: of one face, without batch dimensions. decoded: `decode(head, codes, ...)` at the size of the image. image:
     RGB in [0, 1], the square crop whose image plane the codes' camera speaks of; 512 pixels a side match the texture.
-    The light of the codes is divided out.
+    points: landmarks of the photo, by which its eyes and mouth are found. The light of the codes is divided out.
     """
+    return completed(layout, surface, observed(head, layout, codes, decoded, image, points=points))
+
+
+@jax.jit
+def observed(
+    head: FaceHead,
+    layout: TextureLayout,
+    codes: Codes,
+    decoded: Reconstruction,
+    image: Float[Array, "side side 3"],
+    *,
+    points: ShownPoints | None = None,
+) -> Observed:
+    """The photo looked up at every texel; arguments as of `unwrap`."""
     at_texel = functools.partial(render.interpolate, layout.fragments, faces=head.faces)
     place = at_texel(decoded.image_vertices)
     normal = render.normalize(at_texel(decoded.normals))
 
-    model = _model_albedo(head, codes, layout.skin.shape[0])
+    model = _model_albedo(head, codes, layout)
     sight = _sight(decoded.surface.fragments.depth, place, normal[..., 2])
-    seen = render.sample_image(image, place[..., :2]) / _broad_shading(normal, sight * layout.face, codes.light, layout)
-    ratio = jnp.clip(jnp.log((seen + FLOOR) / (model + FLOOR)), -LARGEST_RATIO, LARGEST_RATIO)
+    shading = _broad_shading(normal, sight * layout.face, codes.light, layout)
+    if points is not None and layout.openings is not None:
+        place = shifted(place, points, layout.openings)
+        sight = sight * (1 - layout.skin * (1 - clear_of_openings(place, image, points, layout.openings)))
+    photo = render.sample_image(image, place[..., :2])
+    ratio = jnp.log((photo / shading + FLOOR) / (model + FLOOR))
+    ratio = jnp.clip(ratio, -LARGEST_RATIO, LARGEST_RATIO)
 
-    usual = _usual(ratio, sight * layout.face * (1 - layout.above_brows))[None, None]
-    skin = _trusted(ratio - usual, sight * layout.skin, layout)
-    smooth = _smooth(ratio, skin, COLOUR_CELLS)
-    detail = skin[..., None] * (ratio - smooth)
-    detail = detail + (1 - skin[..., None]) * mirrored(layout, detail)
-    filled = usual + _without_shine(smooth - usual + detail)
+    eyes, eyes_seen = _eyes(ratio, model, sight * layout.eyes, layout.eyes), sight * layout.eyes
+    # Without an albedo model there is no eye to tint.
+    if points is not None and layout.openings is not None and head.albedo is not None:
+        mean = jnp.sum(eyes_seen[..., None] * shading, (0, 1)) / jnp.maximum(jnp.sum(eyes_seen), 1e-3)
+        mean = jnp.where(jnp.sum(eyes_seen) > 1, mean, 1.0)
+        eyes = eye_ratio(layout.eye_maps, model, FLOOR, mean, image, points, layout.openings)
+        eyes_seen = jnp.zeros_like(eyes_seen)
+    chroma = jnp.max(photo, axis=-1) - jnp.min(photo, axis=-1)
+    mean_chroma = jnp.sum(sight * layout.face * chroma) / jnp.maximum(jnp.sum(sight * layout.face), 1e-3)
+    return Observed(
+        ratio=ratio,
+        model=model,
+        sight=sight * layout.skin,
+        shading=shading,
+        place=place[..., :2],
+        inner=eyes + mouth_ratio(ratio, sight, layout.teeth, layout.lining),
+        eyes_seen=eyes_seen,
+        # Where nothing was seen the model keeps its colours.
+        colour=jnp.where(jnp.sum(sight * layout.face) > 1.0, _ramp(mean_chroma, GREY, COLOURED), 1.0),
+    )
 
-    eyes = sight * layout.eyes
-    filled = filled * layout.skin[..., None] + _eyes(ratio, model, eyes, layout.eyes)
-    albedo = jnp.clip(jnp.exp(filled) * (model + FLOOR) - FLOOR, 0.0, 1.0)
+
+def completed(layout: TextureLayout, surface: SkinSurface, seen: Observed) -> UnwrappedTexture:
+    """A texture without holes from what the photo shows."""
+    ratio, sight, shading = (np.asarray(x) for x in (seen.ratio, seen.sight, seen.shading))
+    skin = trusted_skin(surface, layout, ratio, ratio + np.log(shading), sight)
+    light = light_left(surface, skin)
+    albedo, lit, visible = _composed(
+        layout, seen, skin.trust.astype(np.float32), surface.fine.on(skin.smooth), surface.fine.on(light)
+    )
+    return UnwrappedTexture(
+        albedo=_finished(layout, surface, albedo),
+        lit=_finished(layout, surface, lit),
+        visible=np.asarray(visible),
+    )
+
+
+@jax.jit
+def _composed(
+    layout: TextureLayout,
+    seen: Observed,
+    trust: Float[Array, "coarse coarse"],
+    smooth: Float[Array, "size size 3"],
+    light: Float[Array, "size size 3"],
+) -> tuple[Float[Array, "size size 3"], Float[Array, "size size 3"], Float[Array, "size size"]]:
+    """Albedo, the same as lit in the photo, and how much of it was seen."""
+    trust = jax.image.resize(trust, seen.sight.shape, "linear")
+    trust = jnp.where(seen.sight > 0, trust, 0.0)
+    detail = trust[..., None] * (seen.ratio - smooth)
+    detail = detail + (1 - trust[..., None]) * mirrored(layout, detail)
+    skin = layout.skin[..., None]
+
+    def coloured(skin_ratio: Array) -> Array:
+        colour = jnp.exp(skin * skin_ratio + seen.inner) * (seen.model + FLOOR) - FLOOR
+        grey = jnp.mean(colour, axis=-1, keepdims=True)
+        return grey + seen.colour * (colour - grey)
+
+    albedo = coloured(smooth - light + _without_shine(detail))
+    lit = coloured(smooth + detail) * seen.shading
+    return jnp.clip(albedo, 0.0, 1.0), jnp.clip(lit, 0.0, 1.0), trust + seen.eyes_seen
+
+
+def _finished(
+    layout: TextureLayout, surface: SkinSurface, colour: Float[Array, "size size 3"]
+) -> Float[np.ndarray, "size size 3"]:
+    """Without a jump at any seam and without a gap between the charts."""
+    flat = np.array(colour).reshape(-1, 3)
+    flat[surface.fine.index] = stitched(surface, flat[surface.fine.index])
     # Beyond the edge of a chart its last texel goes on, so that bilinear lookups and mip maps do not see background.
-    return UnwrappedTexture(albedo.reshape(-1, 3)[layout.nearest], skin + eyes)
+    return np.clip(flat, 0, 1)[np.asarray(layout.nearest)]
 
 
-def _model_albedo(head: FaceHead, codes: Codes, size: int) -> Float[Array, "size size 3"]:
+def _model_albedo(head: FaceHead, codes: Codes, layout: TextureLayout) -> Float[Array, "size size 3"]:
+    size = layout.skin.shape[0]
     if head.albedo is None:
         return jnp.full((size, size, 3), MISSING_ALBEDO_GREY)
     # Far out, a component fitted to hair or shadow would paint them where the photo shows nothing.
     code = jnp.clip(codes.albedo, -LARGEST_CODE, LARGEST_CODE)
     albedo = jnp.clip(flame.albedo_map(head.albedo, code), 0.0, 1.0)
-    return jax.image.resize(albedo, (size, size, 3), "linear")
+    skin = layout.skin.reshape(-1)[layout.nearest]
+    of_skin = (jax.image.resize(skin, albedo.shape[:2], "linear") > 0.5).astype(jnp.float32)[..., None]
+
+    def enlarged(part: Array) -> Array:
+        """Of one part alone: an eye's white must not run into the neck beside it in the texture."""
+        share = jax.image.resize(part, (size, size, 1), "linear")
+        return jax.image.resize(part * albedo, (size, size, 3), "linear") / jnp.maximum(share, 1e-3)
+
+    return jnp.where(skin[..., None] > 0.5, enlarged(of_skin), enlarged(1 - of_skin))
 
 
 def _broad_shading(
@@ -106,7 +223,8 @@ def _broad_shading(
     normal = jnp.where(layout.skin[..., None] > 0, broad, normal)
     shading = render.spherical_harmonics(normal, light)
     mean = jnp.sum(face[..., None] * shading, (0, 1)) / jnp.maximum(jnp.sum(face), 1.0)
-    return jnp.maximum(shading, DARKEST_SHADING * jnp.maximum(mean, 0.1)[None, None])
+    mean = jnp.maximum(mean, 0.1)[None, None]
+    return jnp.clip(shading, DARKEST_SHADING * mean, BRIGHTEST_SHADING * mean)
 
 
 def _sight(
@@ -133,31 +251,11 @@ def _usual(ratio: Float[Array, "size size 3"], weights: Float[Array, "size size"
     return jnp.sum(weights[..., None] * ratio, (0, 1)) / jnp.maximum(jnp.sum(weights), 1e-3)
 
 
-def _trusted(
-    apart: Float[Array, "size size 3"], sight: Float[Array, "size size"], layout: TextureLayout
-) -> Float[Array, "size size"]:
-    """Sight of texels that show this face's skin: what deviates over a wide area is hair, a hand or background.
-
-    apart: log ratio less the usual one.
-    """
-    brightness, tint = _brightness_and_tint(_smooth(apart, sight, CELLS))
-    deviation = jnp.hypot(brightness[..., 0], TINT * jnp.linalg.norm(tint, axis=-1))
-    inside = STRANGE_FACE + (STRANGE_FOREHEAD - STRANGE_FACE) * layout.above_brows
-    strange = layout.face * inside + (1 - layout.face) * STRANGE_ELSEWHERE
-    return sight / (1 + (deviation / strange) ** 6)
-
-
-def _without_shine(apart: Float[Array, "size size 3"]) -> Float[Array, "size size 3"]:
-    """Brightness held to BRIGHTEST above the usual: skin has dark spots, but a bright one is light left over."""
-    brightness, tint = _brightness_and_tint(apart)
-    room = BRIGHTEST - BRIGHT
-    held = BRIGHT + room * jnp.tanh((brightness - BRIGHT) / room)
-    return jnp.where(brightness > BRIGHT, held, brightness) + tint
-
-
-def _brightness_and_tint(log_colour: Float[Array, "*n 3"]) -> tuple[Float[Array, "*n 1"], Float[Array, "*n 3"]]:
-    brightness = jnp.mean(log_colour, axis=-1, keepdims=True)
-    return brightness, log_colour - brightness
+def _without_shine(detail: Float[Array, "size size 3"]) -> Float[Array, "size size 3"]:
+    """Brightness held down above BRIGHT: skin has dark spots, but a bright one is light left over."""
+    brightness = jnp.mean(detail, axis=-1, keepdims=True)
+    held = BRIGHT + ROOM * jnp.tanh((brightness - BRIGHT) / ROOM)
+    return detail + jnp.where(brightness > BRIGHT, held - brightness, 0.0)
 
 
 def _smooth(

@@ -87,7 +87,7 @@ class Checkpoints:
     ) -> None:
         self._manager.close()
 
-    def save(self, state: TrainState, place: Any, measures: dict[str, float] | None = None) -> None:
+    def save(self, state: TrainState, place: Any, *, measures: dict[str, float] | None = None) -> None:
         """Begin to write; training goes on meanwhile. `measures`: of an evaluation at this step, if there was one."""
         step = int(state.step)
         if step in self._manager.all_steps():

@@ -17,7 +17,7 @@ SPREAD_FROM = 2**16
 """Numbers from which on a leaf is worth spreading: smaller ones cost more in messages than they save in memory."""
 
 
-def device_mesh(devices: Sequence[Any] | None = None) -> Mesh:
+def device_mesh(*, devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh of all devices (or the given ones) along BATCH; jax chooses how arrays inside of a step lie (Auto)."""
     chosen = jax.devices() if devices is None else list(devices)
     return jax.make_mesh((len(chosen),), (BATCH,), axis_types=(AxisType.Auto,), devices=chosen)

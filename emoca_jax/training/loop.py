@@ -99,7 +99,7 @@ def run(stage: Stage, batches: Batches, settings: Settings, folder: Path, *, mes
                 sight.measured(number, measures)
             stop = stopping.asked(number)
             if last or stop or measures is not None or number % settings.save_every == 0:
-                checkpoints.save(state, place, measures)
+                checkpoints.save(state, place, measures=measures)
             if stop and not last:
                 checkpoints.finish()
                 sight.tell(f"stopped and saved at step {number}; the same command goes on from there")

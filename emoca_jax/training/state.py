@@ -29,7 +29,8 @@ class TrainState(struct.PyTreeNode):
     """What it never sees: it has no gradient, no moments, and no step returns anything but what it was given."""
     statistics: Parameters
     """Running means and variances of batch norms (Flax's collection `batch_stats`)."""
-    moments: optax.OptState
+    moments: Any
+    """The optimiser's (`optax.OptState`)."""
     average: Parameters
     """Exponential moving average of what is trained; empty where none is asked for."""
     key: Key[Array, ""]

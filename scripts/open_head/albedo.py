@@ -20,6 +20,16 @@ very light (> 55 degrees), light, intermediate, tan (10 to 28), brown and dark (
 Bernerd 2013): the middle is 19 degrees, three deviations reach 61 and -49."""
 HAIR = np.array([0.17, 0.12, 0.09])
 """Dark brown."""
+LIPS = np.array([-9.0, 11.0, -2.0])
+"""What lips add to the skin around them, CIELAB."""
+ENAMEL = np.array([77.0, 1.0, 13.0])
+"""CIELAB of middling teeth (shade A1 to A2 of the VITA guide: L 76 to 79, a -1 to 1, b 13 to 17 in O'Brien et al. 1990)."""
+GROOVE = 0.25
+"""How much darker it is between two teeth."""
+SHINES_THROUGH = 0.65
+"""Power of the share of the sky: cheeks and lips let light through, and what faces a photo's viewer faces its light;
+without it a tongue in an open mouth is black, where photos show it dark red."""
+GUM, TONGUE, CAVITY = np.array([0.70, 0.41, 0.40]), np.array([0.70, 0.38, 0.37]), np.array([0.55, 0.27, 0.26])
 SKY_DARKENING, SKY_FULL = 0.6, 0.55
 """How dark the deepest folds are painted, and from which share of the sky on skin is not darkened."""
 MASKS = ("lips", "eyelids", "ears", "face", "inside-mouth")
@@ -110,8 +120,7 @@ def paint(
         return _first_face(texels, painted)
     skin = (texels.part == 0).astype(float)
     lips, lids, ears = painted["lips"], painted["eyelids"], painted["ears"]
-    inside = (texels.part == 4).astype(float)
-    eye_left, mouth, nose = points[[386, 374]].mean(0), points[[13, 14]].mean(0), points[1]
+    eye_left, nose = points[[386, 374]].mean(0), points[1]
     cheek = _blob(texels, tuple(points[425] + [0.02, 0.06, -0.02]), (0.2, 0.18, 0.3))
     nose_tip = _blob(texels, tuple(nose), (0.13, 0.12, 0.18))
     under_eye = _blob(texels, tuple(eye_left - np.array([0, 0.13, 0])), (0.17, 0.06, 0.25))
@@ -124,7 +133,7 @@ def paint(
     for amount, shift in (
         (cheek, (-1.5, 3.5, 0.5)), (nose_tip, (-1.0, 3.0, 0.0)), (under_eye, (-3.0, 1.5, -2.0)),
         (forehead, (1.0, -0.5, 1.0)), (ears, (-1.0, 4.0, -1.0)), (lids, (-4.0, 3.0, -1.0)), (beard, (-1.5, -0.8, -2.0)),
-        (lips, (-9.0, 11.0, -2.0)),
+        (lips, LIPS),
     ):  # fmt: skip
         lab += amount[..., None] * np.array(shift)
     mean = lab_to_srgb(lab)
@@ -157,7 +166,7 @@ def paint(
     components = {name: direction * shade[..., None] for name, direction in components.items()}
     iris_light, iris_blue = _eyes(texels, mean)
     components |= {"iris_lightness": iris_light, "iris_blueness": iris_blue}
-    components["tooth_yellowness"] = _mouth(texels, mean, inside, mouth)
+    components["tooth_yellowness"] = paint_mouth(texels, mean, lips)
     return np.clip(mean, 0, 1), np.stack(list(components.values()), -1), tuple(components)
 
 
@@ -201,27 +210,39 @@ def _eyes(texels: Texels, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return coloured * np.array([0.07, 0.06, 0.04]), coloured * np.array([-0.05, 0.02, 0.07])
 
 
-def _mouth(texels: Texels, mean: np.ndarray, inside: np.ndarray, mouth: np.ndarray) -> np.ndarray:
-    """Teeth with gums, tongue and cavity into the mean, darker with depth; the direction of yellower teeth."""
-    depth = mouth[2] - texels.position[..., 2]
-    light = np.clip(1.05 - 1.1 * np.clip(depth - 0.05, 0, None), 0.22, 1)[..., None]
+def paint_mouth(texels: Texels, mean: np.ndarray, lips: np.ndarray) -> np.ndarray:
+    """Teeth with gums, tongue and cavity into the mean, as dark as they lie deep; the direction of yellower teeth.
+
+    lips [S, S]: MakeHuman's mask, which goes on over the inner side of the lips.
+    """
     u, level = texels.source_uv[..., 0], (1 - texels.source_uv[..., 1]) * 3
     phase = np.abs(((u * 14) % 1) - 0.5) * 2
     gum_line = 0.88 + 0.16 * (1 - phase**2) * -1 + 0.12
     crown = _smoothstep(level, gum_line - 0.05, gum_line + 0.08)
-    enamel = np.array([0.86, 0.82, 0.74]) * (1 - 0.45 * _smoothstep(phase, 0.8, 1.0))[..., None]
-    teeth = np.array([0.70, 0.41, 0.40]) + crown[..., None] * (enamel - np.array([0.70, 0.41, 0.40]))
-    for part, colour in ((2, teeth * light), (3, np.array([0.70, 0.38, 0.37]) * light)):
-        mean[texels.part == part] = np.broadcast_to(colour, mean.shape)[texels.part == part]
-    cavity = np.array([0.55, 0.27, 0.26]) * light
-    mean += inside[..., None] * (cavity - mean)
+    groove = (1 - GROOVE * _smoothstep(phase, 0.8, 1.0))[..., None]
+    teeth = GUM + crown[..., None] * (lab_to_srgb(ENAMEL) * groove - GUM)
+    inner_lip = lips[..., None] * (lab_to_srgb(MEDIUM_SKIN + LIPS) - CAVITY)
+    for part, colour in ((2, teeth), (3, TONGUE), (4, CAVITY + inner_lip)):
+        painted = np.broadcast_to(colour, mean.shape)
+        shaded = painted * _reached_by_light(texels.mouth_sky[..., None], painted)
+        mean[texels.part == part] = shaded[texels.part == part]
+    light = _reached_by_light(texels.mouth_sky[..., None], teeth)
     return (crown * (texels.part == 2))[..., None] * np.array([0.0, -0.02, -0.06]) * light
+
+
+def _reached_by_light(sky: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """Light on a wall of a cavity that sees this share of the sky, by all of its bounces.
+
+    Every ray that does not come from the sky comes from another wall that is as bright: x = sky + colour (1 - sky) x.
+    """
+    sky = np.clip(sky, 0, 1) ** SHINES_THROUGH
+    return sky / (1 - colour.mean(axis=-1, keepdims=True) * (1 - sky))
 
 
 def _first_face(texels: Texels, painted: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Skin, lips and eyes only."""
-    lab = MEDIUM_SKIN + painted["lips"][..., None] * np.array([-9.0, 11.0, -2.0])
+    lab = MEDIUM_SKIN + painted["lips"][..., None] * LIPS
     mean = lab_to_srgb(lab)
     _eyes(texels, mean)
-    _mouth(texels, mean, (texels.part == 4).astype(float), np.array([0.0, -0.7, 0.3]))
+    paint_mouth(texels, mean, painted["lips"])
     return np.clip(mean, 0, 1), np.zeros((*mean.shape, 1)), ("none",)

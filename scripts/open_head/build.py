@@ -11,10 +11,10 @@ from emoca_jax import flame
 from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding
 from emoca_jax.mediapipe_points import INNER_OF_68, JAW_OF_68, MESH_POINTS
 
-from . import albedo, jaw_line, landmarks, occlusion, people, skeleton, texels, units, uv_layout
+from . import albedo, jaw_line, landmarks, lid_curve, mouth, occlusion, people, skeleton, texels, units, uv_layout
 from .detection import find_points
 from .identities import Targets
-from .lips import find_lips
+from .lips import Lips, find_lips
 from .mesh import PARTS, HeadMesh, build_mesh
 from .regions import face_regions
 from .source import METRES, PACKAGE, VERSION, Source, read_base
@@ -28,6 +28,10 @@ EYE_RADIUS = 0.145
 UNWRAP_JAW = 0.4
 """How far the mouth is open when the skin is unwrapped, so that the lips' edges do not meet."""
 DETECTION_ROUNDS = 6
+PARTED = {unit: 0.3 for unit in units.UNITS if unit.startswith(("mouthUpperUp", "mouthLowerDown"))}
+SHADED = ({"jawOpen": 0.25} | PARTED, {"jawOpen": 1.0} | PARTED)
+"""Talking and calling: how dark it is in the mouth is baked into the albedo, which is the same for every opening."""
+SHADED_DIRECTIONS = 256
 STORAGE = {
     "shape_dirs": "int8", "expression_dirs": "float16", "albedo.mean": "uint8", "albedo.basis": "int8",
 }  # fmt: skip
@@ -46,6 +50,7 @@ def build(wheel: Path, output: Path) -> None:
     template, shape_dirs, symmetric, kept = people.learn(crowd, mesh, average, COMPONENTS)
     print(f"identity: {COMPONENTS} directions, {symmetric.sum()} symmetric, {kept:.2%} of the variance")
     expression_dirs = units.face_units(source, base, mesh, template)
+    template, shape_dirs, expression_dirs = finish(mesh, lips, template, shape_dirs, expression_dirs)
     regressor = _joints(mesh, crowd, expression_dirs)
     open_mouth = template + UNWRAP_JAW * expression_dirs[..., units.UNITS.index("jawOpen")]
     uv, uv_faces = uv_layout.pack(mesh, open_mouth)
@@ -53,7 +58,8 @@ def build(wheel: Path, output: Path) -> None:
 
     sky = occlusion.open_sky(template, mesh.faces[np.isin(mesh.face_part, (0, 1))])
     sky = (sky + sky[mesh.mirror]) / 2
-    layout = texels.look(mesh, template, sky, uv, uv_faces, albedo.SIZE)
+    mouth_sky = inner_sky(mesh, template, expression_dirs)
+    layout = texels.look(mesh, template, sky, mouth_sky, uv, uv_faces, albedo.SIZE)
     masks = albedo.masks(source, layout)
     points = None
     # The first round sees a head without brows and finds where they belong.
@@ -102,6 +108,31 @@ def build(wheel: Path, output: Path) -> None:
     }
     flame.save_head(head, output, storage=STORAGE, provenance=provenance)
     print(f"{output.name}: {output.stat().st_size / 1e6:.2f} MB")
+
+
+def finish(
+    mesh: HeadMesh, lips: Lips, template: np.ndarray, shape_dirs: np.ndarray, expression_dirs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Template, identity and units (decimetres) with teeth and lining behind lips and cheeks, and lids that shut."""
+    expression_dirs = mouth.seal_units(expression_dirs, template, lips)
+    shape_dirs = mouth.follow_face(shape_dirs, template, mesh, lips)
+    template = mouth.seal_template(mouth.narrow_teeth(template, mesh), lips)
+    expression_dirs = lid_curve.lid_units(expression_dirs, template, mesh)
+    return template, lid_curve.even_identity(shape_dirs, expression_dirs, template, mesh), expression_dirs
+
+
+def inner_sky(mesh: HeadMesh, template: np.ndarray, expression_dirs: np.ndarray) -> np.ndarray:
+    """[V] share of the sky that each vertex in the mouth sees, the mean over mouths as open as SHADED says.
+
+    A tongue that is put out sees more, and is as bright as that always: inside, its tip is behind the teeth.
+    """
+
+    def sky(strength: dict[str, float]) -> np.ndarray:
+        code = np.array([strength.get(name, 0.0) for name in units.UNITS])
+        return occlusion.open_sky(template + expression_dirs @ code, mesh.faces, SHADED_DIRECTIONS)
+
+    found = np.maximum(np.mean([sky(opened) for opened in SHADED], axis=0), sky({"tongueOut": 1.0}))
+    return (found + found[mesh.mirror]) / 2
 
 
 def _joints(mesh: HeadMesh, crowd: np.ndarray, expression_dirs: np.ndarray) -> np.ndarray:

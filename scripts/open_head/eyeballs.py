@@ -13,7 +13,7 @@ CENTRE_PRIOR, RADIUS_PRIOR = 2.0, 12.0
 KEEP_OPENING = 0.45
 OPENING_SHARE = (1.0, 0.85, 0.6, 0.35, 0.15)
 """How much of an evened opening the rings from the lid's edge on, outwards and into the socket, take part in."""
-LIFT = 0.003
+LIFT = 0.006
 """Decimetres that moving lids stay outside the eyeball of the average head."""
 RING_SHARE = (1.0, 0.8, 0.5, 0.2)
 """How much of a lift the rings of vertices from the lid's edge outwards take part in."""
@@ -85,7 +85,7 @@ def even_openings(vertices: np.ndarray, average: np.ndarray, mesh: HeadMesh) -> 
     skin = mesh.faces[mesh.face_part == 0]
     for margin, side in zip(lid_margins(mesh), (1, -1), strict=True):
         move = (KEEP_OPENING - 1) * (_heights(vertices, margin, mesh, side) - _heights(average, margin, mesh, side))
-        rings = _rings(skin, margin, len(OPENING_SHARE))
+        rings = rings_around(skin, margin, len(OPENING_SHARE))
         for ring, share in zip(rings, OPENING_SHARE, strict=True):
             nearest = np.argmin(np.linalg.norm(average[ring][:, None] - average[margin][None], axis=-1), 1)
             evened[ring, 1] += share * move[nearest]
@@ -99,7 +99,7 @@ def _heights(vertices: np.ndarray, margin: np.ndarray, mesh: HeadMesh, side: int
     return vertices[margin, 1] - inner[1] - along * (outer[1] - inner[1])
 
 
-def _rings(faces: np.ndarray, first: np.ndarray, count: int) -> list[np.ndarray]:
+def rings_around(faces: np.ndarray, first: np.ndarray, count: int) -> list[np.ndarray]:
     """The given vertices, their neighbours, those of the neighbours, and so on: `count` rings."""
     rings = [first]
     while len(rings) < count:
@@ -116,7 +116,7 @@ def lift_lids(units: np.ndarray, template: np.ndarray, mesh: HeadMesh) -> np.nda
     skin = mesh.faces[(mesh.face_part == 0) & ~socket_faces(mesh)]
     for eye, margin in zip(mesh.eyes, lid_margins(mesh), strict=True):
         centre, radius = sphere(template, mesh, eye)
-        rings = _rings(skin, margin, len(RING_SHARE))
+        rings = rings_around(skin, margin, len(RING_SHARE))
         lids = np.concatenate(rings)
         share = np.concatenate([np.full(len(ring), s) for ring, s in zip(rings, RING_SHARE, strict=True)])
         # Lids that lie closer at rest may stay as close.

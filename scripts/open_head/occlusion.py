@@ -15,12 +15,12 @@ HALF_WIDTH = 1.9
 """Decimetres from the centre that the pictures reach."""
 
 
-def open_sky(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def open_sky(vertices: np.ndarray, faces: np.ndarray, directions: int = DIRECTIONS) -> np.ndarray:
     """[V] cosine-weighted share of directions from which each vertex is seen, 1 on a free convex surface."""
     normals = np.asarray(render.vertex_normals(jnp.asarray(vertices, jnp.float32), jnp.asarray(faces)))
     seen, possible = np.zeros(len(vertices)), np.full(len(vertices), 1e-6)
     centre = (vertices.min(0) + vertices.max(0)) / 2
-    for direction in _fibonacci(DIRECTIONS):
+    for direction in _fibonacci(directions):
         frame = _frame(direction)
         turned = (vertices - centre) @ frame.T / HALF_WIDTH
         plane = np.stack([turned[:, 0], -turned[:, 1], -turned[:, 2]], -1).astype(np.float32)

@@ -29,10 +29,18 @@ class Texels:
     """[S, S] angle around it"""
     sky: np.ndarray
     """[S, S] share of the sky that the skin sees"""
+    mouth_sky: np.ndarray
+    """[S, S] the same of what is in the mouth, the mouth being open"""
 
 
 def look(
-    mesh: HeadMesh, template: np.ndarray, sky: np.ndarray, uv: np.ndarray, uv_faces: np.ndarray, size: int
+    mesh: HeadMesh,
+    template: np.ndarray,
+    sky: np.ndarray,
+    mouth_sky: np.ndarray,
+    uv: np.ndarray,
+    uv_faces: np.ndarray,
+    size: int,
 ) -> Texels:
     """Rasterise the layout at size x size."""
     fragments = render.rasterize_uv(jnp.asarray(uv, jnp.float32), jnp.asarray(uv_faces), (size, size))
@@ -52,4 +60,5 @@ def look(
         eye_polar=np.arctan2(np.hypot(arms[..., 0], arms[..., 1]), arms[..., 2]),
         eye_turn=np.arctan2(arms[..., 1], arms[..., 0]),
         sky=over(sky[mesh.faces][..., None])[..., 0],
+        mouth_sky=over(mouth_sky[mesh.faces][..., None])[..., 0],
     )

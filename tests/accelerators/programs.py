@@ -39,7 +39,8 @@ from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE
 from emoca_jax.objectives.photo import FitWeights, SeenFace
 from emoca_jax.products import PRECISION
 from emoca_jax.render.soft import default_blur_radius
-from emoca_jax.texture import layout
+from emoca_jax.texture import layout, unwrap
+from emoca_jax.texture.surface import COARSE
 from tests.accelerators.inputs import (
     POINTS,
     SIDE,
@@ -164,6 +165,14 @@ def measure(chips: int) -> Call:
     face_model, side = open_model(), layout.TEXTURE_SIZE
     fixed = shapes_of((face_model.head, face_model.landmarks, face_model.layout))
     return Call((*fixed, open_codes(), array(POINTS, 3), array(side, side, 3)))
+
+
+@_program(unwrap._composed)
+def composed_texture(chips: int) -> Call:
+    side = layout.TEXTURE_SIZE
+    coarse, colours, grey = array(COARSE, COARSE), array(side, side, 3), array(side, side)
+    seen = unwrap.Observed(colours, colours, grey, colours, array(side, side, 2), colours, grey, array())
+    return Call((shapes_of(open_model().layout), seen, coarse, colours, colours))
 
 
 # The main job: results and files.

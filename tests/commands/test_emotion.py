@@ -1,5 +1,6 @@
 """`emoca emotion`: the networks on a face, the picture, the files, and the command as a user types it."""
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -29,9 +30,11 @@ from emoca_jax.model import encode
 from emoca_jax.model_folder import FORMAT_VERSION, KIND
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
+from emoca_jax.whole_files import is_result
 from tests import reference_weights as reference
 
 TOLERANCE = 1e-5
+ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 
 
 def codes(**arrays):
@@ -120,8 +123,7 @@ def test_a_folder_is_read_by_all_it_has(tmp_path, found, emonet, emotion_mlp):
     networks = {"emotion_mlp": emotion_mlp, "emonet": emonet}
     flame_encoder = encoder(reference.flame_encoder()).variables
     folder = write_folder(tmp_path, networks, {"flame_encoder": flame_encoder})
-    model = capture.load_emotion_model(folder)
-    assert isinstance(model, capture.EmotionModel)
+    model = capture.load_emotion_model(folder, from_3d=True)
     photo = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
     (result,) = capture.read_emotion(model, photo)
     assert [reading.network for reading in result.readings] == ["EmoNet", "EMO-MLP (3D)"]
@@ -129,6 +131,8 @@ def test_a_folder_is_read_by_all_it_has(tmp_path, found, emonet, emotion_mlp):
     assert result.readings[0].valence == pytest.approx(float(read_crop("emonet", emonet, crop).valence), rel=1e-4)
     told = read_codes(emotion_mlp, jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, crop[None])))
     assert result.readings[1].arousal == pytest.approx(float(told.arousal), rel=1e-5)
+    (unasked,) = capture.read_emotion(capture.load_emotion_model(folder), photo)
+    assert [reading.network for reading in unasked.readings] == ["EmoNet"], "the 3D face is read when asked for"
 
 
 def test_a_folder_without_emotion_networks_says_what_to_convert(tmp_path, emotion_mlp):
@@ -136,6 +140,24 @@ def test_a_folder_without_emotion_networks_says_what_to_convert(tmp_path, emotio
         capture.load_emotion_model(write_folder(tmp_path, {}, {}))
     with pytest.raises(InputError, match="EMO-MLP, which reads the codes of a model"):
         capture.load_emotion_model(write_folder(tmp_path, {"emotion_mlp": emotion_mlp}, {}))
+    (tmp_path / "model").mkdir()
+    encoders = {"flame_encoder": encoder(reference.flame_encoder()).variables}
+    with pytest.raises(InputError, match="add --from-3d"):
+        capture.load_emotion_model(write_folder(tmp_path / "model", {"emotion_mlp": emotion_mlp}, encoders))
+
+
+def test_a_folder_without_emo_mlp_cannot_read_the_3d_face(tmp_path, emonet):
+    with pytest.raises(InputError, match="leave --from-3d out"):
+        capture.load_emotion_model(write_folder(tmp_path, {"emonet": emonet}, {}), from_3d=True)
+
+
+def test_what_ships_reads_a_photo_without_a_head():
+    """No fit, so milliseconds; the classes are those that `reconstruct` tells of the photo."""
+    model = capture.load_emotion_model("open")
+    assert model.fitted is None
+    (result,) = capture.read_emotion(model, ASTRONAUT, faces="largest")
+    (reading,) = result.readings
+    assert reading.label == "happy" and reading.valence > 0.5 and reading.arousal > 0.2
 
 
 def reading(network, label, valence, arousal):
@@ -196,7 +218,7 @@ def photos(tmp_path, monkeypatch):
         both = [replace(MADE_UP, source=photo, face=index) for index in (0, 1)]
         return both[:1] if faces == "largest" else both
 
-    monkeypatch.setattr(capture, "load_emotion_model", lambda name: None)
+    monkeypatch.setattr(capture, "load_emotion_model", lambda name, *, from_3d: None)
     monkeypatch.setattr(capture, "read_emotion", read)
     monkeypatch.setattr(compile_cache, "enable", lambda: None)
     return tmp_path
@@ -210,7 +232,14 @@ def test_the_command_writes_and_tells_every_face(photos, capsys):
     Image.fromarray(MADE_UP.photo).save(photos / "anna.png")
     assert run(photos / "anna.png", "--output", photos / "out") == 0
     names = [f"anna_{face}_emotion.{ending}" for face in (0, 1) for ending in ("json", "png")]
-    assert sorted(path.name for path in (photos / "out").iterdir()) == names
+    assert sorted(path.name for path in (photos / "out").iterdir()) == [*names, "emotions.csv"]
+    with (photos / "out" / "emotions.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [(line["image"], line["face"], line["network"]) for line in lines[:2]] == [
+        ("anna.png", "0", "ResNet-50"), ("anna.png", "0", "EMO-MLP (3D)"),
+    ]  # fmt: skip
+    assert lines[3]["expression"] == "fear" and float(lines[3]["valence"]) == -3 and float(lines[3]["fear"]) == 0.65
+    assert is_result(photos / "out" / "emotions.csv"), "so the next run may replace it"
     header, *lines, total = capsys.readouterr().out.strip().splitlines()
     assert header.split() == ["file", "face", "network", "emotion", "valence", "arousal"]
     assert lines[0].split() == ["anna.png", "0", "ResNet-50", "happy", "65%", "+0.50", "+0.25"]

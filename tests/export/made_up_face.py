@@ -128,6 +128,7 @@ def made_up_face(head: FaceHead | None = None, source: str | None = "photos/Anna
         vertices=np.asarray(posed.vertices),
         neutral_vertices=np.asarray(flame.unposed_vertices(head, codes.shape, 0 * codes.expression)),
         texture=draw.integers(0, 255, (64, 64, 3), np.uint8),
+        photo_texture=draw.integers(0, 255, (64, 64, 3), np.uint8),
         emotion=Emotion(
             photo={"neutral": 0.2, "happy": 0.7, "sad": 0.1},
             rendering={"neutral": 0.3, "happy": 0.65, "sad": 0.05},

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 from trimesh.visual import TextureVisuals
 
 from emoca_jax import flame
@@ -70,7 +71,11 @@ def test_head_angles_are_those_documented():
 
 def test_obj_shows_the_posed_head_in_every_program(face, tmp_path):
     files = save_face(face, tmp_path / "anna_0", ["obj"])
-    assert [file.name for file in files] == ["anna_0_texture.png", "anna_0.mtl", "anna_0.obj"]
+    assert [file.name for file in files] == [
+        *("anna_0_photo_texture.png", "anna_0_texture.png", "anna_0.mtl", "anna_0.obj")
+    ]
+    for name, texture in (("_texture.png", face.texture), ("_photo_texture.png", face.photo_texture)):
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f"anna_0{name}")), texture)
     scene = trimesh.load(tmp_path / "anna_0.obj", process=False, split_object=False, group_material=True)
     assert isinstance(scene, trimesh.Scene)
     meshes = [mesh for mesh in scene.dump() if isinstance(mesh, trimesh.Trimesh)]

@@ -25,7 +25,7 @@ def face():
 
 @pytest.fixture(scope="module")
 def file(face, tmp_path_factory):
-    (file,) = save_face(face, tmp_path_factory.mktemp("usd") / "anna", ["usdz"])
+    file, _ = save_face(face, tmp_path_factory.mktemp("usd") / "anna", ["usdz"])
     return file
 
 

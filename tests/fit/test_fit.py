@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import emoca_jax as ej
+from emoca_jax import flame
 from emoca_jax.fit import landmarks as fit
 from emoca_jax.fit.expression_prior import expected_units, expression_prior
-from emoca_jax.fit.light import ambient_light, fit_light_and_albedo
+from emoca_jax.fit.light import EXPOSURE, ambient_light, fit_light_and_albedo
 from emoca_jax.fit.photo import inside_oval
 from emoca_jax.jobs.reconstruct import load_model, reconstruct
 from tests.shared_data import SHARED, shared_path
@@ -102,6 +103,26 @@ def test_known_light_and_skin_are_recovered_from_a_rendering():
     after = float(jnp.sqrt(jnp.mean((again - image)[plain.alpha > 0] ** 2)))
     assert before > 0.05 and after < 0.02
     assert found_light[1, 0] > 0.1 and found_light[3, 0] > 0.1
+
+
+def test_pale_and_dark_skin_are_told_apart_in_well_exposed_photos():
+    """Known skins under lamps from all over the front, each exposed as a photographer would: the colour of skin is
+    nearer than the average person's, which is what comes out where light may be as bright as it likes."""
+    head, rng, size = model().head, np.random.default_rng(1), (112, 112)
+    errors = []
+    for melanin in (-2.0, -1.0, 1.0, 2.0):
+        truth = codes_of(head)
+        light = truth.light.at[0].multiply(0.5).at[1:4].set(rng.uniform([-0.7, -0.3, 0.3], [0.7, 1.0, 1.0])[:, None])
+        truth = truth.replace(light=light, albedo=truth.albedo.at[0].set(melanin))
+        drawn = decode()(head, truth, size)
+        exposed = truth.replace(light=light * EXPOSURE / drawn.shading[drawn.alpha > 0].mean())
+        plain = decode()(head, truth.replace(light=ambient_light(), albedo=jnp.zeros_like(truth.albedo)), size)
+        image = jnp.clip(decode()(head, exposed, size).rendering, 0, 1)
+        _, found = jax.jit(fit_light_and_albedo)(head.albedo, plain, image, plain.alpha)
+        skins = [flame.albedo_map(head.albedo, code)[150, 128].mean() for code in (truth.albedo, found, 0 * found)]
+        errors.append([abs(float(skin - skins[0])) for skin in skins[1:]])
+    errors = np.array(errors)
+    assert errors[:, 1].mean() > 0.08 and errors[:, 0].mean() < 0.5 * errors[:, 1].mean()
 
 
 def test_the_face_oval_mask_matches_scikit_image():

@@ -38,7 +38,7 @@ def loss(parameters: Any, statistics: Any, batch: Any, key: Any) -> Outcome:
 
 
 def train(devices: int, *, spread: bool = False, accumulate: int = 1) -> tuple[dict[str, Any], Any, Any]:
-    mesh = device_mesh(jax.devices()[:devices])
+    mesh = device_mesh(devices=jax.devices()[:devices])
     variables = Net().init(jax.random.key(1), jnp.zeros((1, 10)), train=False)
     optimiser = optax.adam(1e-3)
     state = start(variables["params"], variables["batch_stats"], optimiser, jax.random.key(2))

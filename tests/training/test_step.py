@@ -47,7 +47,7 @@ def problem() -> tuple[dict[str, Any], list[dict[str, np.ndarray]]]:
 
 def train(is_trained: Any = lambda path: True, **options: Any) -> tuple[Any, list[Report]]:
     parameters, batches = problem()
-    optimiser, mesh = optax.adam(1e-2), device_mesh(jax.devices()[:1])
+    optimiser, mesh = optax.adam(1e-2), device_mesh(devices=jax.devices()[:1])
     averaged = options.get("decay") is not None
     state = start(
         jax.tree.map(jnp.asarray, parameters),

@@ -1,0 +1,199 @@
+"""Which texels show this face's skin, and the smooth colour of all of it.
+
+Grown from the middle of the face: what was trusted gives the colour to expect beside it, and what has that colour is
+trusted next. Hair, hands, spectacles, clothes and background begin where colour changes at once. Light, which changes
+slowly, does not stop it. Everything is in the logarithm of the ratio of the photo's albedo to the albedo model's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy import sparse
+from scipy.ndimage import minimum_filter, uniform_filter
+
+from emoca_jax.texture.layout import TextureLayout
+from emoca_jax.texture.surface import SkinSurface, screened
+
+SMOOTH = 0.008
+"""Metres over which colour counts as smooth: a brow is detail, a cheek's blush is not."""
+REACH = 0.035
+"""Metres from what was seen at which colour has gone back to the face's usual one."""
+ROUNDS = 4
+GRAIN = 3
+"""Texels of 256 over which strangeness is averaged, some 3 mm on the face: pores, stubble and noise are no hair."""
+EDGE = 5
+"""Texels around what is strange that are not trusted either: half of such a pixel is skin."""
+FEATHER = 5
+"""Texels over which trust fades out."""
+TINT = 2.5
+"""How much more a deviation of tint counts than one of brightness, which shadows explain as well."""
+SHINE = 0.75
+"""How much less it counts to be brighter: skin shines, and what covers it is mostly darker."""
+STRANGE_LIPS, STRANGE_EYES, STRANGE_BEARD = 2.0, 1.0, 0.9
+STRANGE_FACE, STRANGE_FOREHEAD, STRANGE_ELSEWHERE = 0.45, 0.35, 0.28
+"""Deviation from the expected log ratio at which a texel is not trusted: on lips, brows and eyes, where beards grow,
+elsewhere on the face, above the brows, and on ears, scalp and neck."""
+ALIKE = 0.45
+"""Deviation from the face's usual colour of what growing starts from."""
+STEEP = 6
+"""Power by which trust falls there."""
+FROM_USUAL = 1.8
+"""How much more a texel may deviate from the face's usual colour than from the one expected there."""
+AROUND = 21
+"""Texels, 2.5 cm, around a brow in which skin must be seen."""
+LESS_THAN_MIRROR, MIRROR_SLACK, MIRROR_SLACK_FEATURE = 1.5, 0.25, 0.6
+"""A texel that deviates so many times more than its mirror image, and by so much more than that, is not trusted."""
+MIRROR_SEEN = 0.7
+"""From how well the other side was seen this is asked."""
+MIRRORED_SHARE = 0.15
+"""What a place seen on the other side alone counts against one seen itself."""
+SHOWN = 0.35
+"""Share of a vertex's surroundings that must be trusted for trust to go on from there."""
+
+
+@dataclass(frozen=True)
+class TrustedSkin:
+    """What `trusted_skin` finds."""
+
+    trust: Float[np.ndarray, "coarse coarse"]
+    """0 to 1, how far each of the coarse texels shows skin."""
+    smooth: Float[np.ndarray, "vertices 3"]
+    """Log ratio at the vertices of the skin."""
+    usual: Float[np.ndarray, "3"]
+    """Of the face."""
+    seen: Float[np.ndarray, "vertices"]
+    """Square metres trusted around each vertex."""
+
+
+class _Places(NamedTuple):
+    """Maps of the layout over the coarse texels."""
+
+    face: np.ndarray
+    above_brows: np.ndarray
+    brows_eyes: np.ndarray
+    lips: np.ndarray
+    beard: np.ndarray
+    middle: np.ndarray
+    mirror: np.ndarray
+    mirror_weight: np.ndarray
+
+
+def trusted_skin(
+    surface: SkinSurface,
+    layout: TextureLayout,
+    ratio: Float[np.ndarray, "size size 3"],
+    raw: Float[np.ndarray, "size size 3"],
+    sight: Float[np.ndarray, "size size"],
+) -> TrustedSkin:
+    """Which texels show skin.
+
+    ratio, raw: log ratio of the photo's albedo, and of the photo itself, to the model; raw is what is judged, because
+    hair at the side of a face has already been taken for shadow where light was divided out. sight: how well seen.
+    """
+    places = _places(layout, surface.coarse.size)
+    ratio, raw, sight = (_pooled(x, surface.coarse.size) for x in (ratio, raw, sight))
+    feature = np.maximum(places.brows_eyes, places.lips)
+    core = sight * places.face * (1 - places.above_brows) * (1 - feature)
+    bound = STRANGE_FACE + (STRANGE_FOREHEAD - STRANGE_FACE) * places.above_brows
+    bound = bound + places.beard * (STRANGE_BEARD - bound)
+    bound = places.face * bound + (1 - places.face) * STRANGE_ELSEWHERE
+
+    plain = _median(raw, core * places.middle)
+    trust = core * _like(_deviation(raw - plain, sight), ALIKE)
+    for _ in range(ROUNDS):
+        smooth, _ = _solve(surface, raw, trust * (trust > 0.5), plain)
+        deviation = _deviation(raw - surface.coarse.on(smooth), sight)
+        shown = _shown_around(feature, trust, sight)
+        here = bound + shown * (places.brows_eyes * (STRANGE_EYES - bound))
+        here = here + shown * (places.lips * (STRANGE_LIPS - here))
+        here = np.minimum(here, _by_mirror(places, deviation, sight, feature))
+        trust = sight * _like(deviation, here)
+        trust = trust * _reached(surface, trust, core)
+    trust = _feathered(trust, sight)
+    usual = _median(ratio, trust * core)
+    smooth, seen = _solve(surface, ratio, trust, usual)
+    return TrustedSkin(trust, smooth, usual, seen)
+
+
+def _places(layout: TextureLayout, size: int) -> _Places:
+    whole = len(layout.skin)
+    step = whole // size
+    mirror, weight = (np.asarray(x)[::step, ::step] for x in (layout.mirror, layout.mirror_weight))
+    rows, columns = np.divmod(mirror, whole)
+    names = ("face", "above_brows", "brows_eyes", "lips", "beard", "middle")
+    maps = [np.asarray(getattr(layout, name))[::step, ::step] for name in names]
+    return _Places(*maps, mirror=rows // step * size + columns // step, mirror_weight=weight)
+
+
+def _pooled(texture: Float[np.ndarray, "size size *channels"], size: int) -> Float[np.ndarray, "side side *channels"]:
+    """Means over blocks."""
+    step = len(texture) // size
+    return texture.reshape(size, step, size, step, *texture.shape[2:]).mean((1, 3))
+
+
+def _like(deviation: np.ndarray, bound: np.ndarray | float) -> np.ndarray:
+    return 1 / (1 + (deviation / bound) ** STEEP)
+
+
+def _shown_around(feature: np.ndarray, trust: np.ndarray, sight: np.ndarray) -> np.ndarray:
+    """1 where skin is seen around brows, eyes and lips, 0 where that is covered: a fringe hides a brow, too."""
+    plain = 1 - feature
+    around = uniform_filter(plain * trust, AROUND) / np.maximum(uniform_filter(plain * sight, AROUND), 1e-3)
+    return np.clip(2 * around - 0.5, 0, 1)
+
+
+def _by_mirror(places: _Places, deviation: np.ndarray, sight: np.ndarray, feature: np.ndarray) -> np.ndarray:
+    """The deviation allowed where the other side is in sight: not much more than there."""
+    there, seen = ((places.mirror_weight * x.reshape(-1)[places.mirror]).sum(-1) for x in (deviation, sight))
+    slack = MIRROR_SLACK + (MIRROR_SLACK_FEATURE - MIRROR_SLACK) * feature
+    return np.where(seen > MIRROR_SEEN, LESS_THAN_MIRROR * there + slack, np.inf)
+
+
+def _median(values: Float[np.ndarray, "side side 3"], weights: Float[np.ndarray, "side side"]) -> np.ndarray:
+    chosen = weights > 0.5
+    return np.median(values[chosen], axis=0) if chosen.any() else np.zeros(3, values.dtype)
+
+
+def _deviation(
+    apart: Float[np.ndarray, "side side 3"], sight: Float[np.ndarray, "side side"]
+) -> Float[np.ndarray, "side side"]:
+    """How strange each texel looks, its grain averaged."""
+    mass = np.maximum(uniform_filter(sight, GRAIN), 1e-6)
+    mean = uniform_filter(sight[..., None] * apart, GRAIN, axes=(0, 1)) / mass[..., None]
+    brightness = mean.mean(-1)
+    tint = np.sqrt(((mean - brightness[..., None]) ** 2).sum(-1))
+    return np.hypot(np.where(brightness > 0, SHINE * brightness, brightness), TINT * tint)
+
+
+def _solve(
+    surface: SkinSurface, ratio: np.ndarray, trust: np.ndarray, usual: np.ndarray
+) -> tuple[Float[np.ndarray, "vertices 3"], Float[np.ndarray, "vertices"]]:
+    """Smooth colour at the vertices, and on how much area each was seen."""
+    total, seen = surface.coarse.off(ratio, trust), surface.coarse.off(np.ones_like(trust), trust)
+    # What only the other side shows is asked for there, weakly: at its border the own side's colour wins.
+    lack = MIRRORED_SHARE * np.clip(1 - seen / np.maximum(surface.mass, 1e-12), 0, 1)
+    total = total + lack[:, None] * (surface.mirror @ total)
+    every = seen + lack * (surface.mirror @ seen)
+    known = total / np.maximum(every, 1e-12)[:, None]
+    return screened(surface, known, every, smooth=SMOOTH, elsewhere=usual, reach=REACH), seen
+
+
+def _reached(surface: SkinSurface, trust: np.ndarray, core: np.ndarray) -> Float[np.ndarray, "side side"]:
+    """1 on texels that trusted skin connects with the middle of the face, else 0."""
+    mass = np.maximum(surface.mass, 1e-12)
+    shown, middle = (surface.coarse.off(np.ones_like(x), x) / mass > SHOWN for x in (trust, core))
+    shown = shown | middle
+    kept = sparse.diags_array(shown.astype(float))
+    _, label = sparse.csgraph.connected_components(kept @ surface.stiffness @ kept, directed=False)
+    kept = shown & np.isin(label, np.unique(label[middle]))
+    return (surface.coarse.on(kept.astype(np.float32)) > 0.4).astype(np.float32)
+
+
+def _feathered(trust: np.ndarray, sight: np.ndarray) -> np.ndarray:
+    """Trust taken back from the edges of what is strange, and faded out there."""
+    like = np.where(sight > 0, trust / np.maximum(sight, 1e-6), 1.0)
+    return sight * np.minimum(like, uniform_filter(minimum_filter(like, EDGE), FEATHER))
