@@ -8,13 +8,15 @@ Expected: after 700 steps V-CCC .69, A-CCC .63, accuracy .58, units' mean absolu
 other people; about 10 minutes of one core.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from configs.open import emotion_small
 
 
 def get_config() -> ConfigDict:
-    config = emotion_small.get_config()
+    config: Any = emotion_small.get_config()
     config.network = "on_open"
     # The only size that it takes.
     config.crop, config.data.side = 112, 144
