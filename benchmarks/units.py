@@ -38,6 +38,8 @@ with vision.FaceLandmarker.create_from_options(options) as judge:
             found[path] = {unit.category_name: float(unit.score) for unit in read[0]}
 print(json.dumps(found))
 """
+SEEN = 0.2
+"""From which on a unit of the judge is no noise."""
 ABSENT = 3
 """Exit code of a Python without mediapipe."""
 
@@ -49,20 +51,25 @@ def main() -> int:
     parser.add_argument("--python", default=sys.executable, help="of an environment with mediapipe==0.10.21")
     arguments = parser.parse_args()
     paths = [str(path) for path in find_images(arguments.photos)]
-    told = subprocess.run(
-        [arguments.python, "-c", IN_THE_JUDGE, str(arguments.judge), *paths],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if told.returncode == ABSENT:
-        print(
-            f"skipped: {arguments.python} has no mediapipe; pip install mediapipe==0.10.21 in an environment of its own"
-        )
+    try:
+        told = judged(arguments.judge, arguments.python, paths)
+    except InputError as error:
+        print(error)
         return 0
-    if told.returncode:
-        print(told.stderr[-2000:])
-        return 1
-    print_agreement(ours(paths), json.loads(told.stdout.splitlines()[-1]))
+    print_agreement(ours(paths), told)
     return 0
+
+
+def judged(judge: Path, python: str, paths: list[str]) -> dict[str, dict[str, float]]:
+    """The judge's units of each photo's face. Errors: InputError where `python` has no mediapipe."""
+    told = subprocess.run([python, "-c", IN_THE_JUDGE, str(judge), *paths], capture_output=True, text=True, check=False)
+    if told.returncode == ABSENT:
+        raise InputError(
+            f"skipped: {python} has no mediapipe; pip install mediapipe==0.10.21 in an environment of its own"
+        )
+    if told.returncode:
+        raise RuntimeError(told.stderr[-2000:])
+    return json.loads(told.stdout.splitlines()[-1])
 
 
 def ours(paths: list[str]) -> dict[str, dict[str, float]]:
@@ -82,12 +89,20 @@ def ours(paths: list[str]) -> dict[str, dict[str, float]]:
 def print_agreement(ours: dict[str, dict[str, float]], judge: dict[str, dict[str, float]]) -> None:
     """A row a unit over the photos that both read."""
     both = sorted(set(ours) & set(judge))
+    agreement, differences = [], []
     print(f"{len(both)} photos\n{'unit':20} {'r':>5}   ours mean/max   judge mean/max")
     for unit in sorted(set(ours[both[0]]) & set(judge[both[0]])):
         first, second = (np.array([units[path][unit] for path in both]) for units in (ours, judge))
         constant = not first.std() or not second.std()
+        if second.max() >= SEEN and not constant:
+            agreement.append(np.corrcoef(first, second)[0, 1])
+            differences.append(np.abs(first - second).mean())
         r = "    -" if constant else f"{np.corrcoef(first, second)[0, 1]:5.2f}"
         print(f"{unit:20} {r}   {first.mean():.2f} / {first.max():.2f}     {second.mean():.2f} / {second.max():.2f}")
+    print(
+        f"mean of the {len(agreement)} units that the judge sees at {SEEN} or more somewhere: "
+        f"r {np.mean(agreement):.2f}, difference {np.mean(differences):.3f}"
+    )
 
 
 if __name__ == "__main__":

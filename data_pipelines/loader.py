@@ -31,8 +31,9 @@ class Batching:
     seed: int = 0
     side: int = 256
     """Pixels of the squares: more than the network's, so that augmentation can turn and zoom."""
-    margin: float = 1.6
-    """Of the square around the face: the official crop's 1.25, zoomed out, moved and turned."""
+    margin: float | None = 1.6
+    """Of the square around the face: the official crop's 1.25, zoomed out, moved and turned. None for the whole
+    picture, or the largest square in its middle: drawn faces, whose pictures are little more than the face."""
     balance: str | None = None
     """Column whose values come equally often: "expression"."""
     group: str | None = None
@@ -126,9 +127,9 @@ def _reader(source: Source, batching: Batching) -> Callable[[Any], Batch]:
         images = np.empty((len(samples), batching.side, batching.side, 3), np.uint8)
         places = np.empty((len(samples), 3), np.float32)
         for i, sample in enumerate(samples):
-            face = sample.get("face")
+            face = None if batching.margin is None else sample.get("face")
             pixels = decoded(sample["image"])
-            images[i], places[i] = square(pixels, face, margin=batching.margin, side=batching.side)
+            images[i], places[i] = square(pixels, face, margin=batching.margin or 1.0, side=batching.side)
         batch = {"image": images, "place": places, "index": numbers}
         for name, value in samples[0].items():
             if name not in ("image", "face") and not isinstance(value, str | bytes):

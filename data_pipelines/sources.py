@@ -51,6 +51,29 @@ class Records:
         return [parsed(record, self.fields) for record in self.raw.__getitems__(indices)]
 
 
+@dataclass(frozen=True)
+class Joined:
+    """Samples of several sources, one source after the other; they have the same fields."""
+
+    parts: Sequence[Source]
+
+    @property
+    def columns(self) -> Mapping[str, Int[np.ndarray, "_"]]:
+        """Those that all parts have. Only what means the same in each of them may be relied on: classes, say."""
+        names = set(self.parts[0].columns).intersection(*(part.columns for part in self.parts))
+        return {name: np.concatenate([part.columns[name] for part in self.parts]) for name in sorted(names)}
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def __getitem__(self, index: int) -> Sample:
+        for part in self.parts:
+            if index < len(part):
+                return part[index]
+            index -= len(part)
+        raise IndexError(index)
+
+
 def open_records(name: str, split: str, *, data_dir: str | Path) -> Records:
     """The samples that `python -m data_pipelines.build` packaged.
 

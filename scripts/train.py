@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -24,14 +25,20 @@ from flax.traverse_util import flatten_dict
 from jaxtyping import Array, Key
 from ml_collections import config_flags
 
+from data_pipelines.augment import Amounts
+from data_pipelines.loader import Batching
+from data_pipelines.loader import batches as loaded
 from data_pipelines.open_faces.codes import Misfit, as_fitted, coded_faces
+from data_pipelines.open_faces.crops import DrawnBatches, as_trained_on, held_out
+from data_pipelines.sources import Joined, open_records
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
 from emoca_jax.training.checkpoint import Batches
 from emoca_jax.training.in_memory import InMemory
 from emoca_jax.training.loop import Settings, Stage, evaluated, run
-from emoca_jax.training.stages.emotion import code_recogniser, emotion_stage
+from emoca_jax.training.stages.emotion import code_recogniser, emotion_stage, image_recogniser
 from emoca_jax.training.state import Parameters
+from emoca_jax.training.step import Batch
 from emoca_jax.whole_files import write_file
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to train, a file in configs/.", lock_config=True)
@@ -50,15 +57,37 @@ def emotion_from_codes(config: Config) -> tuple[Stage, Batches]:
     held_out = coded_faces(head, config.data.held_out_seed, config.data.held_out)
     network = code_recogniser(examples["codes"].shape[1], **config.network)
 
-    def fitted(key: Key[Array, ""], codes: Array) -> Array:
-        return as_fitted(key, codes, Misfit(**config.misfit))
+    def fitted(key: Key[Array, ""], batch: Batch) -> Batch:
+        return {**batch, "codes": as_fitted(key, batch["codes"], Misfit(**config.misfit))}
 
     stage = emotion_stage(network, optax.adam(config.rate), lambda: [held_out], augment=fitted)
     part = {"process": jax.process_index(), "processes": jax.process_count()}
     return stage, InMemory(examples, config.batch, seed=config.settings.seed, **part)
 
 
-STAGES: dict[str, Callable[[Config], tuple[Stage, Batches]]] = {"emotion_from_codes": emotion_from_codes}
+def emotion_from_drawings(config: Config) -> tuple[Stage, Batches]:
+    """A recogniser of pictures on packaged open faces."""
+    names, data = load_head("open").expression_names, config.data
+    batching = Batching(
+        size=config.batch // jax.process_count(), seed=config.settings.seed, side=data.side, margin=None,
+        threads=data.threads, ahead=data.ahead,
+    )  # fmt: skip
+    sources = [open_records("open_faces", "train", data_dir=folder) for folder in data.train]
+    training = DrawnBatches(iter(loaded(Joined(sources), batching)))
+    others = open_records("open_faces", "validation", data_dir=data.held_out)
+    once = Batching(size=config.batch, side=data.side, margin=None, epochs=1, threads=1, processes=1, process=0)
+    judged = held_out(DrawnBatches(iter(loaded(others, once))), size=config.crop)
+    augment = functools.partial(as_trained_on, names=names, size=config.crop, amounts=Amounts(**config.augment))
+    schedule = optax.warmup_cosine_decay_schedule(0.0, config.rate, config.warm_up, config.schedule)
+    optimiser = optax.adamw(schedule, weight_decay=config.weight_decay)
+    network = image_recogniser(config.network, size=config.crop)
+    return emotion_stage(network, optimiser, lambda: judged, augment=augment), training
+
+
+STAGES: dict[str, Callable[[Config], tuple[Stage, Batches]]] = {
+    "emotion_from_codes": emotion_from_codes,
+    "emotion_from_drawings": emotion_from_drawings,
+}
 
 
 def as_npz(parameters: Parameters, statistics: Parameters) -> bytes:

@@ -3,7 +3,7 @@
 Paper: EMOCA (arXiv:2204.11312), section 3.4 and supplementary material, in small: 2 layers of 256 where the official
 one has 4 of 2,048 for FLAME's codes.
 Command: python scripts/train.py --config=configs/open/emo_mlp.py --folder=runs/open_emo_mlp
-Expected: V-CCC .986, A-CCC .960, accuracy .999 on 4,000 other faces' true codes;
+Expected: V-CCC .987, A-CCC .977, accuracy .998 on 4,000 other faces' true codes;
 2.5 minutes on two cores, 30 s of them steps.
 """
 

@@ -33,8 +33,9 @@ def as_fitted(key: Key[Array, ""], codes: Float[Array, "batch units"], misfit: M
     keeps, loses, adds, size = jax.random.split(key, 4)
     share = jax.random.uniform(keeps, codes.shape, minval=misfit.weakest, maxval=misfit.strongest)
     kept = jnp.where(jax.random.bernoulli(loses, misfit.lost, codes.shape), 0.0, share)
-    stray = jax.random.bernoulli(adds, misfit.stray, codes.shape) * misfit.stray_strength
-    return jnp.clip(kept * codes + stray * jax.random.exponential(size, codes.shape), 0.0, 1.0)
+    found = misfit.stray_strength * jax.random.exponential(size, codes.shape)
+    stray = jnp.where(jax.random.bernoulli(adds, misfit.stray, codes.shape), found, 0.0)
+    return jnp.clip(kept * codes + stray, 0.0, 1.0)
 
 
 def coded_faces(head: FaceHead, seed: int, count: int) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from data_pipelines.pixels import decoded, square
 from data_pipelines.samples import Split
+from data_pipelines.sources import Joined
 from emoca_jax.errors import InputError
 
 grain = pytest.importorskip("grain", reason="grain has no wheel here")
@@ -69,6 +70,24 @@ def test_resumes_in_the_middle_of_an_epoch():
     np.testing.assert_array_equal([batch["index"] for batch in again], rest)
     again.close()
     assert len(rest) == 2 * COUNT // 3 - 4 and len(str(state)) < 500
+
+
+def test_joined_sources_are_one_after_the_other():
+    first, second = (
+        Split(range(*ends), sample, {"expression": EXPRESSIONS[slice(*ends)]}) for ends in ((0, 5), (5, COUNT))
+    )
+    joined = Joined([first, second])
+    assert [int(joined[i]["valence"]) for i in range(len(joined))] == list(range(COUNT))
+    np.testing.assert_array_equal(joined.columns["expression"], EXPRESSIONS)
+    with pytest.raises(IndexError):
+        joined[COUNT]
+
+
+def test_without_margin_the_whole_picture_comes_as_it_is():
+    faced = Split(range(COUNT), lambda row: {**sample(row), "face": np.array([5, 5, 4], np.float32)})
+    (batch,) = loader.batches(faced, loader.Batching(size=COUNT, side=20, margin=None, epochs=1))
+    assert (batch["image"][..., 0] == batch["index"][:, None, None] * 10).all()
+    np.testing.assert_array_equal(batch["place"], np.broadcast_to([0, 0, 1], (COUNT, 3)))
 
 
 def test_classes_come_equally_often():

@@ -49,6 +49,8 @@ class NetworkRead(struct.PyTreeNode):
     """The last layer before the classifier, averaged over the crop: which expression it is."""
     logits: Float[Array, "batch classes"]
     """In the network's own class order."""
+    maps: tuple[Float[Array, "batch _height _width _channels"], ...]
+    """What each block gives, from fine to coarse."""
 
 
 class SeparableConv(nn.Module):
@@ -68,6 +70,7 @@ class MiniXception(nn.Module):
 
     @nn.compact
     def __call__(self, x: ImageFeatures) -> NetworkRead:
+        maps = []
         for index in range(2):
             x = nn.relu(
                 nn.Conv(8, (3, 3), padding="VALID", kernel_init=FROM_FILE, precision=PRECISION, name=f"stem{index}")(x)
@@ -80,8 +83,9 @@ class MiniXception(nn.Module):
             # aborts over its shape (openxla/xla issue 47381): the barrier has the slice written out first.
             skipped = jax.lax.optimization_barrier(x[:, ::2, ::2])
             x = y + pointwise(features, f"block{index}_skip")(skipped)
+            maps.append(x)
         logits = nn.Conv(7, (3, 3), kernel_init=FROM_FILE, precision=PRECISION, name="classifier")(x).mean(axis=(1, 2))
-        return NetworkRead(x.mean(axis=(1, 2)), logits)
+        return NetworkRead(x.mean(axis=(1, 2)), logits, tuple(maps))
 
 
 class DenseExpression(nn.Module):
@@ -89,6 +93,7 @@ class DenseExpression(nn.Module):
 
     @nn.compact
     def __call__(self, x: ImageFeatures) -> NetworkRead:
+        maps = []
         for index, features in enumerate((32, 64, 128, 256)):
             if index == 0:
                 x = nn.Conv(features, (3, 3), 2, kernel_init=FROM_FILE, precision=PRECISION, name="block0_conv0")(x)
@@ -98,8 +103,10 @@ class DenseExpression(nn.Module):
             for step in (1, 2, 3):
                 total = total + SeparableConv(features, name=f"block{index}_conv{step}")(x)
                 x = nn.relu(total)
+            maps.append(x)
         pooled = x.mean(axis=(1, 2))
-        return NetworkRead(pooled, nn.Dense(7, kernel_init=FROM_FILE, precision=PRECISION, name="classifier")(pooled))
+        logits = nn.Dense(7, kernel_init=FROM_FILE, precision=PRECISION, name="classifier")(pooled)
+        return NetworkRead(pooled, logits, tuple(maps))
 
 
 class ExpressionRead(struct.PyTreeNode):

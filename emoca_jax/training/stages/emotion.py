@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -27,6 +28,8 @@ from emoca_jax.losses.affect import (
 )
 from emoca_jax.nets.emotion.affect import AffectRead
 from emoca_jax.nets.emotion.mlp import HIDDEN_FEATURES, HIDDEN_LAYERS, EmotionMLP
+from emoca_jax.nets.emotion.on_open import TRUNK, OpenFaceReader
+from emoca_jax.nets.emotion.open import load_expression_networks
 from emoca_jax.nets.emotion.resnet import EmotionResNet50
 from emoca_jax.nets.emotion.small import FaceRead, SmallFaceReader
 from emoca_jax.nets.emotion.swin import EmotionSwin
@@ -37,6 +40,7 @@ from emoca_jax.training.step import Batch, Outcome
 UNIT_SHARE = 10.0
 """Weight of the units' mean square: about .01 where they are guessed by their means; the likelihood is about 1."""
 BYTE = 255.0
+Augment = Callable[[Key[Array, ""], Batch], Batch]
 
 
 class Recogniser(NamedTuple):
@@ -46,12 +50,15 @@ class Recogniser(NamedTuple):
     sees: str
     example: tuple[int, ...]
     """Shape of one example of it."""
+    frozen: Parameters = MappingProxyType({})
+    """Parameters that others trained and that stay, by their names at the root."""
 
 
 IMAGE_NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "small": SmallFaceReader,
     "resnet50": EmotionResNet50,
     "swin": EmotionSwin,
+    "on_open": OpenFaceReader,
 }
 
 
@@ -59,7 +66,8 @@ def image_recogniser(name: str, *, size: int = 224) -> Recogniser:
     """One of `IMAGE_NETWORKS` on `images` of `size` pixels. Raises: InputError for another name."""
     if name not in IMAGE_NETWORKS:
         raise InputError(f"there is no network {name!r}; choose {', '.join(IMAGE_NETWORKS)}")
-    return Recogniser(IMAGE_NETWORKS[name](), "images", (size, size, 3))
+    frozen = {TRUNK: load_expression_networks()["params"]["dense"]} if name == "on_open" else {}
+    return Recogniser(IMAGE_NETWORKS[name](), "images", (size, size, 3), frozen)
 
 
 def code_recogniser(codes: int, *, layers: int = HIDDEN_LAYERS, features: int = HIDDEN_FEATURES) -> Recogniser:
@@ -72,12 +80,13 @@ def emotion_stage(
     optimiser: optax.GradientTransformation,
     held_out: Callable[[], Iterable[dict[str, np.ndarray]]],
     *,
-    augment: Callable[[Key[Array, ""], Array], Array] | None = None,
+    augment: Augment | None = None,
 ) -> Stage:
     """The stage for batches of `images` (uint8) or `codes`, `expression`, `valence`, `arousal` and, where the network
     reads them, `units`.
 
-    held_out: batches to judge on, all of one size. augment: of images in [0, 1], on the device.
+    held_out: batches to judge on, all of one size. augment: of a batch, on the device, at random; may make what the
+    network sees of other entries.
     """
     return Stage(
         name=f"emotion ({type(network.module).__name__})",
@@ -86,6 +95,7 @@ def emotion_stage(
         optimiser=optimiser,
         evaluate=lambda parameters, statistics: evaluate(network, parameters, statistics, held_out()),
         metric="score",
+        is_trained=lambda path: path[0] not in network.frozen,
     )
 
 
@@ -116,21 +126,21 @@ def evaluate(
 
 def _initial(network: Recogniser, key: Array) -> tuple[Parameters, Parameters]:
     variables = network.module.init(key, jnp.zeros((1, *network.example)))
-    return variables["params"], variables.get("batch_stats") or {}
+    return {**variables["params"], **network.frozen}, variables.get("batch_stats") or {}
 
 
 def _loss(
     network: Recogniser,
-    augment: Callable[[Array, Array], Array] | None,
+    augment: Augment | None,
     parameters: Parameters,
     statistics: Parameters,
     batch: Batch,
     key: Array,
 ) -> Outcome:
     mix, change, drop = jax.random.split(key, 3)
-    seen = _as_input(batch[network.sees])
     if augment is not None:
-        seen = augment(change, seen)
+        batch = augment(change, batch)
+    seen = _as_input(batch[network.sees])
     variables = {"params": parameters, "batch_stats": statistics}
     result: Any = network.module.apply(variables, seen, train=True, mutable="batch_stats", rngs={"dropout": drop})
     read, changed = result
