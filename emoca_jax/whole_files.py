@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from emoca_jax.ending import undone_at_end
@@ -46,12 +46,17 @@ def write_results(files: Mapping[Path, bytes]) -> list[Path]:
 
     Errors: InputError as `write_file`; and, before any is written, where one is there that is no result (`is_result`).
     """
-    for path in files:
-        if os.path.lexists(path) and not is_result(path):
-            raise InputError(f"{path}: is there already and is no result of emoca; give another --output, or move it")
+    only_results(files)
     for folder in {path.parent for path in files}:
         _remove_dead_parts(folder)
     return [_put(path, data) for path, data in files.items()]
+
+
+def only_results(paths: Iterable[Path]) -> None:
+    """Errors: InputError where one of these is there and is no result (`is_result`)."""
+    for path in paths:
+        if os.path.lexists(path) and not is_result(path):
+            raise InputError(f"{path}: is there already and is no result of emoca; give another --output, or move it")
 
 
 def result_path(path: str | Path) -> Path:

@@ -43,10 +43,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Read every face, tell failures one sentence each, print the table, write it; returns the exit code."""
     told: list[EmotionResult] = []
+    table = arguments.output / "emotions.csv"
 
     def load() -> Any:
         from emoca_jax.jobs.read_emotion import load_emotion_model
+        from emoca_jax.whole_files import only_results
 
+        # Before the work, not after it.
+        only_results([table])
         return load_emotion_model(arguments.model, from_3d=arguments.from_3d)
 
     def work(model: Any, photo: Path, stem: str) -> list[list[Row]]:
@@ -65,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     if told:
         from emoca_jax.export.emotion_files import save_table
 
-        save_table(told, arguments.output / "emotions.csv")
+        save_table(told, table)
     return code
 
 

@@ -251,6 +251,15 @@ def test_the_command_writes_and_tells_every_face(photos, capsys):
     assert told["networks"]["ResNet-50"]["expression_probabilities"]["happy"] == 0.65
 
 
+def test_a_table_of_somebody_elses_is_named_before_any_work(photos, capsys):
+    (photos / "out").mkdir()
+    (photos / "out" / "emotions.csv").write_text("mine")
+    Image.fromarray(MADE_UP.photo).save(photos / "anna.png")
+    assert run(photos / "anna.png", "--output", photos / "out") == 2
+    assert "emotions.csv: is there already and is no result" in capsys.readouterr().err
+    assert [path.name for path in (photos / "out").iterdir()] == ["emotions.csv"]
+
+
 def test_the_table_keeps_to_eighty_columns(photos, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     name = f"{'anna and ' * 12}me.png"
