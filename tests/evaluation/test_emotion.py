@@ -1,0 +1,83 @@
+"""Measures against SciPy's and by hand; the script as a user types it, on the photos that ship."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from emoca_jax.errors import InputError
+from emoca_jax.evaluation.emotion import Labels, Told, calibration_error, confusion, measures
+
+ROOT = Path(__file__).parents[2]
+
+
+def made_up(count=200):
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(-1, 1, (2, count))
+    said = 0.6 * truth + rng.normal(0, 0.3, truth.shape)
+    right = rng.integers(0, 8, count)
+    shares = np.eye(8)[np.where(rng.uniform(size=count) < 0.7, right, rng.integers(0, 8, count))] * 0.8 + 0.025
+    return Told(shares, *said), Labels(right, *truth)
+
+
+def test_measures_of_affect_and_their_intervals_are_scipys():
+    told, labels = made_up()
+    found = measures(told, labels, draws=2000)
+    assert found["V-PCC"].value == pytest.approx(stats.pearsonr(told.valence, labels.valence)[0], abs=1e-5)
+    gap = labels.arousal.mean() - told.arousal.mean()
+    covariance = np.cov(told.arousal, labels.arousal, ddof=0)
+    assert found["A-CCC"].value == pytest.approx(2 * covariance[0, 1] / (np.trace(covariance) + gap**2), abs=1e-5)
+    theirs = stats.bootstrap(
+        (told.valence, labels.valence), lambda a, b: np.sqrt(np.mean((a - b) ** 2)), paired=True, vectorized=False,
+        n_resamples=2000, method="percentile", rng=np.random.default_rng(1),
+    ).confidence_interval  # fmt: skip
+    np.testing.assert_allclose(found["V-RMSE"][1:], theirs, atol=0.004)
+    assert found["V-RMSE"].low < found["V-RMSE"].value < found["V-RMSE"].high
+
+
+def test_classes_by_hand():
+    """Three neutral faces, one of them told wrong, and a happy one told right: recalls 2/3 and 1."""
+    shares = np.eye(8)[[0, 0, 3, 1, 5]] * 0.9 + 0.0125
+    unknown = np.full(5, np.nan)
+    labels = Labels(np.array([0, 0, 0, 1, -1]), unknown, unknown)
+    told = Told(shares, np.zeros(5), np.zeros(5))
+    found = measures(told, labels)
+    assert set(found) == {"accuracy", "mean recall"}
+    assert found["accuracy"].value == pytest.approx(3 / 4) and found["mean recall"].value == pytest.approx(5 / 6)
+    table = confusion(told, labels)
+    assert table[0, 0] == 2 and table[0, 3] == 1 and table[1, 1] == 1 and table.sum() == 4
+    assert calibration_error(told, labels) == pytest.approx(0.9125 - 0.75)
+
+
+def test_nothing_labelled_is_told():
+    unknown = np.full(2, np.nan)
+    with pytest.raises(InputError, match="no face has a label"):
+        measures(Told(np.eye(8)[:2], np.zeros(2), np.zeros(2)), Labels(np.array([-1, -1]), unknown, unknown))
+
+
+def evaluate(*words: str, folder: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts" / "evaluate.py", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_folder_with_a_table(tmp_path):
+    examples = ROOT / "examples"
+    (tmp_path / "labels.csv").write_text(
+        f"image,expression,valence,arousal\n{examples}/astronaut.jpg,happy,.8,.5\n{examples}/grace_hopper.jpg,0,,\n"
+    )
+    done = evaluate("labels.csv", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "2 of 2 pictures of labels.csv"
+    assert [line.split()[:2] for line in lines if "accuracy" in line] == [["accuracy", "1.000"]]
+    (tmp_path / "wrong.csv").write_text("image,expression\na.png,joyful\n")
+    done = evaluate("wrong.csv", folder=tmp_path)
+    assert done.returncode == 2 and "wrong.csv, line 2: there is no expression 'joyful'" in done.stderr
