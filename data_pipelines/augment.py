@@ -98,8 +98,10 @@ def coloured(key: Key[Array, ""], images: Pictures, amounts: Amounts) -> Picture
     """Other gain, tint, saturation, contrast, gamma, and light that falls off to one side."""
     keys = jax.random.split(key, 7)
     count, side = images.shape[0], images.shape[1]
-    gain = jnp.exp(_even(keys[0], (count, 1), amounts.gain) + amounts.tint * _normal(keys[1], (count, 3)))
-    colour = jnp.where(jax.random.bernoulli(keys[2], amounts.grey, (count,)), 0.0, 1 + _even(keys[3], (count,), 0.4))
+    coloured = jnp.where(jax.random.bernoulli(keys[2], amounts.grey, (count,)), 0.0, 1.0)
+    tint = amounts.tint * coloured[:, None] * _normal(keys[1], (count, 3))
+    gain = jnp.exp(_even(keys[0], (count, 1), amounts.gain) + tint)
+    colour = coloured * (1 + _even(keys[3], (count,), 0.4))
     grey = jnp.broadcast_to(jnp.array(GREY)[:, None], (3, 3))
     matrix = grey[None] + colour[:, None, None] * (jnp.eye(3) - grey)[None]
     matrix = matrix * gain[:, None, :]

@@ -66,7 +66,8 @@ def main() -> None:
 def _activations(names: tuple[str, ...], units: dict[str, float]) -> jax.Array:
     """Activations [52] from values by name stem, both sides alike."""
     return jnp.asarray(
-        [max((v for u, v in units.items() if n in (u, f"{u}Left", f"{u}Right")), default=0) for n in names]
+        [max((v for u, v in units.items() if n in (u, f"{u}Left", f"{u}Right")), default=0.0) for n in names],
+        jnp.float32,
     )
 
 

@@ -45,6 +45,8 @@ CONFIG = config_flags.DEFINE_config_file("config", None, "What to train, a file 
 FOLDER = flags.DEFINE_string("folder", None, "Where checkpoints, curves and the trained network go.")
 Config = Any
 """An `ml_collections.ConfigDict`, whose entries have no types that a checker could know."""
+CROP_STEP = 16
+"""The small network halves a picture four times, and JPEG has blocks of 8."""
 NETWORK = "network.npz"
 """What a run that came to its end leaves: every variable by its path."""
 flags.mark_flags_as_required(["config", "folder"])
@@ -68,6 +70,8 @@ def emotion_from_codes(config: Config) -> tuple[Stage, Batches]:
 def emotion_from_drawings(config: Config) -> tuple[Stage, Batches]:
     """A recogniser of pictures on packaged open faces."""
     names, data = load_head("open").expression_names, config.data
+    if config.crop % CROP_STEP:
+        raise InputError(f"config.crop is {config.crop}; give a multiple of {CROP_STEP} pixels")
     batching = Batching(
         size=config.batch // jax.process_count(), seed=config.settings.seed, side=data.side, margin=None,
         threads=data.threads, ahead=data.ahead,
@@ -76,6 +80,8 @@ def emotion_from_drawings(config: Config) -> tuple[Stage, Batches]:
     training = DrawnBatches(iter(loaded(Joined(sources), batching)))
     others = open_records("open_faces", "validation", data_dir=data.held_out)
     once = Batching(size=config.batch, side=data.side, margin=None, epochs=1, threads=1, processes=1, process=0)
+    if len(others) < config.batch:
+        raise InputError(f"{data.held_out} holds out {len(others)} faces; a batch takes {config.batch}: package more")
     judged = held_out(DrawnBatches(iter(loaded(others, once))), size=config.crop)
     augment = functools.partial(as_trained_on, names=names, size=config.crop, amounts=Amounts(**config.augment))
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.rate, config.warm_up, config.schedule)
@@ -107,6 +113,8 @@ def main(arguments: Sequence[str]) -> int:
         if not FOLDER.value:
             raise InputError("give --folder a folder for checkpoints, curves and the trained network")
         config, folder = CONFIG.value, Path(FOLDER.value)
+        if config.stage not in STAGES:
+            raise InputError(f"config.stage is {config.stage!r}; there are {', '.join(STAGES)}")
         stage, batches = STAGES[config.stage](config)
         settings = Settings(**config.settings)
         ended = run(stage, batches, settings, folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +41,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read every face, tell failures one sentence each, print the table, write it; returns the exit code."""
-    told: list[EmotionResult] = []
+    lines: list[tuple[str, ...]] = []
     table = arguments.output / "emotions.csv"
 
     def load() -> Any:
@@ -54,23 +53,23 @@ def run(arguments: argparse.Namespace) -> int:
         return load_emotion_model(arguments.model, from_3d=arguments.from_3d)
 
     def work(model: Any, photo: Path, stem: str) -> list[list[Row]]:
-        from emoca_jax.export.emotion_files import save_emotion
+        from emoca_jax.export.emotion_files import save_emotion, table_lines
         from emoca_jax.jobs.read_emotion import read_emotion
 
         faces = read_emotion(model, photo, faces=arguments.faces)
         for face in faces:
             save_emotion(face, arguments.output / f"{stem}_{face.face}_emotion")
-        # The photos themselves would fill the memory on a large folder.
-        told.extend(replace(face, photo=face.photo[:1, :1]) for face in faces)
+            lines.extend(table_lines(face, photo))
         return [_rows(face) for face in faces]
 
-    compiles = ("emotion" if arguments.model == "open" else "emotion-converted") + "-3d" * arguments.from_3d
-    code = run_on_photos(arguments.inputs, arguments.output, PhotoCommand(load, work, COLUMNS, compiles))
-    if told:
+    def finish() -> None:
         from emoca_jax.export.emotion_files import save_table
 
-        save_table(told, table)
-    return code
+        if lines:
+            save_table(lines, table)
+
+    compiles = ("emotion" if arguments.model == "open" else "emotion-converted") + "-3d" * arguments.from_3d
+    return run_on_photos(arguments.inputs, arguments.output, PhotoCommand(load, work, COLUMNS, finish, compiles))
 
 
 def _rows(face: EmotionResult) -> list[Row]:

@@ -32,6 +32,8 @@ class PhotoCommand(NamedTuple):
     Errors: InputError where the photo cannot be used."""
     columns: dict[str, bool]
     """Headings of the table behind the file's name -> whether they stand on the left."""
+    finish: Callable[[], object] = lambda: None
+    """Writes what is of all photos together: at the end, and when the run is interrupted."""
     compiles: str = ""
     """Whose programs it compiles (see `compile_cache.mark_warm`)."""
 
@@ -77,6 +79,7 @@ def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) ->
 
     def interrupted() -> None:
         errors.print(f"emoca: interrupted; {tally.done} of {len(photos)} inputs done")
+        command.finish()
         print_table(tally.rows, command.columns)
 
     try:
@@ -87,6 +90,7 @@ def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) ->
         return INTERRUPTED
     if tally.rows:
         compile_cache.mark_warm(cache, what=command.compiles)
+    command.finish()
     print_table(tally.rows, command.columns)
     if tally.done:
         faces, done = _count(tally.faces, "face"), _count(tally.done, "photo")

@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         return [[_row(face)] for face in faces]
 
     compiles = "" if arguments.model == "open" else "converted"
-    return run_on_photos(arguments.inputs, arguments.output, PhotoCommand(load, work, COLUMNS, compiles))
+    return run_on_photos(arguments.inputs, arguments.output, PhotoCommand(load, work, COLUMNS, compiles=compiles))
 
 
 def _row(face: FaceResult) -> Row:

@@ -1,4 +1,4 @@
-"""What one network, or one rule, reads in one face."""
+"""What one network reads in one face."""
 
 from __future__ import annotations
 

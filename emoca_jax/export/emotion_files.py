@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -35,25 +36,28 @@ def save_emotion(result: EmotionResult, path: str | Path) -> list[Path]:
     return write_results({path.with_name(path.name + ending): data for ending, data in files.items()})
 
 
-def save_table(results: Iterable[EmotionResult], path: str | Path) -> list[Path]:
-    """Write one line a face and network as .csv: photo, face, network, emotion, valence, arousal, class shares.
+def table_lines(result: EmotionResult, photo: Path) -> list[tuple[str, ...]]:
+    """A line of the table for each network that read one face of the photo."""
+    image = os.fsencode(photo.absolute()).decode(errors="replace")
+    lines = []
+    for reading in result.readings:
+        shares = (reading.probabilities.get(name) for name in AFFECTNET_CLASSES)
+        told = (*(("" if share is None else f"{share:.4f}") for share in shares), f"{MARK} {package_version()}")
+        affect = (f"{reading.valence:.4f}", f"{reading.arousal:.4f}")
+        lines.append((image, str(result.face), reading.network, reading.label, *affect, *told))
+    return lines
+
+
+def save_table(lines: Iterable[tuple[str, ...]], path: str | Path) -> list[Path]:
+    """Write the lines of `table_lines` as .csv: image, face, network, expression, valence, arousal, class shares.
 
     Classes that a network does not know stay empty; the last column names the program, as a comment would trouble
     spreadsheets. An older table is replaced, whole or not at all. Errors: as of `save_emotion`.
     """
-    told = [(result, reading) for result in results for reading in result.readings]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    heading = ("image", "face", "network", "expression", "valence", "arousal", *AFFECTNET_CLASSES, "by")
-    table.writerow(heading)
-    for result, reading in told:
-        shares = (reading.probabilities.get(name) for name in AFFECTNET_CLASSES)
-        table.writerow([
-            result.source_name, result.face, reading.network, reading.label,
-            f"{reading.valence:.4f}", f"{reading.arousal:.4f}",
-            *("" if share is None else f"{share:.4f}" for share in shares),
-            f"{MARK} {package_version()}",
-        ])  # fmt: skip
+    table.writerow(("image", "face", "network", "expression", "valence", "arousal", *AFFECTNET_CLASSES, "by"))
+    table.writerows(lines)
     return write_results({Path(path): text.getvalue().encode()})
 
 

@@ -64,9 +64,9 @@ def assemble(
     head, to_pixels = model.head, np.asarray(seen.to_pixels)
     codes = jax.tree.map(np.asarray, codes)
     sharp = cut_plane(found.photo, to_pixels, TEXTURE_SIZE)
-    fit = jax.tree.map(
-        np.asarray, measure(head, model.landmarks, model.layout, codes, np.asarray(seen.landmarks), sharp)
-    )
+    frame = _frame(found, to_pixels)
+    measured = measure(head, model.landmarks, model.layout, codes, np.asarray(seen.landmarks), sharp, frame)
+    fit = jax.tree.map(np.asarray, measured)
     albedo, lit = _textures(model, fit.texture, found, to_pixels, sharp)
     fitted = fit.points * to_pixels[0, 0] + to_pixels[:2, 2]
     # A head turned away altogether is judged by all its points, badly as it will be.
@@ -78,7 +78,7 @@ def assemble(
     if affect is not None:
         valence, arousal, by = affect.valence, affect.arousal, affect.network
     else:
-        valence, arousal, by = photo.valence, photo.arousal, "rule on classes"
+        valence, arousal, by = photo.valence, photo.arousal, "classes on the photo"
     return FaceResult(
         **vars(found),
         fitted_landmarks=fitted,
@@ -97,6 +97,13 @@ def assemble(
         model=model.name,
         official=model.official,
     )
+
+
+def _frame(found: PhotoFace, to_pixels: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "2 2"]:
+    """Corners of the photo in the crop's plane."""
+    rows, columns = found.photo.shape[:2]
+    corners = np.array([[0, 0], [columns, rows]], np.float32)
+    return ((corners - to_pixels[:2, 2]) / to_pixels[0, 0]).astype(np.float32)
 
 
 def _textures(
@@ -124,10 +131,11 @@ def measure(
     codes: Codes,
     landmarks: Float[Array, "478 3"],
     image: Float[Array, "side side 3"],
+    frame: Float[Array, "2 2"],
 ) -> Measures:
     """Decode the fitted head once more, as large as its texture, and take everything off it.
 
-    landmarks: as detected, in the crop's plane. image: the crop, RGB in [0, 1].
+    landmarks: as detected, in the crop's plane. image: the crop, RGB in [0, 1]. frame: of the photo, in that plane.
     """
     decoded = decode(head, codes, (image.shape[0], image.shape[1]))
     count, width = head.mediapipe_index.shape[0], face_width(landmarks)
@@ -141,5 +149,5 @@ def measure(
         posed=decoded.vertices,
         neutral=flame.unposed_vertices(head, codes.shape, jnp.zeros_like(codes.expression)),
         width=width,
-        texture=observed(head, layout, codes, decoded, image, points=points),
+        texture=observed(head, layout, codes, decoded, image, points=points, frame=frame),
     )

@@ -30,4 +30,5 @@ def light_left(surface: SkinSurface, skin: TrustedSkin) -> Float[np.ndarray, "ve
     brightness = (apart - odd).mean(1, keepdims=True)
     shine = SHINE_SHARE * np.maximum(brightness - SHINE_FROM, 0)
     shade = SHADE_SHARE * np.minimum(brightness - SHADE_FROM, 0)
-    return odd + shine + shade
+    # How bright an eye is beside skin says nothing of light.
+    return np.where(skin.eyeballs[:, None], 0.0, odd + shine + shade)

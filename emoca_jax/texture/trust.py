@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import sparse
 from scipy.ndimage import minimum_filter, uniform_filter
 
@@ -67,6 +67,8 @@ class TrustedSkin:
     """Of the face."""
     seen: Float[np.ndarray, "vertices"]
     """Square metres trusted around each vertex."""
+    eyeballs: Bool[np.ndarray, "vertices"]
+    """Eyeballs that the head counts as skin: none where it has a part for them."""
 
 
 class _Places(NamedTuple):
@@ -113,10 +115,12 @@ def trusted_skin(
         here = np.minimum(here, _by_mirror(places, deviation, sight, feature))
         trust = sight * _like(deviation, here)
         trust = trust * _reached(surface, trust, core)
-    trust = _feathered(trust, sight)
+    eyeballs = _eyeballs(surface, places)
+    on_eyes = (surface.coarse.on(eyeballs.astype(np.float32)) > 0.5).astype(np.float32)
+    trust = _feathered(np.maximum(trust, sight * on_eyes), sight)
     usual = _median(ratio, trust * core)
     smooth, seen = _solve(surface, ratio, trust, usual)
-    return TrustedSkin(trust, smooth, usual, seen)
+    return TrustedSkin(trust, smooth, usual, seen, eyeballs)
 
 
 def _places(layout: TextureLayout, size: int) -> _Places:
@@ -191,6 +195,17 @@ def _reached(surface: SkinSurface, trust: np.ndarray, core: np.ndarray) -> Float
     _, label = sparse.csgraph.connected_components(kept @ surface.stiffness @ kept, directed=False)
     kept = shown & np.isin(label, np.unique(label[middle]))
     return (surface.coarse.on(kept.astype(np.float32)) > 0.4).astype(np.float32)
+
+
+def _eyeballs(surface: SkinSurface, places: _Places) -> Bool[np.ndarray, "vertices"]:
+    """Vertices of eyeballs that are pieces of the skin, as FLAME's are: no skin leads there, and they look like none.
+
+    A piece is one where most of it lies around the eyes.
+    """
+    _, label = sparse.csgraph.connected_components(surface.stiffness, directed=False)
+    eye = surface.coarse.off(np.ones_like(places.brows_eyes), places.brows_eyes)
+    share = np.bincount(label, eye) / np.maximum(np.bincount(label, surface.mass), 1e-12)
+    return (share > 0.5)[label]
 
 
 def _feathered(trust: np.ndarray, sight: np.ndarray) -> np.ndarray:

@@ -46,8 +46,9 @@ BRIGHT, ROOM = 0.12, 0.12
 """Log ratio of detail to its surroundings from which skin is taken to shine, and how much more is left of it."""
 LARGEST_RATIO = 2.5
 """Log ratio, either way, that a skin can differ from the model."""
-GREY, COLOURED = 0.025, 0.06
-"""Mean distance of a face's strongest and weakest channel below which its photo is grey, and from which it is not."""
+GREY, COLOURED, NOISE = 0.04, 0.1, 0.1
+"""Mean distance of a face's strongest and weakest channel below which its photo is grey, and from which it is not, in
+parts of its brightness, to which the last is added: what a camera's noise has of colour in the dark."""
 
 
 class UnwrappedTexture(struct.PyTreeNode):
@@ -89,14 +90,16 @@ def unwrap(
     image: Float[Array, "side side 3"],
     *,
     points: ShownPoints | None = None,
+    frame: Float[Array, "2 2"] | None = None,
 ) -> UnwrappedTexture:
     """The head's texture from one photo.
 
     codes: of one face, without batch dimensions. decoded: `decode(head, codes, ...)` at the size of the image. image:
     RGB in [0, 1], the square crop whose image plane the codes' camera speaks of; 512 pixels a side match the texture.
-    points: landmarks of the photo, by which its eyes and mouth are found. The light of the codes is divided out.
+    points: landmarks of the photo, by which its eyes and mouth are found. frame: corners of the photo in the crop's
+    plane, left top and right bottom, where the crop reaches beyond it. The light of the codes is divided out.
     """
-    return completed(layout, surface, observed(head, layout, codes, decoded, image, points=points))
+    return completed(layout, surface, observed(head, layout, codes, decoded, image, points=points, frame=frame))
 
 
 @jax.jit
@@ -108,6 +111,7 @@ def observed(
     image: Float[Array, "side side 3"],
     *,
     points: ShownPoints | None = None,
+    frame: Float[Array, "2 2"] | None = None,
 ) -> Observed:
     """The photo looked up at every texel; arguments as of `unwrap`."""
     at_texel = functools.partial(render.interpolate, layout.fragments, faces=head.faces)
@@ -116,6 +120,9 @@ def observed(
 
     model = _model_albedo(head, codes, layout)
     sight = _sight(decoded.surface.fragments.depth, place, normal[..., 2])
+    if frame is not None:
+        low, high = frame[None, :1], frame[None, 1:]
+        sight = jnp.where(jnp.all((place[..., :2] > low) & (place[..., :2] < high), axis=-1), sight, 0.0)
     shading = _broad_shading(normal, sight * layout.face, codes.light, layout)
     if points is not None and layout.openings is not None:
         place = shifted(place, points, layout.openings)
@@ -131,8 +138,9 @@ def observed(
         mean = jnp.where(jnp.sum(eyes_seen) > 1, mean, 1.0)
         eyes = eye_ratio(layout.eye_maps, model, FLOOR, mean, image, points, layout.openings)
         eyes_seen = jnp.zeros_like(eyes_seen)
-    chroma = jnp.max(photo, axis=-1) - jnp.min(photo, axis=-1)
-    mean_chroma = jnp.sum(sight * layout.face * chroma) / jnp.maximum(jnp.sum(sight * layout.face), 1e-3)
+    on_face = sight * layout.face / jnp.maximum(jnp.sum(sight * layout.face), 1e-3)
+    chroma = jnp.sum(on_face * (jnp.max(photo, axis=-1) - jnp.min(photo, axis=-1)))
+    chroma = chroma / (jnp.sum(on_face * jnp.mean(photo, axis=-1)) + NOISE)
     return Observed(
         ratio=ratio,
         model=model,
@@ -142,7 +150,7 @@ def observed(
         inner=eyes + mouth_ratio(ratio, sight, layout.teeth, layout.lining),
         eyes_seen=eyes_seen,
         # Where nothing was seen the model keeps its colours.
-        colour=jnp.where(jnp.sum(sight * layout.face) > 1.0, _ramp(mean_chroma, GREY, COLOURED), 1.0),
+        colour=jnp.where(jnp.sum(sight * layout.face) > 1.0, _ramp(chroma, GREY, COLOURED), 1.0),
     )
 
 
@@ -152,7 +160,12 @@ def completed(layout: TextureLayout, surface: SkinSurface, seen: Observed) -> Un
     skin = trusted_skin(surface, layout, ratio, ratio + np.log(shading), sight)
     light = light_left(surface, skin)
     albedo, lit, visible = _composed(
-        layout, seen, skin.trust.astype(np.float32), surface.fine.on(skin.smooth), surface.fine.on(light)
+        layout,
+        seen,
+        skin.trust.astype(np.float32),
+        surface.fine.on(skin.smooth),
+        surface.fine.on(light),
+        surface.fine.on(skin.eyeballs.astype(np.float32)),
     )
     return UnwrappedTexture(
         albedo=_finished(layout, surface, albedo),
@@ -168,6 +181,7 @@ def _composed(
     trust: Float[Array, "coarse coarse"],
     smooth: Float[Array, "size size 3"],
     light: Float[Array, "size size 3"],
+    eyeballs: Float[Array, "size size"],
 ) -> tuple[Float[Array, "size size 3"], Float[Array, "size size 3"], Float[Array, "size size"]]:
     """Albedo, the same as lit in the photo, and how much of it was seen."""
     trust = jax.image.resize(trust, seen.sight.shape, "linear")
@@ -181,7 +195,9 @@ def _composed(
         grey = jnp.mean(colour, axis=-1, keepdims=True)
         return grey + seen.colour * (colour - grey)
 
-    albedo = coloured(smooth - light + _without_shine(detail))
+    # Skin has dark spots, but a bright one is light; the white of an eye is bright beside an iris.
+    pigment = jnp.where(eyeballs[..., None] > 0.5, detail, _without_shine(detail))
+    albedo = coloured(smooth - light + pigment)
     lit = coloured(smooth + detail) * seen.shading
     return jnp.clip(albedo, 0.0, 1.0), jnp.clip(lit, 0.0, 1.0), trust + seen.eyes_seen
 

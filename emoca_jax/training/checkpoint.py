@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, cast, runtime_checkable
@@ -119,13 +119,6 @@ class Checkpoints:
         """Of all checkpoints, oldest first."""
         return sorted(self._manager.all_steps())
 
-    def best_step(self) -> int | None:
-        """Step of the best checkpoint, None where none was evaluated."""
-        measured = [(measures[self.metric], step) for step, measures in self._measures()]
-        if not measured:
-            return None
-        return (min if self.best == "min" else max)(measured)[1]
-
     def restore_latest(self, like: TrainState) -> tuple[TrainState, Any] | None:
         """State and place in the data of the last checkpoint; None where there is none.
 
@@ -160,12 +153,6 @@ class Checkpoints:
                 f"{self.folder / str(step)}: is no checkpoint of this configuration ({_first_line(error)})"
             ) from error
         return restored[STATE], restored[PLACE]["place"]
-
-    def _measures(self) -> Iterator[tuple[int, dict[str, float]]]:
-        for step in self.steps():
-            path = self.folder / str(step) / "metrics" / "metrics"
-            if path.is_file():
-                yield step, json.loads(path.read_text())
 
 
 def _put_damaged_aside(folder: Path, tell: Callable[[str], None]) -> None:

@@ -165,7 +165,7 @@ def photo_fit(chips: int) -> Call:
 def measure(chips: int) -> Call:
     face_model, side = open_model(), layout.TEXTURE_SIZE
     fixed = shapes_of((face_model.head, face_model.landmarks, face_model.layout))
-    return Call((*fixed, open_codes(), array(POINTS, 3), array(side, side, 3)))
+    return Call((*fixed, open_codes(), array(POINTS, 3), array(side, side, 3), array(2, 2)))
 
 
 @_program(unwrap._composed)
@@ -173,7 +173,7 @@ def composed_texture(chips: int) -> Call:
     side = layout.TEXTURE_SIZE
     coarse, colours, grey = array(COARSE, COARSE), array(side, side, 3), array(side, side)
     seen = unwrap.Observed(colours, colours, grey, colours, array(side, side, 2), colours, grey, array())
-    return Call((shapes_of(open_model().layout), seen, coarse, colours, colours))
+    return Call((shapes_of(open_model().layout), seen, coarse, colours, colours, grey))
 
 
 # The main job: results and files.

@@ -236,7 +236,7 @@ def test_the_command_writes_and_tells_every_face(photos, capsys):
     with (photos / "out" / "emotions.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [(line["image"], line["face"], line["network"]) for line in lines[:2]] == [
-        ("anna.png", "0", "ResNet-50"), ("anna.png", "0", "EMO-MLP (3D)"),
+        (str(photos / "anna.png"), "0", "ResNet-50"), (str(photos / "anna.png"), "0", "EMO-MLP (3D)"),
     ]  # fmt: skip
     assert lines[3]["expression"] == "fear" and float(lines[3]["valence"]) == -3 and float(lines[3]["fear"]) == 0.65
     assert is_result(photos / "out" / "emotions.csv"), "so the next run may replace it"

@@ -63,7 +63,7 @@ def test_everything_is_written(face, tmp_path):
     } <= names
     summary = json.loads((tmp_path / "x.json").read_text())
     assert summary["model"] == {"name": face.model, "official": False}
-    assert summary["read_by"] == {"classes": "open networks", "valence_arousal": "rule on classes"}
+    assert summary["read_by"] == {"classes": "open networks", "valence_arousal": "classes on the photo"}
     assert summary["fit"]["visible_landmarks"] > 30
     assert all(np.isfinite(array).all() for array in np.load(tmp_path / "x.npz").values())
 

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from emoca_jax import flame, render
+from emoca_jax.fit.landmarks import facing, landmark_model
 from emoca_jax.fit.light import ambient_light
 from emoca_jax.model import decode
 from emoca_jax.texture.layout import texture_layout
 from emoca_jax.texture.openings import ShownPoints, clear_of_openings, distance_outside, shifted
-from emoca_jax.texture.unwrap import unwrap
+from emoca_jax.texture.surface import skin_surface
+from emoca_jax.texture.unwrap import observed, unwrap
 from tests.texture.test_unwrap import made_up_codes, open_surface
 
 SIZE = 512
@@ -175,3 +177,53 @@ def test_distance_outside_against_a_square():
     places = jnp.array([[1.0, 1], [1, 1.5], [3, 1], [3, 3], [-1, -1]])
     expected = [-1, -0.5, 1, np.sqrt(2), np.sqrt(2)]
     np.testing.assert_allclose(distance_outside(places, square), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("albedo", [True, False], ids=["albedo", "no albedo"])
+def test_eyeballs_that_are_pieces_of_the_skin_are_the_photos(albedo: bool):
+    """As FLAME's are, which has one part: a blue iris and a white come back, not the colour of cheeks."""
+    head, layout = open_head()
+    codes = codes_of(head)
+    painted = model_texture(head, codes)
+    iris, white = (np.asarray(area) > 0.9 for area in (layout.eye_maps.iris, layout.eye_maps.white))
+    painted[iris] = (0.3, 0.5, 0.7)
+    photo = decoder()(head, codes, (SIZE, SIZE), jnp.asarray(painted)).rendering
+    one = head.replace(face_part=jnp.zeros_like(head.face_part), part_names=("skin",))
+    if not albedo:
+        one, codes = one.replace(albedo=None), codes.replace(albedo=jnp.zeros(0))
+    of_one = texture_layout(one, size=SIZE)
+    decoded = decoder()(one, codes, (SIZE, SIZE))
+    points = points_of(head, decoder()(head, codes_of(head), (SIZE, SIZE)))
+    got = unwrap(one, of_one, skin_surface(one, of_one), codes, decoded, photo, points=points)
+    for area in (iris, white):
+        seen = area & (got.visible > 0.9)
+        assert seen.sum() > 40
+        np.testing.assert_allclose(np.median(got.albedo[seen], 0), np.median(painted[seen], 0), atol=0.1)
+
+
+def test_the_farther_eye_of_a_turned_head_does_not_colour_the_irises():
+    """Its points are guessed behind the nose, where the photo shows skin."""
+    head, layout = open_head()
+    codes = codes_of(head)
+    painted = model_texture(head, codes)
+    iris = np.asarray(layout.eye_maps.iris) > 0.9
+    painted[iris] = (0.3, 0.5, 0.7)
+    turned = codes.replace(pose=codes.pose.at[0, 1].set(0.85))
+    decoded = decoder()(head, turned, (SIZE, SIZE))
+    photo = decoder()(head, turned, (SIZE, SIZE), jnp.asarray(painted)).rendering
+    points = points_of(head, decoded)
+    trust = facing(landmark_model(head), flame.rotation_matrix(turned.pose[0]))[: len(points.trust)]
+    got = unwrap(head, layout, open_surface(), turned, decoded, photo, points=points.replace(trust=trust))
+    np.testing.assert_allclose(np.median(got.albedo[iris], 0), (0.3, 0.5, 0.7), atol=0.15)
+
+
+def test_what_the_crop_shows_beyond_the_photo_is_not_seen():
+    head, layout = open_head()
+    codes = codes_of(head)
+    decoded = decoder()(head, codes, (SIZE, SIZE))
+    frame = jnp.array([[-1.0, -1.0], [1.0, 0.5]])
+    seen = observed(head, layout, codes, decoded, jnp.full((SIZE, SIZE, 3), 0.5), frame=frame)
+    below = np.asarray(seen.place)[..., 1] > 0.5
+    whole = observed(head, layout, codes, decoded, jnp.full((SIZE, SIZE, 3), 0.5))
+    assert (np.asarray(whole.sight)[below] > 0.9).sum() > 1000 and not np.asarray(seen.sight)[below].any()
+    np.testing.assert_array_equal(np.asarray(seen.sight)[~below], np.asarray(whole.sight)[~below])
