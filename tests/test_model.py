@@ -222,7 +222,7 @@ def test_smooth_edges_give_gradients_across_silhouettes(golden):
     assert float(growth[0, 0]) == pytest.approx(float(wider - narrower) / 0.04, rel=0.1)
 
 
-@pytest.mark.parametrize("painted", [False, True])
+@pytest.mark.parametrize("painted", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_codes_broadcast_against_each_other_and_the_texture(painted):
     """Each with batch dimensions of its own, against face after face."""
     head, draw = small_head(), np.random.default_rng(5)

@@ -44,6 +44,7 @@ def test_turning_the_root_turns_everything_rigidly(turn):
     np.testing.assert_allclose(turned.rotations[0], rotation, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_batches_broadcast_and_equal_vmap_and_eager():
     head = small_head()
     shape, expression, pose = random_codes((2, 3))

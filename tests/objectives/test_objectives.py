@@ -114,6 +114,7 @@ def test_masks_and_photos_carry_no_gradient_but_codes_do(head, codes, found):
     assert np.abs(of_codes.light).max() > 0 and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(of_codes))
 
 
+@pytest.mark.slow
 def test_detail_terms_on_a_small_head():
     """Size, roughness and asymmetry of a displacement are what NumPy says; without its stage there is no loss."""
     head = small_head()

@@ -73,6 +73,7 @@ def test_perspective_equals_ray_casting_through_the_near_plane(seed):
     assert jnp.isfinite(gradient).all() and (gradient != 0).any()
 
 
+@pytest.mark.slow
 def test_in_front_of_the_camera_the_same_faces_are_seen_with_and_without_perspective():
     rng = np.random.default_rng(5)
     points = jnp.array(rng.uniform([-1, -1, -4], [1, 1, -2], (60, 3)).astype(np.float32))

@@ -58,6 +58,7 @@ def train(folder: Path, steps: int, *, network: str = "small", size: int = CROP)
     return run(stage, drawn(), SETTINGS._replace(steps=steps), folder)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_on_drawings_equals_an_undisturbed_one(tmp_path: Path) -> None:
     whole = train(tmp_path / "whole", 6)
     # Not at an epoch's end, and not where it would have saved.
@@ -71,6 +72,7 @@ def test_an_interrupted_run_on_drawings_equals_an_undisturbed_one(tmp_path: Path
     assert {"accuracy", "v_ccc", "a_ccc", "unit_error"} <= whole.measures.keys()
 
 
+@pytest.mark.slow
 def test_only_what_reads_the_open_networks_layers_is_trained(tmp_path: Path) -> None:
     ended = train(tmp_path, 2, network="on_open", size=CROP_SIZE)
     shipped = load_expression_networks()["params"]["dense"]

@@ -51,7 +51,7 @@ def test_an_interrupted_run_equals_an_undisturbed_one(undisturbed: tuple[Path, A
     assert losses(tmp_path) == losses(folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
 def test_a_killed_run_goes_on(undisturbed: tuple[Path, Any], tmp_path: Path, number: signal.Signals) -> None:
     folder, _ = undisturbed
     kill_at(tmp_path, random.Random(int(number)).randrange(3, 30), number)
