@@ -20,6 +20,7 @@ from emoca_jax.capture import detect, place_landmarks
 from emoca_jax.codes import Codes
 from emoca_jax.emotion import networks as emotion_networks
 from emoca_jax.emotion import units
+from emoca_jax.evaluation import emotion as emotion_measures
 from emoca_jax.export import detail_maps, tables, tangents
 from emoca_jax.export.pictures import comparison
 from emoca_jax.export.pictures import detail as detail_pictures
@@ -42,6 +43,7 @@ from emoca_jax.products import PRECISION
 from emoca_jax.render.soft import default_blur_radius
 from emoca_jax.texture import layout, unwrap
 from emoca_jax.texture.surface import COARSE
+from emoca_jax.training.stages import emotion as emotion_stage
 from tests.accelerators.inputs import (
     POINTS,
     SIDE,
@@ -259,6 +261,20 @@ def texture_tangents(chips: int) -> Call:
 def emotion_of_units(chips: int) -> Call:
     network = shapes_of(units.load_units_network())
     return Call((network, open_codes().expression, open_model().head.expression_names))
+
+
+@_program(emotion_stage._read)
+def judged_recogniser(chips: int) -> Call:
+    network = EmotionMLP(units.LAYERS, units.FEATURES)
+    known = variables(network, array(1, len(units.ARKIT_UNITS)))
+    codes = array(chips, len(units.ARKIT_UNITS))
+    return Call((network, known["params"], known["batch_stats"], codes), (3,))
+
+
+@_program(emotion_measures._resampled)
+def measures_with_intervals(chips: int) -> Call:
+    told, rows = array(POINTS), jax.ShapeDtypeStruct((emotion_measures.DRAWS, POINTS), jnp.int32)
+    return Call((emotion_measures._affect_measures, (told, told), rows))
 
 
 @_program(emotion_networks._read_image)
