@@ -29,8 +29,6 @@ from emoca_jax.texture import unwrap
 from tests.accelerators.programs import PROGRAMS
 from tests.accelerators.targets import TARGETS, missing_packages
 
-pytestmark = pytest.mark.accelerators
-
 ROOT = Path(__file__).parents[1]
 LONGEST = 3600
 """Seconds after which a child hangs."""
@@ -60,6 +58,7 @@ def reports(request: pytest.FixtureRequest) -> dict[tuple[str, str], Report]:
     return {(target, program): report for target, told in found.items() for program, report in told.items()}
 
 
+@pytest.mark.accelerators
 @pytest.mark.parametrize(
     ("target", "program"),
     [
