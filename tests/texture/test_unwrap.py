@@ -210,6 +210,15 @@ def test_grey_photos_give_grey_heads():
     assert np.ptp(result.albedo, axis=-1).max() < 1e-5
 
 
+def test_dark_photos_keep_their_colour():
+    """A tenth of the light: the cheeks' strongest and weakest channel are 6 of 255 apart."""
+    head, layout = open_head()
+    codes = made_up_codes(head, 0.0)
+    photo = 0.1 * np.asarray(_fine_photo(head, codes, made_up_texture(head, layout, codes)))
+    seen = observed(head, layout, codes, _decoded(head, codes), jnp.asarray(photo, jnp.float32))
+    assert float(seen.colour) > 0.9
+
+
 def test_light_on_one_side_is_no_pigment():
     """A lamp that the light's nine numbers do not know: brightness and colour of both sides come back alike."""
     head, layout = open_head()
