@@ -8,7 +8,6 @@ matrix from a small bank, colour is one product with a 3 x 3 matrix, and nothing
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -75,12 +74,6 @@ def jittered(key: Key[Array, ""], crop: ExpressionCrop, amounts: Amounts) -> Exp
 def cut(images: Pictures, crop: ExpressionCrop, *, size: int) -> Float[Array, "batch size size 3"]:
     """The inside of the crops, as at inference (`crop_image`)."""
     return jax.vmap(lambda image, one: crop_image(image, one, size=size))(images, crop)
-
-
-def mirror_pairs(names: Sequence[str]) -> Int[np.ndarray, "units"]:
-    """For each unit the place of the one that a mirror image shows in its stead: its pair, or itself."""
-    swapped = [name.replace("Left", "?").replace("Right", "Left").replace("?", "Right") for name in names]
-    return np.array([list(names).index(name) for name in swapped], np.int32)
 
 
 def mirrored(

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from data_pipelines.augment import Amounts, changed, cut, jittered, mirror_pairs, mirrored
+from data_pipelines.augment import Amounts, changed, cut, jittered, mirrored
+from emoca_jax.emotion.units import mirror_pairs
 from emoca_jax.nets.emotion.crop import CROP_SIZE, ExpressionCrop, expression_crop
 
 BYTE = 255.0
@@ -74,7 +75,7 @@ def as_trained_on(
     images = batch["image"].astype(jnp.float32) / BYTE
     crop = drawn_crop(batch["points"], batch["place"], side=images.shape[1])
     seen = cut(images, jittered(move, crop, amounts), size=size)
-    seen, units = mirrored(mirror, seen, batch["units"], mirror_pairs(names))
+    seen, units = mirrored(mirror, seen, batch["units"], mirror_pairs(tuple(names)))
     return {**batch, "images": changed(change, seen, amounts), "units": units}
 
 

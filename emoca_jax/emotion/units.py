@@ -11,7 +11,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from emoca_jax.nets.emotion.affect import AFFECT_OUTPUTS, AffectRead, affect_read
 from emoca_jax.nets.emotion.mlp import EmotionMLP
@@ -33,7 +33,15 @@ ARKIT_UNITS = (
     "noseSneerLeft", "noseSneerRight", "tongueOut",
 )  # fmt: skip
 """In the order in which the network takes them: the open head's (names of Apple's ARFaceAnchor.BlendShapeLocation)."""
-SWAPPED = {"Left": "Right", "Right": "Left"}
+
+
+def mirror_pairs(names: tuple[str, ...]) -> Int[np.ndarray, "units"]:
+    """For each unit the place of the one that a mirror image shows in its stead: its pair, or itself."""
+    swapped = [name.replace("Left", "?").replace("Right", "Left").replace("?", "Right") for name in names]
+    return np.array([names.index(name) for name in swapped], np.int32)
+
+
+MIRRORED = mirror_pairs(ARKIT_UNITS)
 
 
 @functools.cache
@@ -52,7 +60,7 @@ def read_units(network: Parameters, expression: Float[Array, "*batch units"], na
     """What the network reads in expression weights, 0 to 1, whose ARKit names are `names`; units that lack count as
     still. The same for a face and its mirror image. Differentiable almost everywhere."""
     units = precise_matmul(jnp.clip(expression, 0, 1), _in_order(names))
-    both = jnp.stack([units, units[..., _mirrored()]])
+    both = jnp.stack([units, units[..., MIRRORED]])
     read = EmotionMLP(LAYERS, FEATURES, folded=True).apply(network, both)
     assert isinstance(read, AffectRead)
     outputs = jnp.concatenate([read.expression_logits, read.valence[..., None], read.arousal[..., None]], axis=-1)
@@ -64,14 +72,3 @@ def read_units(network: Parameters, expression: Float[Array, "*batch units"], na
 def _in_order(names: tuple[str, ...]) -> np.ndarray:
     """[units, 52]: 1 where a name is one of the network's units."""
     return np.array([[float(name == unit) for unit in ARKIT_UNITS] for name in names], np.float32)
-
-
-@functools.cache
-def _mirrored() -> np.ndarray:
-    """Index of each unit's partner on the other side, itself for those in the middle."""
-
-    def partner(name: str) -> str:
-        side = next((side for side in SWAPPED if name.endswith(side)), "")
-        return name.removesuffix(side) + SWAPPED.get(side, "")
-
-    return np.array([ARKIT_UNITS.index(partner(name)) for name in ARKIT_UNITS])

@@ -5,22 +5,14 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
+from emoca_jax.emotion.units import ARKIT_UNITS
+
 from .eyeballs import lift_lids, sphere
 from .identities import carry
 from .mesh import HeadMesh
 from .source import FACE_UNITS, BaseMesh, Source
 
-UNITS = (
-    "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff",
-    "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight",
-    "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight",
-    "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight",
-    "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel",
-    "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker",
-    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft",
-    "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight",
-    "noseSneerLeft", "noseSneerRight", "tongueOut",
-)  # fmt: skip
+UNITS = ARKIT_UNITS
 
 GAZE = {"Up": (-1, 0), "Down": (1, 0), "In": (0, -1), "Out": (0, 1)}
 """Turn of the left eye about x (down is positive) and about y (outwards is positive)."""

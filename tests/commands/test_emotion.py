@@ -260,6 +260,23 @@ def test_a_table_of_somebody_elses_is_named_before_any_work(photos, capsys):
     assert [path.name for path in (photos / "out").iterdir()] == ["emotions.csv"]
 
 
+def test_an_interrupted_run_keeps_the_table_of_what_was_done(photos, monkeypatch, capsys):
+    for name in ("anna.png", "bert.png"):
+        Image.fromarray(MADE_UP.photo).save(photos / name)
+    read = capture.read_emotion
+
+    def stopped(model, photo, *, faces):
+        if photo.name == "bert.png":
+            raise KeyboardInterrupt
+        return read(model, photo, faces=faces)
+
+    monkeypatch.setattr(capture, "read_emotion", stopped)
+    assert run(photos / "anna.png", photos / "bert.png", "--output", photos / "out") == 130
+    assert "interrupted; 1 of 2 inputs done" in capsys.readouterr().err
+    lines = (photos / "out" / "emotions.csv").read_text().splitlines()
+    assert len(lines) == 5 and all("anna.png" in line for line in lines[1:])
+
+
 def test_the_table_keeps_to_eighty_columns(photos, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     name = f"{'anna and ' * 12}me.png"

@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter1d
 from data_pipelines import augment
 from data_pipelines.augment import Amounts
 from data_pipelines.open_faces.crops import as_seen, drawn_crop
+from emoca_jax.emotion.units import mirror_pairs
 from emoca_jax.flame import load_head
 from emoca_jax.nets.emotion.crop import ExpressionCrop
 
@@ -69,7 +70,7 @@ def test_softening_keeps_what_is_even_and_loses_detail() -> None:
 
 def test_mirrored_units_are_those_of_the_other_side() -> None:
     names = load_head("open").expression_names
-    pairs = augment.mirror_pairs(names)
+    pairs = mirror_pairs(names)
     np.testing.assert_array_equal(pairs[pairs], np.arange(len(names)))
     assert names[pairs[names.index("eyeBlinkLeft")]] == "eyeBlinkRight"
     assert names[pairs[names.index("jawLeft")]] == "jawRight"
@@ -79,7 +80,7 @@ def test_mirrored_units_are_those_of_the_other_side() -> None:
 def test_pictures_and_units_are_mirrored_together(pictures: jax.Array) -> None:
     names = ("cheekPuff", "eyeBlinkLeft", "eyeBlinkRight")
     units = jnp.arange(24.0).reshape(8, 3)
-    seen, exchanged = augment.mirrored(jax.random.key(0), pictures, units, augment.mirror_pairs(names))
+    seen, exchanged = augment.mirrored(jax.random.key(0), pictures, units, mirror_pairs(names))
     turned = np.array([bool((a == b[:, ::-1]).all()) for a, b in zip(seen, pictures, strict=True)])
     assert 0 < turned.sum() < 8
     np.testing.assert_array_equal(seen[~turned], pictures[~turned])
