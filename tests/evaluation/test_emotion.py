@@ -9,7 +9,16 @@ import pytest
 from scipy import stats
 
 from emoca_jax.errors import InputError
-from emoca_jax.evaluation.emotion import Labels, Told, calibration_error, confusion, measures
+from emoca_jax.evaluation.emotion import (
+    Labels,
+    Told,
+    calibration_error,
+    confusion,
+    cooled,
+    measures,
+    reliability,
+    temperature,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,6 +59,25 @@ def test_classes_by_hand():
     table = confusion(told, labels)
     assert table[0, 0] == 2 and table[0, 3] == 1 and table[1, 1] == 1 and table.sum() == 4
     assert calibration_error(told, labels) == pytest.approx(0.9125 - 0.75)
+
+
+def test_temperature_makes_the_too_sure_as_sure_as_they_are_right():
+    """Labels are drawn from known shares; the network is told to be three times too sure of them."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1.5, (4000, 8))
+    honest = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    labels = np.array([rng.choice(8, p=row) for row in honest])
+    loud = cooled(honest, 1 / 3)
+    heat = temperature(loud, labels)
+    assert heat == pytest.approx(3, rel=0.05)
+    np.testing.assert_allclose(cooled(loud, 3), honest, atol=1e-9)
+    unknown = np.full(len(labels), np.nan)
+    known = Labels(labels, unknown, unknown)
+    before, after = (calibration_error(Told(p, unknown, unknown), known) for p in (loud, cooled(loud, heat)))
+    assert before > 0.2 and after < 0.03
+    bins = reliability(Told(loud, unknown, unknown), known)
+    assert sum(part.faces for part in bins) == 4000
+    assert bins[-1].sure > 0.95 and bins[-1].right < bins[-1].sure - 0.15
 
 
 def test_nothing_labelled_is_told():
