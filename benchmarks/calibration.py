@@ -76,7 +76,7 @@ def in_eight(shares: Float[np.ndarray, "faces 7"]) -> Shares:
 
 def chosen(told: Shares, label: Int[np.ndarray, "faces"]) -> float:
     """The temperature, by faces whose class the network knows: no sureness is right for the others."""
-    known = told.any(axis=0)[label]
+    known = (told.max(axis=0) > 0)[label]
     return temperature(told[known], label[known])
 
 
