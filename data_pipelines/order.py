@@ -93,8 +93,11 @@ def _shuffled(count: int, *seed: int) -> Callable[[Numbers], Numbers]:
 
     def numbers(positions: Numbers) -> Numbers:
         epochs, places = np.divmod(positions, count)
-        parts = [order(epoch)[places[epochs == epoch]] for epoch in np.unique(epochs).tolist()]
-        return np.concatenate(parts).astype(np.int64)
+        result = np.empty_like(positions)
+        for epoch in np.unique(epochs).tolist():
+            inside = epochs == epoch
+            result[inside] = order(epoch)[places[inside]]
+        return result
 
     return numbers
 

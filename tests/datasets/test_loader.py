@@ -104,6 +104,11 @@ def test_classes_come_equally_often():
     assert all(set(part) == {20, 21, 22} for part in rare.reshape(8, 3))
 
 
+def test_batches_smaller_than_the_number_of_classes():
+    numbers, _ = drawn(6, size=1, balance="expression")
+    assert EXPRESSIONS[numbers.ravel()].tolist() == [0, 1, 2, 0, 1, 2]
+
+
 def test_images_of_an_identity_come_side_by_side():
     numbers, _ = drawn(20, size=4, group="identity", per_group=2)
     for first, second in numbers.reshape(-1, 2):
