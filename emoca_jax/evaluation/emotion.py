@@ -139,6 +139,24 @@ def cooled(probabilities: Float[np.ndarray, "faces classes"], heat: float) -> Fl
     return scaled / scaled.sum(axis=-1, keepdims=True)
 
 
+def cross_validated(told: Told, labels: Labels, folds: Int[np.ndarray, "faces"]) -> Told:
+    """Valence and arousal mapped to the labels' scale, fold by fold, by a map that the other folds chose: both of them,
+    scaled, mixed and shifted (least squares). Classes stay. Faces without both labels choose nothing.
+
+    Errors: InputError where there is only one fold.
+    """
+    inputs = np.stack([told.valence, told.arousal, np.ones(len(folds))], axis=1)
+    truth = np.stack([labels.valence, labels.arousal], axis=1)
+    known = np.isfinite(truth).all(axis=1)
+    if len(np.unique(folds)) < 2:
+        raise InputError("cross-validation needs two folds at least")
+    mapped = np.empty((len(folds), 2))
+    for fold in np.unique(folds):
+        chosen_by = known & (folds != fold)
+        mapped[folds == fold] = inputs[folds == fold] @ np.linalg.lstsq(inputs[chosen_by], truth[chosen_by])[0]
+    return Told(told.probabilities, mapped[:, 0], mapped[:, 1])
+
+
 def _affect_measures(prediction: Float[Array, "faces"], truth: Float[Array, "faces"]) -> dict[str, Array]:
     return {
         "PCC": pearson(prediction, truth),
