@@ -28,6 +28,15 @@ def pipeline_options(text: str) -> Any:
     return PipelineOptions(flags=[f"--{option.strip()}" for option in text.split(",") if option.strip()])
 
 
+def file_systems() -> Any:
+    """Beam's file systems: they open addresses such as gs://bucket/photo.jpg. Errors: InputError without Beam."""
+    try:
+        from apache_beam.io.filesystems import FileSystems  # pyright: ignore[reportMissingImports]
+    except ModuleNotFoundError as error:
+        raise InputError("addresses with :// need Apache Beam; pip install '.[beam]'") from error
+    return FileSystems
+
+
 def _numbered(
     numbered: tuple[int, Any], *, read: Callable[[Any], Sample], check: Callable[[Sample], Sample]
 ) -> tuple[int, Sample]:

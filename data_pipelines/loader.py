@@ -1,21 +1,22 @@
 """Samples to batches: shuffled, sharded by process, resumable at any batch, the same for the same seed.
 
-grain draws numbers of samples and keeps the place in the stream (its state is a few bytes); a whole batch is read,
-decoded and cut by one of its threads, so that Python's lock is passed on once a batch and not once a sample.
+`order` says which samples a batch has; grain keeps the place in the stream (its state is a few bytes) and reads ahead:
+a whole batch is read, decoded and cut by one of its threads, so that Python's lock is passed on once a batch and not
+once a sample.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import grain
 import jax
 import numpy as np
 from jaxtyping import Int
 
-from data_pipelines.pixels import decoded, square
+from data_pipelines.order import Share, classes_in_turn, every_sample, groups_side_by_side
+from data_pipelines.pixels import cut_into
 from data_pipelines.sources import Source
 from emoca_jax.errors import InputError
 
@@ -56,47 +57,33 @@ def batches(source: Source, batching: Batching) -> grain.IterDataset:
     array of the samples, and `index`, their numbers; landmarks and boxes are moved into the square. An incomplete last
     batch is dropped. Errors: InputError where the batch does not fit the source or its columns.
     """
-    numbers = _numbers(source, batching)
-    batched = numbers.batch(batching.size // batching.per_group, drop_remainder=True)
-    read = batched.map(_reader(source, batching))
+    share = _share(source, batching)
+    read = grain.MapDataset.range(len(share)).map(_reader(source, share, batching.side, batching.margin))
     return read.to_iter_dataset(grain.ReadOptions(num_threads=batching.threads, prefetch_buffer_size=batching.ahead))
 
 
-def _numbers(source: Source, batching: Batching) -> grain.MapDataset:
-    """This process's stream of sample numbers, or of `per_group` numbers at a time."""
+def _share(source: Source, batching: Batching) -> Share:
+    """This process's numbers of samples, batch by batch."""
     if batching.size % batching.per_group:
         raise InputError(f"a batch of {batching.size} is no whole number of groups of {batching.per_group}")
     if batching.balance and batching.group:
         raise InputError("balance and group exclude each other; give one of them")
+    seed, epochs = batching.seed, batching.epochs
     if batching.balance:
-        kinds = _kinds(source, batching.balance)
-        # Every class on its own stream, in turn: none of its samples comes twice before all have come.
-        streams = [
-            _endless(grain.MapDataset.source(kind.tolist()).seed(batching.seed + i).shuffle(), batching)
-            for i, kind in enumerate(kinds)
-        ]
-        numbers = grain.MapDataset.mix(streams, [1 / len(streams)] * len(streams))
+        stream = classes_in_turn(_kinds(source, batching.balance), seed, epochs=epochs)
     elif batching.group:
         groups = [kind for kind in _kinds(source, batching.group) if len(kind) >= batching.per_group]
         if not groups:
             raise InputError(f"no {batching.group} has {batching.per_group} samples; give a smaller per_group")
-        draw = _Draw(batching.per_group)
-        numbers = _endless(grain.MapDataset.source(groups).seed(batching.seed).shuffle(), batching).random_map(draw)
+        stream = groups_side_by_side(groups, batching.per_group, seed, epochs=epochs)
     else:
-        everything = grain.MapDataset.range(len(source)).seed(batching.seed).shuffle()
-        numbers = _endless(everything, batching)
+        stream = every_sample(len(source), seed, epochs=epochs)
     processes = jax.process_count() if batching.processes is None else batching.processes
     process = jax.process_index() if batching.process is None else batching.process
-    # Every process the same number, so that none waits for ever for the others.
-    numbers = numbers[: len(numbers) // processes * processes][process::processes]
-    if len(numbers) * batching.per_group < batching.size:
+    share = Share(stream, batching.size, process, processes)
+    if not len(share) or not len(source):
         raise InputError(f"{len(source)} samples are too few for a batch of {batching.size}; give a smaller size")
-    return numbers
-
-
-def _endless(numbers: grain.MapDataset, batching: Batching) -> grain.MapDataset:
-    """Epoch after epoch, each shuffled anew."""
-    return numbers.repeat(batching.epochs)
+    return share
 
 
 def _kinds(source: Source, column: str) -> list[Int[np.ndarray, "_"]]:
@@ -108,29 +95,17 @@ def _kinds(source: Source, column: str) -> list[Int[np.ndarray, "_"]]:
     return np.split(order, np.flatnonzero(np.diff(values[order])) + 1)
 
 
-@dataclass(frozen=True)
-class _Draw(grain.transforms.RandomMap):
-    """Some different samples of one group."""
-
-    count: int
-
-    def random_map(self, element: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return rng.choice(element, self.count, replace=False)
-
-
-def _reader(source: Source, batching: Batching) -> Callable[[Any], Batch]:
-    def read(indices: Any) -> Batch:
-        numbers = np.ravel(np.asarray(indices))
-        many = getattr(source, "__getitems__", None)
-        listed = numbers.tolist()
-        samples = many(listed) if many is not None else [source[i] for i in listed]
-        images = np.empty((len(samples), batching.side, batching.side, 3), np.uint8)
+def _reader(source: Source, share: Share, side: int, margin: float | None) -> Callable[[int], Batch]:
+    def read(number: int) -> Batch:
+        indices = share[int(number)]
+        # One by one: asked for several at once, array_record starts threads that cost as much again as reading.
+        samples = [source[i] for i in indices.tolist()]
+        images = np.empty((len(samples), side, side, 3), np.uint8)
         places = np.empty((len(samples), 3), np.float32)
         for i, sample in enumerate(samples):
-            face = None if batching.margin is None else sample.get("face")
-            pixels = decoded(sample["image"])
-            images[i], places[i] = square(pixels, face, margin=batching.margin or 1.0, side=batching.side)
-        batch = {"image": images, "place": places, "index": numbers}
+            face = None if margin is None else sample.get("face")
+            places[i] = cut_into(images[i], sample["image"], face, margin=margin or 1.0)
+        batch = {"image": images, "place": places, "index": indices}
         for name, value in samples[0].items():
             if name not in ("image", "face") and not isinstance(value, str | bytes):
                 batch[name] = np.stack([sample[name] for sample in samples])

@@ -1,12 +1,14 @@
 """How well `emoca emotion` tells emotions, as the papers' tables have it, network by network:
 
     python scripts/evaluate.py labels.csv [--model open|FOLDER] [--from-3d]
-    python scripts/evaluate.py affectnet --split validation_clean --data_dir datasets [...]
+    python scripts/evaluate.py affectnet --data_dir datasets [...]
+    python scripts/evaluate.py afew_va --data_dir datasets [...]
 
 labels.csv: columns image (a file, from the table's folder on), expression (AffectNet's name or number) and, where they
 are known, valence and arousal; emotions.csv of `emoca emotion` has such columns. A dataset (affectnet, afew_va,
 open_faces) is what `python -m data_pipelines.build` has packaged. The largest face of each picture is read; pictures
-without one are counted and left out. Intervals: 95 %, bootstrap.
+without one are counted and left out. Intervals: 95 %, bootstrap. AFEW-VA's five folds, which share no actor, are read
+as one; beside it stand the folds one by one, and valence and arousal after a linear map that the other folds chose.
 """
 
 from __future__ import annotations
@@ -25,15 +27,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from rich.progress import track
 
+from data_pipelines.afew_va.folder import FOLDS
 from data_pipelines.pixels import decoded
 from data_pipelines.sources import open_records
 from emoca_jax.emotion.reading import EmotionReading
 from emoca_jax.errors import InputError
-from emoca_jax.evaluation.emotion import Labels, Told, calibration_error, confusion, measures
+from emoca_jax.evaluation.emotion import Labels, Told, calibration_error, confusion, cross_validated, measures
 from emoca_jax.jobs.read_emotion import load_emotion_model, read_emotion
 from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
 
-DATASETS = ("affectnet", "afew_va", "open_faces")
+SPLITS = {
+    "affectnet": ("validation_clean",),
+    "afew_va": tuple(f"fold_{fold}" for fold in range(FOLDS)),
+    "open_faces": ("validation",),
+}
+"""What is read of a dataset where no split is named."""
 PUBLISHED = {
     "affectnet": (
         ("EMOCA v1", "V-CCC .77  V-RMSE .31  A-CCC .68  A-RMSE .30  accuracy .68"),
@@ -54,12 +62,14 @@ class Labelled(NamedTuple):
     expression: int
     valence: float
     arousal: float
+    fold: int = 0
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("labels", metavar="labels.csv|DATASET")
-    parser.add_argument("--split", default="validation", help="of a dataset (default: validation)")
+    defaults = ", ".join(f"{name}: {'+'.join(splits)}" for name, splits in SPLITS.items())
+    parser.add_argument("--split", help=f"of a dataset (default: {defaults})")
     parser.add_argument("--data_dir", default="datasets", help="where datasets are packaged (default: datasets)")
     parser.add_argument("--faces", type=int, help="only the first so many pictures")
     parser.add_argument("--model", default="open", metavar="open|FOLDER")
@@ -74,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def evaluate(asked: argparse.Namespace) -> int:
     """Read every picture, print a table for each network; 1 where some pictures could not be read."""
-    is_dataset = asked.labels in DATASETS
+    is_dataset = asked.labels in SPLITS
     pictures = list(of_dataset(asked) if is_dataset else of_table(Path(asked.labels)))[: asked.faces]
     model = load_emotion_model(asked.model, from_3d=asked.from_3d)
     known: list[Labelled] = []
@@ -90,10 +100,13 @@ def evaluate(asked: argparse.Namespace) -> int:
             read.setdefault(reading.network, []).append(reading)
     if not known:
         raise InputError(f"no face was found in any of {len(pictures)} pictures of {asked.labels}")
-    labels = Labels(*(np.array(column) for column in list(zip(*known, strict=True))[2:]))
+    *columns, folds = (np.array(column) for column in list(zip(*known, strict=True))[2:])
+    labels = Labels(*columns)
     print(f"{len(known)} of {len(pictures)} pictures of {asked.labels}")
     for network, readings in read.items():
         print_table(network, as_told(readings), labels)
+        if len(np.unique(folds)) > 1:
+            print_folds(as_told(readings), labels, folds)
     for name, numbers in PUBLISHED.get(asked.labels, ()):
         print(f"{name:30} {numbers}  (published)")
     return 0 if len(known) == len(pictures) else 1
@@ -137,13 +150,14 @@ def _class(where: str, text: str | None) -> int:
 
 
 def of_dataset(asked: argparse.Namespace) -> Iterator[Labelled]:
-    """The pictures of a packaged dataset's split."""
-    records = open_records(asked.labels, asked.split, data_dir=asked.data_dir)
-    for index in range(len(records)):
-        sample = records[index]
-        affect = (float(sample[name]) for name in ("valence", "arousal"))
-        name = str(sample.get("file", index))
-        yield Labelled(name, decoded(sample["image"]), int(sample.get("expression", -1)), *affect)
+    """The pictures of a packaged dataset's split, or of its folds."""
+    for fold, split in enumerate([asked.split] if asked.split else SPLITS[asked.labels]):
+        records = open_records(asked.labels, split, data_dir=asked.data_dir)
+        for index in range(len(records)):
+            sample = records[index]
+            valence, arousal = (float(sample[name]) for name in ("valence", "arousal"))
+            name, expression = str(sample.get("file", index)), int(sample.get("expression", -1))
+            yield Labelled(name, decoded(sample["image"]), expression, valence, arousal, fold)
 
 
 def as_told(readings: list[EmotionReading]) -> Told:
@@ -166,6 +180,22 @@ def print_table(network: str, told: Told, labels: Labels) -> None:
         if row.sum():
             own = row[AFFECTNET_CLASSES.index(name)] / row.sum()
             print(f"  {name:10}" + "".join(f"{faces:9d}" for faces in row) + f"   {own:6.2f}")
+
+
+def print_folds(told: Told, labels: Labels, folds: np.ndarray) -> None:
+    """Measures of valence and arousal fold by fold, and of all after a map that the other folds chose."""
+    print("\n  fold   faces    V-CCC    A-CCC   V-RMSE   A-RMSE")
+    for fold in np.unique(folds):
+        inside = folds == fold
+        of_fold = Told(*(column[inside] for column in told)), Labels(*(column[inside] for column in labels))
+        # Of one face there is no correlation.
+        found = measures(*of_fold, draws=1) if inside.sum() > 1 else {}
+        values = (found[name].value if name in found else math.nan for name in ("V-CCC", "A-CCC", "V-RMSE", "A-RMSE"))
+        print(f"  {fold:4d} {inside.sum():7d} " + " ".join(f"{value:8.3f}" for value in values))
+    print("  cross-validated linear map of valence and arousal:")
+    for name, (value, low, high) in measures(cross_validated(told, labels, folds), labels).items():
+        if name[0] in "VA" and name[1] == "-":
+            print(f"  {name:12} {value:6.3f}   {low:6.3f} to {high:6.3f}")
 
 
 if __name__ == "__main__":

@@ -15,14 +15,13 @@ import argparse
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from emoca_jax.emotion.units import ARKIT_UNITS, ASSET, LAYERS, read_units
+from emoca_jax.evaluation.emotion import temperature
 from emoca_jax.nets.batch_norm import TORCH_EPSILON
 from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
 from emoca_jax.nets.weights import Parameters, load_weights, save_weights
@@ -39,7 +38,9 @@ def main() -> None:
     parser.add_argument("fits", type=Path)
     arguments = parser.parse_args()
     plain, fits = folded(dict(np.load(arguments.network))), dict(np.load(arguments.fits))
-    heat = temperature(plain, fits["fitted"][:CHOSEN_ON], fits["label"][:CHOSEN_ON])
+    chosen_on = jnp.asarray(fits["fitted"][:CHOSEN_ON], jnp.float32)
+    shares = jax.nn.softmax(read_units(plain, chosen_on, ARKIT_UNITS).expression_logits)
+    heat = temperature(np.asarray(shares), fits["label"][:CHOSEN_ON], floor=0.0)
     path = ASSETS / f"{ASSET}.npz"
     save_weights(path, cooled(plain, heat))
     read = read_units(load_weights(path), jnp.asarray(fits["fitted"], jnp.float32), ARKIT_UNITS)
@@ -68,17 +69,6 @@ def folded(arrays: dict[str, np.ndarray]) -> Parameters:
         layers[f"hidden{index}"] = {"kernel": kernel * scale, "bias": (bias - mean) * scale + norm["bias"]}
     layers["output"] = {name: arrays[f"params/output/{name}"] for name in ("kernel", "bias")}
     return {"params": layers}
-
-
-def temperature(network: Parameters, fitted: np.ndarray, labels: np.ndarray) -> float:
-    """At which the fitted faces' classes are likeliest."""
-    logits = read_units(network, jnp.asarray(fitted, jnp.float32), ARKIT_UNITS).expression_logits
-
-    def unlikely(heat: float) -> float:
-        return -float(jnp.mean(jax.nn.log_softmax(logits / heat)[np.arange(len(labels)), labels]))
-
-    found: Any = minimize_scalar(unlikely, bounds=(0.5, 20.0), method="bounded")
-    return float(found.x)
 
 
 def cooled(network: Parameters, heat: float) -> Parameters:

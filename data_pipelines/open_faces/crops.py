@@ -25,16 +25,16 @@ Batch = dict[str, Array]
 class DrawnBatches:
     """The loader's batches with no more than training needs, and their place as `emoca_jax.training` wants it."""
 
-    def __init__(self, batches: Any) -> None:
-        """batches: `iter` of what `data_pipelines.loader.batches` gives, over packaged open faces."""
-        self._batches = batches
+    def __init__(self, batches: Any, *, kept: Sequence[str] = KEPT) -> None:
+        """batches: `iter` of what `data_pipelines.loader.batches` gives, over samples with what is `kept`."""
+        self._batches, self._kept = batches, tuple(kept)
 
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
         return self
 
     def __next__(self) -> dict[str, np.ndarray]:
         batch = next(self._batches)
-        return {name: narrow(batch[name]) for name in KEPT}
+        return {name: narrow(batch[name]) for name in self._kept}
 
     def get_state(self) -> Any:
         return self._batches.get_state()

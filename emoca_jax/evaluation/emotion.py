@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 
 from emoca_jax.errors import InputError
 from emoca_jax.losses.affect import concordance, pearson, root_mean_square_error, sign_agreement
@@ -23,6 +25,10 @@ from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
 DRAWS = 1000
 CONFIDENCE = 0.95
 CLASSES = len(AFFECTNET_CLASSES)
+BINS = 10
+"""Of a reliability plot."""
+TEMPERATURES = (0.5, 20.0)
+"""Where the best one is looked for."""
 Measuring = Callable[[Array, Array], dict[str, Array]]
 
 
@@ -84,16 +90,71 @@ def confusion(told: Told, labels: Labels) -> Int[np.ndarray, "8 8"]:
     return table
 
 
-def calibration_error(told: Told, labels: Labels, *, bins: int = 10) -> float:
-    """Expected calibration error: how far the share of right answers is from how sure they were, over equal bins of
-    sureness (Guo et al., arXiv:1706.04599). NaN without a labelled class."""
+class Bin(NamedTuple):
+    """Faces of whose class a network was about as sure."""
+
+    sure: float
+    """Mean probability of the class it told."""
+    right: float
+    """Share of them told right."""
+    faces: int
+
+
+def reliability(told: Told, labels: Labels, *, bins: int = BINS) -> list[Bin]:
+    """Faces by how sure their classes were told, in equal bins of sureness from the least on; empty bins are left out
+    (Guo et al., arXiv:1706.04599)."""
     known = labels.expression >= 0
-    if not known.any():
-        return float("nan")
     sure, right = told.probabilities.max(-1)[known], told.probabilities.argmax(-1)[known] == labels.expression[known]
     place = np.minimum((sure * bins).astype(int), bins - 1)
-    gaps = [abs(right[place == row].mean() - sure[place == row].mean()) * (place == row).mean() for row in set(place)]
-    return float(np.sum(gaps))
+    inside = (place == row for row in np.unique(place))
+    return [Bin(float(sure[row].mean()), float(right[row].mean()), int(row.sum())) for row in inside]
+
+
+def calibration_error(told: Told, labels: Labels, *, bins: int = BINS) -> float:
+    """Expected calibration error: how far the share of right answers is from how sure they were, over the bins of
+    `reliability`. NaN without a labelled class."""
+    parts = reliability(told, labels, bins=bins)
+    if not parts:
+        return float("nan")
+    return sum(abs(part.right - part.sure) * part.faces for part in parts) / sum(part.faces for part in parts)
+
+
+def temperature(
+    probabilities: Float[np.ndarray, "faces classes"], expression: Int[np.ndarray, "faces"], *, floor: float = 1e-6
+) -> float:
+    """By which a network's logits have to be divided for the right classes to be likeliest (temperature scaling, Guo et
+    al., arXiv:1706.04599); more than 1 where it is too sure. floor: of probabilities, for classes it does not know."""
+    logits = np.log(np.maximum(probabilities, floor))
+
+    def unlikely(heat: float) -> float:
+        return -float(np.mean(log_softmax(logits / heat, axis=-1)[np.arange(len(expression)), expression]))
+
+    found: Any = minimize_scalar(unlikely, bounds=TEMPERATURES, method="bounded")
+    return float(found.x)
+
+
+def cooled(probabilities: Float[np.ndarray, "faces classes"], heat: float) -> Float[np.ndarray, "faces classes"]:
+    """Probabilities whose logits are divided by a temperature; those that are 0 stay 0."""
+    scaled = probabilities ** (1 / heat)
+    return scaled / scaled.sum(axis=-1, keepdims=True)
+
+
+def cross_validated(told: Told, labels: Labels, folds: Int[np.ndarray, "faces"]) -> Told:
+    """Valence and arousal mapped to the labels' scale, fold by fold, by a map that the other folds chose: both of them,
+    scaled, mixed and shifted (least squares). Classes stay. Faces without both labels choose nothing.
+
+    Errors: InputError where there is only one fold.
+    """
+    inputs = np.stack([told.valence, told.arousal, np.ones(len(folds))], axis=1)
+    truth = np.stack([labels.valence, labels.arousal], axis=1)
+    known = np.isfinite(truth).all(axis=1)
+    if len(np.unique(folds)) < 2:
+        raise InputError("cross-validation needs two folds at least")
+    mapped = np.empty((len(folds), 2))
+    for fold in np.unique(folds):
+        chosen_by = known & (folds != fold)
+        mapped[folds == fold] = inputs[folds == fold] @ np.linalg.lstsq(inputs[chosen_by], truth[chosen_by])[0]
+    return Told(told.probabilities, mapped[:, 0], mapped[:, 1])
 
 
 def _affect_measures(prediction: Float[Array, "faces"], truth: Float[Array, "faces"]) -> dict[str, Array]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_pipelines.pixels import decoded, square
+from data_pipelines.pixels import cut_into, decoded, square
 from data_pipelines.samples import Split
 from data_pipelines.sources import Joined
 from emoca_jax.errors import InputError
@@ -57,6 +57,13 @@ def test_processes_share_the_samples():
     assert len(set(np.concatenate(parts))) == 21
 
 
+@pytest.mark.parametrize("options", [{}, {"balance": "expression"}, {"group": "identity", "per_group": 2}])
+def test_a_batch_of_all_processes_is_the_same_however_many_they_are(options):
+    whole = drawn(5, size=12, **options)[0]
+    parts = [drawn(5, size=4, processes=3, process=i, **options)[0] for i in range(3)]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+
+
 def test_resumes_in_the_middle_of_an_epoch():
     batching = loader.Batching(size=3, side=20, epochs=2, threads=2)
     iterator = iter(loader.batches(SOURCE, batching))
@@ -97,6 +104,11 @@ def test_classes_come_equally_often():
     assert all(set(part) == {20, 21, 22} for part in rare.reshape(8, 3))
 
 
+def test_batches_smaller_than_the_number_of_classes():
+    numbers, _ = drawn(6, size=1, balance="expression")
+    assert EXPRESSIONS[numbers.ravel()].tolist() == [0, 1, 2, 0, 1, 2]
+
+
 def test_images_of_an_identity_come_side_by_side():
     numbers, _ = drawn(20, size=4, group="identity", per_group=2)
     for first, second in numbers.reshape(-1, 2):
@@ -133,6 +145,32 @@ def test_squares_are_where_they_say(face):
     np.testing.assert_allclose(cut[inside, 1] / 2, there_y[inside], atol=0.8)
     outside = (there_x < -1) | (there_x > 120) | (there_y < -1) | (there_y > 100)
     assert not cut[outside].any()
+
+
+@pytest.mark.parametrize(
+    ("extent", "face"), [((300, 400), None), ((301, 403), (190.0, 170.0, 160.0)), ((640, 640), None)]
+)
+def test_fine_pictures_are_decoded_coarser_to_the_same_squares(extent, face):
+    """Smooth, so that any good filter gives the same; beside the square of all their pixels."""
+    y, x = np.mgrid[: extent[0], : extent[1]]
+    smooth = np.stack([x / 2, y / 2, 128 + 100 * np.sin(x / 40) * np.cos(y / 50)], -1).clip(0, 255).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(smooth).save(stream, "JPEG", quality=98, subsampling=0)
+    face = None if face is None else np.array(face, np.float32)
+    found = np.empty((64, 64, 3), np.uint8)
+    place = cut_into(found, stream.getvalue(), face, margin=1.6)
+    expected, expected_place = square(decoded(stream.getvalue()), face, margin=1.6, side=64)
+    np.testing.assert_array_equal(place, expected_place)
+    assert np.abs(found.astype(int) - expected).max() <= 3
+
+
+def test_a_picture_of_the_squares_size_comes_as_it_is():
+    stream = io.BytesIO()
+    Image.effect_noise((64, 64), 60).convert("RGB").save(stream, "JPEG")
+    found = np.empty((2, 64, 64, 3), np.uint8)[1]
+    np.testing.assert_array_equal(cut_into(found, stream.getvalue(), None, margin=1.0), [0, 0, 1])
+    with Image.open(stream) as image:
+        np.testing.assert_array_equal(found, np.asarray(image))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])

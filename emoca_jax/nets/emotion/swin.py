@@ -29,7 +29,8 @@ class EmotionSwin(nn.Module):
     heads: tuple[int, ...] = (4, 8, 16, 32)
 
     @nn.compact
-    def __call__(self, images: Float[AnyArray, "batch height width 3"]) -> AffectRead:
+    def __call__(self, images: Float[AnyArray, "batch height width 3"], *, train: bool = False) -> AffectRead:
+        del train  # nothing differs
         x = nn.Conv(self.channels, (PATCH, PATCH), PATCH, padding="VALID", precision=PRECISION, name="patch_embed")(
             images
         )

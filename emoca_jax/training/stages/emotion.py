@@ -7,7 +7,7 @@ log-likelihood of the class and a random convex mix of mean squares, 1 - PCC and
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from emoca_jax.losses.affect import (
     valence_arousal_measures,
 )
 from emoca_jax.nets.emotion.affect import AffectRead
+from emoca_jax.nets.emotion.emonet import EmoNet, EmoNetRead
 from emoca_jax.nets.emotion.mlp import HIDDEN_FEATURES, HIDDEN_LAYERS, EmotionMLP
 from emoca_jax.nets.emotion.on_open import TRUNK, OpenFaceReader
 from emoca_jax.nets.emotion.open import load_expression_networks
@@ -40,6 +41,8 @@ from emoca_jax.training.step import Batch, Outcome
 UNIT_SHARE = 10.0
 """Weight of the units' mean square: about .01 where they are guessed by their means; the likelihood is about 1."""
 BYTE = 255.0
+Start = Mapping[str, Any]
+"""Kind of variables ("params", "batch_stats") -> parts of them, by their names at the root, to start from."""
 Augment = Callable[[Key[Array, ""], Batch], Batch]
 
 
@@ -52,22 +55,25 @@ class Recogniser(NamedTuple):
     """Shape of one example of it."""
     frozen: Parameters = MappingProxyType({})
     """Parameters that others trained and that stay, by their names at the root."""
+    start: Start = MappingProxyType({})
+    """Variables that others trained and that training begins with; random numbers in place of all others."""
 
 
 IMAGE_NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "small": SmallFaceReader,
     "resnet50": EmotionResNet50,
     "swin": EmotionSwin,
+    "emonet": EmoNet,
     "on_open": OpenFaceReader,
 }
 
 
-def image_recogniser(name: str, *, size: int = 224) -> Recogniser:
-    """One of `IMAGE_NETWORKS` on `images` of `size` pixels. Raises: InputError for another name."""
+def image_recogniser(name: str, *, size: int = 224, start: Start = MappingProxyType({})) -> Recogniser:
+    """One of `IMAGE_NETWORKS` on `images` of `size` pixels, begun with `start`. Raises: InputError for another name."""
     if name not in IMAGE_NETWORKS:
         raise InputError(f"there is no network {name!r}; choose {', '.join(IMAGE_NETWORKS)}")
     frozen = {TRUNK: load_expression_networks()["params"]["dense"]} if name == "on_open" else {}
-    return Recogniser(IMAGE_NETWORKS[name](), "images", (size, size, 3), frozen)
+    return Recogniser(IMAGE_NETWORKS[name](), "images", (size, size, 3), frozen, start)
 
 
 def code_recogniser(codes: int, *, layers: int = HIDDEN_LAYERS, features: int = HIDDEN_FEATURES) -> Recogniser:
@@ -126,7 +132,8 @@ def evaluate(
 
 def _initial(network: Recogniser, key: Array) -> tuple[Parameters, Parameters]:
     variables = network.module.init(key, jnp.zeros((1, *network.example)))
-    return {**variables["params"], **network.frozen}, variables.get("batch_stats") or {}
+    begun = {kind: {**(variables.get(kind) or {}), **network.start.get(kind, {})} for kind in ("params", "batch_stats")}
+    return {**begun["params"], **network.frozen}, begun["batch_stats"]
 
 
 def _loss(
@@ -174,5 +181,5 @@ def _as_input(seen: Array) -> Float[Array, "..."]:
     return seen.astype(jnp.float32) / BYTE if seen.dtype == jnp.uint8 else seen
 
 
-def _affect(read: AffectRead | FaceRead) -> AffectRead:
-    return read.affect if isinstance(read, FaceRead) else read
+def _affect(read: AffectRead | FaceRead | EmoNetRead) -> AffectRead:
+    return read if isinstance(read, AffectRead) else read.affect
