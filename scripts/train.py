@@ -40,6 +40,7 @@ from emoca_jax.training.stages.emotion import code_recogniser, emotion_stage, im
 from emoca_jax.training.state import Parameters
 from emoca_jax.training.step import Batch
 from emoca_jax.whole_files import write_file
+from scripts.train_coarse import NETWORK, coarse_on_drawings
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to train, a file in configs/.", lock_config=True)
 FOLDER = flags.DEFINE_string("folder", None, "Where checkpoints, curves and the trained network go.")
@@ -47,8 +48,6 @@ Config = Any
 """An `ml_collections.ConfigDict`, whose entries have no types that a checker could know."""
 CROP_STEP = 16
 """The small network halves a picture four times, and JPEG has blocks of 8."""
-NETWORK = "network.npz"
-"""What a run that came to its end leaves: every variable by its path."""
 flags.mark_flags_as_required(["config", "folder"])
 
 
@@ -93,6 +92,7 @@ def emotion_from_drawings(config: Config) -> tuple[Stage, Batches]:
 STAGES: dict[str, Callable[[Config], tuple[Stage, Batches]]] = {
     "emotion_from_codes": emotion_from_codes,
     "emotion_from_drawings": emotion_from_drawings,
+    "coarse_on_drawings": coarse_on_drawings,
 }
 
 
