@@ -33,6 +33,7 @@ from data_pipelines.open_faces.crops import DrawnBatches, as_trained_on, held_ou
 from data_pipelines.sources import Joined, open_records
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
+from emoca_jax.jobs.open_encoder import save_open_encoder
 from emoca_jax.training.checkpoint import Batches
 from emoca_jax.training.in_memory import InMemory
 from emoca_jax.training.loop import Settings, Stage, evaluated, run
@@ -48,6 +49,8 @@ Config = Any
 """An `ml_collections.ConfigDict`, whose entries have no types that a checker could know."""
 CROP_STEP = 16
 """The small network halves a picture four times, and JPEG has blocks of 8."""
+MODEL = "model"
+"""A folder beside it that `emoca reconstruct --model` takes."""
 flags.mark_flags_as_required(["config", "folder"])
 
 
@@ -119,7 +122,10 @@ def main(arguments: Sequence[str]) -> int:
         settings = Settings(**config.settings)
         ended = run(stage, batches, settings, folder)
         if ended.exit_code == 0 and jax.process_index() == 0:
-            write_file(folder / NETWORK, as_npz(*evaluated(ended.state, settings)))
+            parameters, statistics = evaluated(ended.state, settings)
+            write_file(folder / NETWORK, as_npz(parameters, statistics))
+            if config.stage == "coarse_on_drawings":
+                save_open_encoder(folder / MODEL, config.name, {"params": parameters, "batch_stats": statistics})
         return ended.exit_code
     except InputError as error:
         print(error, file=sys.stderr)

@@ -37,8 +37,10 @@ def coarse_on_drawings(config: Config) -> tuple[Stage, Batches]:
     """E_flame or E_expression for the open head, on packaged open faces in which our detector has looked for faces."""
     head, data = jax.device_put(load_head("open")), config.data
     encoders = OpenEncoders(head)
+    # A term without weight is not even computed.
+    weights = {name: weight for name, weight in config.weights.items() if weight}
     coarse = Coarse(
-        head, encoders, config.trained, dict(config.weights), open_judges(config), mask_kind=config.mask_kind,
+        head, encoders, config.trained, weights, open_judges(config), mask_kind=config.mask_kind,
         same_shape=config.same_shape, per_identity=config.per_identity,
     )  # fmt: skip
     together = Joined([open_found("open_faces", "train", data_dir=folder) for folder in data.train])
