@@ -5,7 +5,7 @@ What is known of a picture is what the detector finds in it; nothing true is use
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -21,6 +21,8 @@ from emoca_jax.nets.emotion.crop import ExpressionCrop
 from emoca_jax.nets.encoders import CROP_MARGIN
 
 BYTE = 255.0
+OFFICIAL_MARGIN = 1.25
+"""Of the official crop, over the square around the face."""
 KEPT = ("image", "place", FOUND)
 """Entries of the loader's batches that a coarse stage needs."""
 Batch = dict[str, Array]
@@ -29,16 +31,16 @@ Batch = dict[str, Array]
 class FoundBatches:
     """The loader's batches with no more than a coarse stage needs, and their place as `emoca_jax.training` wants it."""
 
-    def __init__(self, batches: Any) -> None:
-        """batches: `iter` of what `data_pipelines.loader.batches` gives, over `found.FoundFaces`."""
-        self._batches = batches
+    def __init__(self, batches: Any, *, kept: Sequence[str] = KEPT) -> None:
+        """batches: `iter` of what `data_pipelines.loader.batches` gives, over `found.FoundFaces` for what is kept."""
+        self._batches, self._kept = batches, tuple(kept)
 
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
         return self
 
     def __next__(self) -> dict[str, np.ndarray]:
         batch = next(self._batches)
-        return {name: narrow(batch[name]) for name in KEPT}
+        return {name: narrow(batch[name]) for name in self._kept}
 
     def get_state(self) -> Any:
         return self._batches.get_state()
@@ -91,6 +93,20 @@ def as_trained_on(key: Key[Array, ""], batch: Batch, *, size: int, amounts: Amou
     changed = coloured(change[0], seen["images"], amounts)
     changed = noisy(change[1], softened(change[2], changed, amounts), amounts)
     return {**seen, "images": jnp.clip(changed, 0, 1)}
+
+
+def as_trained_on_photos(key: Key[Array, ""], batch: Batch, *, size: int, margin: float, amounts: Amounts) -> Batch:
+    """`images` and the dataset's 68 `landmarks` from the loader's squares, `margin` times the face's, moved at random.
+
+    Colours stay as they are: DECA and EMOCA train so.
+    """
+    images = batch["image"].astype(jnp.float32) / BYTE
+    points = 2 * (batch["landmarks"] + 0.5) / images.shape[1] - 1
+    points = jnp.concatenate([points, jnp.zeros_like(points[..., :1])], axis=-1)
+    count = images.shape[0]
+    official = ExpressionCrop(jnp.zeros((count, 2)), jnp.full((count,), OFFICIAL_MARGIN / margin), jnp.zeros((count,)))
+    crop = jittered(key, official, amounts)
+    return {"images": cut(images, crop, size=size), "landmarks": in_crop(points, crop)}
 
 
 def held_out(batches: Iterator[dict[str, np.ndarray]], *, size: int) -> list[dict[str, np.ndarray]]:

@@ -41,7 +41,7 @@ from emoca_jax.training.stages.emotion import code_recogniser, emotion_stage, im
 from emoca_jax.training.state import Parameters
 from emoca_jax.training.step import Batch
 from emoca_jax.whole_files import write_file
-from scripts.train_coarse import NETWORK, coarse_on_drawings
+from scripts.train_coarse import NETWORK, coarse_on_drawings, coarse_on_photos
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to train, a file in configs/.", lock_config=True)
 FOLDER = flags.DEFINE_string("folder", None, "Where checkpoints, curves and the trained network go.")
@@ -96,6 +96,7 @@ STAGES: dict[str, Callable[[Config], tuple[Stage, Batches]]] = {
     "emotion_from_codes": emotion_from_codes,
     "emotion_from_drawings": emotion_from_drawings,
     "coarse_on_drawings": coarse_on_drawings,
+    "coarse_on_photos": coarse_on_photos,
 }
 
 

@@ -1,5 +1,4 @@
-"""The coarse stage's whole loss on made-up landmarks, as training computes it: every term, and the gradient of their sum
-to every code."""
+"""The coarse stage's whole loss on made-up landmarks, as training has it: each term, and its gradient to each code."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def _codes(minimised: Any, state: Any, batch: dict[str, np.ndarray]) -> Any:
 
 def _loss(minimised: Any, state: Any, batch: dict[str, np.ndarray], seed: int = 0) -> float:
     seen = {name: jnp.asarray(array) for name, array in batch.items()}
-    return float(whole_loss(minimised, *state, seen, jax.random.key(seed), train=False)[0].total)
+    return float(whole_loss(minimised, state[0], state[1], seen, jax.random.key(seed), train=False)[0].total)
 
 
 def _assert_moved(after: Any, before: Any) -> None:
