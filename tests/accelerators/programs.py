@@ -42,7 +42,7 @@ from emoca_jax.nets.open_encoder import OPEN_SIZE
 from emoca_jax.objectives.coarse import DECA_COARSE_WEIGHTS, EMOCA_COARSE_WEIGHTS, Judges
 from emoca_jax.objectives.emotion_eyes import OPEN_EYE
 from emoca_jax.objectives.photo import FitWeights, SeenFace
-from emoca_jax.products import PRECISION
+from emoca_jax.products import CUBLAS, PRECISION
 from emoca_jax.render.soft import default_blur_radius
 from emoca_jax.texture import layout, unwrap
 from emoca_jax.texture.surface import COARSE
@@ -335,8 +335,8 @@ def _coarse_loss(
 
 DECA_WEIGHTS = {name: weight for name, weight in DECA_COARSE_WEIGHTS.items() if name != "identity"}
 OPEN_WEIGHTS = {"emotion": 1.0, "photometric": 2.0, "eyes_mediapipe": 0.5}
-# One for all three, so that the table knows what it is called with.
-_coarse_gradient = jax.jit(jax.value_and_grad(_coarse_loss), static_argnames="kind")
+# As a training step compiles it (training/step.py).
+_coarse_gradient = jax.jit(jax.value_and_grad(_coarse_loss), static_argnames="kind", compiler_options=CUBLAS)
 
 
 @_program(_coarse_gradient, slow=SLOW_ON_TPU)

@@ -23,6 +23,7 @@ from emoca_jax.losses.shape_consistency import doubled, exchange_order, mean_wit
 from emoca_jax.model import decode
 from emoca_jax.objectives.coarse import CoarseBatch, Judges, coarse_objective
 from emoca_jax.objectives.terms import Objective
+from emoca_jax.products import CUBLAS
 from emoca_jax.training.loop import Stage
 from emoca_jax.training.stages.encoders import Encoders
 from emoca_jax.training.state import Parameters, under
@@ -80,7 +81,7 @@ def coarse_stage(
         result, after = whole_loss(coarse, parameters, statistics, seen, order, train=True)
         return Outcome(result.terms, after, result.metrics)
 
-    judged = jax.jit(lambda *state: _judge(coarse, *state))
+    judged = jax.jit(lambda *state: _judge(coarse, *state), compiler_options=CUBLAS)
 
     def evaluate(parameters: Parameters, statistics: Parameters) -> dict[str, float]:
         told = [jax.device_get(judged(parameters, statistics, batch)) for batch in held_out()]
