@@ -69,6 +69,8 @@ from tests.accelerators.inputs import (
 
 TRAINED_AT_ONCE = 8
 """Faces per chip of what training runs."""
+OF_RESNET = TRAINED_AT_ONCE * (64 << 20)
+"""Bytes that a ResNet-50 keeps of them for its gradient: the maps of 224 pixels, each a few times."""
 PICTURE = 384
 """Pixels a side of a tile of the comparison picture."""
 
@@ -90,14 +92,18 @@ class Program(NamedTuple):
     call: Callable[[int], Call]
     slow: tuple[str, ...]
     """Targets whose compiler takes so long over it that only a slow run asks."""
+    kept: int = 0
+    """Bytes on a chip of what networks keep for their gradients."""
 
 
 PROGRAMS: dict[str, Program] = {}
 
 
-def _program(function: Callable, *, slow: tuple[str, ...] = ()) -> Callable[[Callable[[int], Call]], None]:
+def _program(
+    function: Callable, *, slow: tuple[str, ...] = (), kept: int = 0
+) -> Callable[[Callable[[int], Call]], None]:
     def enter(call: Callable[[int], Call]) -> None:
-        PROGRAMS[call.__name__] = Program(function, call, slow)
+        PROGRAMS[call.__name__] = Program(function, call, slow, kept)
 
     return enter
 
@@ -339,13 +345,13 @@ OPEN_WEIGHTS = {"emotion": 1.0, "photometric": 2.0, "eyes_mediapipe": 0.5}
 _coarse_gradient = jax.jit(jax.value_and_grad(_coarse_loss), static_argnames="kind", compiler_options=CUBLAS)
 
 
-@_program(_coarse_gradient, slow=SLOW_ON_TPU)
+@_program(_coarse_gradient, slow=SLOW_ON_TPU, kept=OF_RESNET)
 def deca_coarse_gradient(chips: int) -> Call:
     """E_flame, two images of a person with each other's shape."""
     return _official_coarse(chips, "flame")
 
 
-@_program(_coarse_gradient, slow=SLOW_ON_TPU)
+@_program(_coarse_gradient, slow=SLOW_ON_TPU, kept=2 * OF_RESNET)
 def emoca_coarse_gradient(chips: int) -> Call:
     """E_expression with emotion consistency."""
     return _official_coarse(chips, "expression")
