@@ -46,9 +46,8 @@ def split_open(head: FaceHead, flat: Float[Array, "*batch outputs"]) -> FlameCod
     named = {name: flat[..., part_of(head, name)] for name in open_parts(head)}
     batch = flat.shape[:-1]
     turn = POSE_SCALE * named["pose"]
-    scale, shift_x, shift_y = frontal_camera(head)
+    camera = to_rank(frontal_camera(head), flat.ndim)
     zoom, shift = named["camera"][..., :1], named["camera"][..., 1:]
-    middle = to_rank(jnp.stack([shift_x, shift_y]), shift.ndim)
     light = LIGHT_SCALE * named["light"].reshape(*batch, 9, 3)
     ambient = jnp.zeros((9, 3)).at[0].set(1 / SH_BANDS[0])
     return FlameCodes(
@@ -57,7 +56,9 @@ def split_open(head: FaceHead, flat: Float[Array, "*batch outputs"]) -> FlameCod
         expression=units_of(named["expression"]),
         pose=jnp.stack([turn, jnp.zeros_like(turn)], axis=-2),
         jaw=jnp.zeros_like(turn),
-        camera=jnp.concatenate([scale * jnp.exp(ZOOM_SCALE * zoom), middle + SHIFT_SCALE * shift], axis=-1),
+        camera=jnp.concatenate(
+            [camera[..., :1] * jnp.exp(ZOOM_SCALE * zoom), camera[..., 1:] + SHIFT_SCALE * shift], axis=-1
+        ),
         light=to_rank(ambient, light.ndim) + light,
     )
 
@@ -72,9 +73,9 @@ def units_of(flat: Float[Array, "*batch units"]) -> Float[Array, "*batch units"]
     return nn.sigmoid(flat + REST)
 
 
-def frontal_camera(head: FaceHead) -> tuple[Array, Array, Array]:
-    """Scale and shifts with which the average face, from the front, fills an encoder's crop as faces in photos do."""
+def frontal_camera(head: FaceHead) -> Float[Array, "3"]:
+    """The camera with which the average face, from the front, fills an encoder's crop as faces of photos do."""
     points = landmarks_mediapipe(head, head.template)[:, :2]
     low, high = points.min(axis=0), points.max(axis=0)
     middle = -(low + high) / 2
-    return 2 / (CROP_MARGIN * jnp.mean(high - low)), middle[0], middle[1]
+    return jnp.concatenate([2 / (CROP_MARGIN * jnp.mean(high - low))[None], middle])
