@@ -119,13 +119,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0, or 2 where a run failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="folder of packaged open faces, looked for")
+    parser.add_argument("--judged", help="another such folder, whose test split judges; else that of --data")
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--eye", default="open", help='emotion network of the loss: "open", or a recogniser\'s run')
     parser.add_argument("--seeds", type=int, default=1)
     asked = parser.parse_args(arguments)
     try:
         arms = train_all(asked)
-        faces = held_out(asked.data, side=SIDE, size=OpenEncoders(load_head("open")).size)
+        faces = held_out(asked.judged or asked.data, side=SIDE, size=OpenEncoders(load_head("open")).size)
         found = table(judged(arms, faces), faces)
     except InputError as error:
         print(f"reproduce: {error}", file=sys.stderr)
