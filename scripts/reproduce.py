@@ -26,7 +26,7 @@ from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
 from emoca_jax.training.stages.encoders import OpenEncoders
 from emoca_jax.whole_files import write_file
-from scripts.reproduction_measures import MEASURES, HeldOut, Interval, Told, held_out, told_by, with_intervals
+from scripts.reproduction_measures import MEASURES, HeldOut, Interval, Told, held_out, reader, told_by, with_intervals
 from scripts.train_coarse import NETWORK, variables_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,10 +68,10 @@ def train_all(asked: argparse.Namespace) -> dict[str, list[Path]]:
 def judged(arms: dict[str, list[Path]], faces: HeldOut) -> dict[str, list[Told]]:
     """What each run tells of the faces."""
     head = jax.device_put(load_head("open"))
-    encoders = OpenEncoders(head)
+    read = reader(OpenEncoders(head), head)
 
     def of(folder: Path) -> Told:
-        return told_by(encoders, head, jax.device_put(variables_of(str(folder))), faces)
+        return told_by(read, jax.device_put(variables_of(str(folder))), faces)
 
     return {arm: [of(folder) for folder in folders] for arm, folders in arms.items()}
 

@@ -82,13 +82,17 @@ def face_region(head: FaceHead) -> Int[np.ndarray, "vertices"]:
     return skin[far < NEAR]
 
 
-def told_by(encoders: Encoders, head: FaceHead, variables: Mapping[str, Any], faces: HeldOut) -> Told:
-    """All measures of one set of encoders."""
+Reader = Callable[[Mapping[str, Any], dict[str, Any], dict[str, Any]], dict[str, Any]]
+"""Of encoders' variables, a batch as they see it, and its truth: columns of `Told`."""
+
+
+def reader(encoders: Encoders, head: FaceHead) -> Reader:
+    """What reads batches; one program for all encoders with the same variables."""
     region = jnp.asarray(face_region(head))
     networks, emo_mlp = load_expression_networks(), load_units_network()
 
     @jax.jit
-    def one_batch(seen: dict[str, Any], truth: dict[str, Any]) -> dict[str, Any]:
+    def one_batch(variables: Mapping[str, Any], seen: dict[str, Any], truth: dict[str, Any]) -> dict[str, Any]:
         images = seen["images"].astype(jnp.float32) / BYTE
         codes = encoders.encode(variables["params"], variables["batch_stats"], images, trained=None).codes
         read = read_units(emo_mlp, codes.expression, head.expression_names)
@@ -102,12 +106,17 @@ def told_by(encoders: Encoders, head: FaceHead, variables: Mapping[str, Any], fa
             **_geometry(head, region, codes, truth["shape"], truth["units"]),
         }
 
+    return one_batch
+
+
+def told_by(read: Reader, variables: Mapping[str, Any], faces: HeldOut) -> Told:
+    """All measures of one set of encoders."""
     parts = []
     for start in range(0, len(faces.person), AT_ONCE):
         rows = slice(start, start + AT_ONCE)
         seen = {name: array[rows] for name, array in faces.seen.items()}
         truth = {name: faces.truth[name][rows].astype(np.float32) for name in ("units", "shape")}
-        parts.append(jax.device_get(one_batch(seen, truth)))
+        parts.append(jax.device_get(read(variables, seen, truth)))
     return Told(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 

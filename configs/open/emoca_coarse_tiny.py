@@ -5,6 +5,7 @@ reader, with its rows for the expression. Goes on from configs/open/deca_coarse_
 Command: python scripts/train.py --config=configs/open/emoca_coarse_tiny.py --folder=runs/emoca
     --config.start=runs/deca --config.data.train="('datasets',)" --config.data.held_out=datasets
 Without the emotion loss: --config.weights.emotion=0.
+Expected: docs/reproduction.md; 5 to 9 minutes.
 """
 
 from typing import Any
