@@ -4,7 +4,7 @@ Paper: DECA (arXiv:2012.04012), section 4.1. Backbone, size and data are of this
 network (nets/open_encoder.py) on 112 pixels, packaged open faces in which our detector has looked for faces.
 Command: python scripts/train.py --config=configs/open/deca_pretrain_tiny.py --folder=runs/pretrain
     --config.data.train="('datasets',)" --config.data.held_out=datasets
-Expected: points off by .025 of half the crop's side (mean of |x|, |y|) on 160 other faces; 4.5 minutes of two busy cores.
+Expected: points off by .025 of half the crop's side (mean of |x|, |y|) on 160 other faces; 4.5 minutes.
 """
 
 from ml_collections import ConfigDict, config_dict
