@@ -2,7 +2,8 @@
 
     python scripts/train.py --config=configs/open/emo_mlp.py --folder=runs/open_emo_mlp [--config.batch=512 ...]
 
-^C and SIGTERM finish the step, save and end (130, 143); the same command goes on. Needs the extra `train`.
+^C and SIGTERM finish the step, save and end (130, 143); the same command goes on. --dry_run compiles the step, prints
+its parameters, memory and FLOPs, and ends. Needs the extra `train`.
 """
 
 from __future__ import annotations
@@ -33,23 +34,27 @@ from data_pipelines.open_faces.crops import DrawnBatches, as_trained_on, held_ou
 from data_pipelines.sources import Joined, open_records
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
+from emoca_jax.jobs.open_encoder import save_open_encoder
 from emoca_jax.training.checkpoint import Batches
+from emoca_jax.training.dry_run import dry_run, told
 from emoca_jax.training.in_memory import InMemory
 from emoca_jax.training.loop import Settings, Stage, evaluated, run
 from emoca_jax.training.stages.emotion import code_recogniser, emotion_stage, image_recogniser
 from emoca_jax.training.state import Parameters
 from emoca_jax.training.step import Batch
 from emoca_jax.whole_files import write_file
+from scripts.train_coarse import NETWORK, coarse_on_drawings, coarse_on_photos
 from scripts.train_recogniser import emotion_from_photos
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to train, a file in configs/.", lock_config=True)
 FOLDER = flags.DEFINE_string("folder", None, "Where checkpoints, curves and the trained network go.")
+DRY_RUN = flags.DEFINE_bool("dry_run", False, "Compile the step, print what it costs, train nothing.")
 Config = Any
 """An `ml_collections.ConfigDict`, whose entries have no types that a checker could know."""
 CROP_STEP = 16
 """The small network halves a picture four times, and JPEG has blocks of 8."""
-NETWORK = "network.npz"
-"""What a run that came to its end leaves: every variable by its path."""
+MODEL = "model"
+"""A folder beside it that `emoca reconstruct --model` takes."""
 flags.mark_flags_as_required(["config", "folder"])
 
 
@@ -95,6 +100,8 @@ STAGES: dict[str, Callable[[Config], tuple[Stage, Batches]]] = {
     "emotion_from_codes": emotion_from_codes,
     "emotion_from_drawings": emotion_from_drawings,
     "emotion_from_photos": emotion_from_photos,
+    "coarse_on_drawings": coarse_on_drawings,
+    "coarse_on_photos": coarse_on_photos,
 }
 
 
@@ -119,9 +126,15 @@ def main(arguments: Sequence[str]) -> int:
             raise InputError(f"config.stage is {config.stage!r}; there are {', '.join(STAGES)}")
         stage, batches = STAGES[config.stage](config)
         settings = Settings(**config.settings)
+        if DRY_RUN.value:
+            print(told(stage, dry_run(stage, batches, settings)))
+            return 0
         ended = run(stage, batches, settings, folder)
         if ended.exit_code == 0 and jax.process_index() == 0:
-            write_file(folder / NETWORK, as_npz(*evaluated(ended.state, settings)))
+            parameters, statistics = evaluated(ended.state, settings)
+            write_file(folder / NETWORK, as_npz(parameters, statistics))
+            if config.stage == "coarse_on_drawings":
+                save_open_encoder(folder / MODEL, config.name, {"params": parameters, "batch_stats": statistics})
         return ended.exit_code
     except InputError as error:
         print(error, file=sys.stderr)

@@ -73,7 +73,7 @@ def test_it_compiles_and_keeps_little(reports: dict[tuple[str, str], Report], ta
         pytest.skip(f"{', '.join(missing)} not installed: bash scripts/test_accelerators.sh")
     report = reports[target, program]
     assert report["state"] == "compiled", f"{program} for {target} {report['state']}:\n{report.get('error')}"
-    assert report["temporaries"] <= TARGETS[target].most_temporaries
+    assert report["temporaries"] <= TARGETS[target].most_temporaries + PROGRAMS[program].kept
 
 
 def test_every_jitted_function_is_in_the_table() -> None:

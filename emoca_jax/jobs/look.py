@@ -10,14 +10,12 @@ from emoca_jax.capture.crop import cut
 from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.nets.emotion.crop import expression_crop
 from emoca_jax.nets.emotion.open import Parameters, read_expression
-from emoca_jax.nets.encoders import IMAGE_SIZE
+from emoca_jax.nets.encoders import CROP_MARGIN, IMAGE_SIZE
 from emoca_jax.objectives.photo import SeenFace
 from emoca_jax.products import CUBLAS
 
 CROP_SIZE = IMAGE_SIZE
 """Side of the crop that is fitted or encoded, pixels (EMOCA's image size)."""
-CROP_MARGIN = 1.1 * 1.25
-"""Side of the square over the mean of the landmark box's sides: EMOCA's two enlargements."""
 
 
 def look(networks: Parameters, found: PhotoFace) -> SeenFace:

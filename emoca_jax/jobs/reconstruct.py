@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from emoca_jax.capture.found_faces import found_faces
+from emoca_jax.capture.found_faces import PhotoFace, found_faces
 from emoca_jax.capture.images import Photo, as_photo
 from emoca_jax.errors import InputError, checked_path
+from emoca_jax.jobs.open_encoder import OpenEncoderModel, encode_open, is_open_encoder, load_open_encoder
 from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel, fitted_face, load_open_model
 from emoca_jax.jobs.result import FaceResult
 from emoca_jax.jobs.trained_model import TrainedModel, encode_photo, load_trained_model
@@ -20,8 +21,9 @@ from emoca_jax.objectives.photo import FitWeights
 
 def load_model(
     name: str | Path = OPEN_MODEL, *, head: str | Path | None = None, official: bool = False
-) -> OpenModel | TrainedModel:
-    """What `reconstruct` needs: "open", or a folder made by `emoca convert` (FOLDER/NAME for one of its models).
+) -> OpenModel | OpenEncoderModel | TrainedModel:
+    """What `reconstruct` needs: "open", a folder made by `emoca convert` (FOLDER/NAME for one of its models), or one
+    that a training run left (FOLDER/model).
 
     head: for the open model, "open" (default) or a converted FLAME head from a file or folder; a converted model has
     its own. official: a converted model follows the reference's bugs too, for numbers equal to its.
@@ -30,6 +32,8 @@ def load_model(
     if checked_path("name", name) != OPEN_MODEL:
         if head is not None:
             raise InputError("A converted model brings its own head: leave out `head` (--head), or the model.")
+        if is_open_encoder(name):
+            return load_open_encoder(name)
         return load_trained_model(name, official=official)
     if official:
         raise InputError("The open model has no official counterpart: `official` (--official) needs a converted model.")
@@ -37,7 +41,7 @@ def load_model(
 
 
 def reconstruct(
-    model: OpenModel | TrainedModel,
+    model: OpenModel | OpenEncoderModel | TrainedModel,
     image: str | Path | Image.Image | UInt8[np.ndarray, "height width 3"] | Photo,
     *,
     faces: Literal["all", "largest"] = "all",
@@ -50,7 +54,10 @@ def reconstruct(
     """
     photo = image if isinstance(image, Photo) else as_photo(image)
     weights = weights or FitWeights()
-    return [
-        encode_photo(model, face) if isinstance(model, TrainedModel) else fitted_face(model, face, weights)
-        for face in found_faces(model.detector, photo, faces)
-    ]
+
+    def face_of(face: PhotoFace) -> FaceResult:
+        if isinstance(model, TrainedModel):
+            return encode_photo(model, face)
+        return encode_open(model, face) if isinstance(model, OpenEncoderModel) else fitted_face(model, face, weights)
+
+    return [face_of(face) for face in found_faces(model.detector, photo, faces)]

@@ -24,6 +24,9 @@ HIDDEN = 1024
 IMAGE_SIZE = 224
 """Pixels a side of the crops that the encoders were trained on; faces are fitted and drawn at this size as well."""
 
+CROP_MARGIN = 1.1 * 1.25
+"""Side of the crop over the mean of the landmark box's sides: EMOCA's two enlargements."""
+
 FLAME_PARTS = {"shape": 100, "albedo": 50, "expression": 50, "pose": 3, "jaw": 3, "camera": 3, "light": 27}
 """The order of E_flame's numbers, fixed by the official weights."""
 
@@ -31,9 +34,9 @@ FLAME_PARTS = {"shape": 100, "albedo": 50, "expression": 50, "pose": 3, "jaw": 3
 class FlameCodes(NamedTuple):
     """E_flame's answer, under the names of `emoca_jax.codes.Codes`."""
 
-    shape: Float[Array, "*batch 100"]
-    albedo: Float[Array, "*batch 50"]
-    expression: Float[Array, "*batch 50"]
+    shape: Float[Array, "*batch shapes"]
+    albedo: Float[Array, "*batch components"]
+    expression: Float[Array, "*batch expressions"]
     pose: Float[Array, "*batch 2 3"]
     """Axis-angle of the whole head; the neck stays 0."""
     jaw: Float[Array, "*batch 3"]
@@ -44,7 +47,7 @@ class FlameCodes(NamedTuple):
 class ExpressionCodes(NamedTuple):
     """E_expression's answer; `jaw` is None for networks that leave it to E_flame."""
 
-    expression: Float[Array, "*batch 50"]
+    expression: Float[Array, "*batch expressions"]
     jaw: Float[Array, "*batch 3"] | None
 
 

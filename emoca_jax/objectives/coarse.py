@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax.numpy as jnp
 from flax import struct
@@ -19,12 +18,11 @@ from emoca_jax.flame.head import FaceHead
 from emoca_jax.losses import emotion_consistency, identity, landmarks, mediapipe, photometric, regularizers
 from emoca_jax.losses.photometric import MaskKind
 from emoca_jax.model import Reconstruction, sample
-from emoca_jax.nets.emotion.affect import AffectRead
-from emoca_jax.nets.emotion.resnet import EmotionResNet50
 from emoca_jax.nets.identity import identity_features
+from emoca_jax.objectives.emotion_eyes import OFFICIAL_EYE, EmotionEye, EmotionRead
 from emoca_jax.objectives.judges import as_batch, is_folded, judge
 from emoca_jax.objectives.terms import Objective, Terms, objective
-from emoca_jax.render import spherical_harmonics
+from emoca_jax.render import over, spherical_harmonics
 
 DECA_COARSE_WEIGHTS = {
     "landmarks": 1.0,
@@ -54,7 +52,7 @@ class CoarseBatch(struct.PyTreeNode):
 
     images: Float[Array, "*batch height width 3"]
     """RGB in [0, 1]."""
-    landmarks: Float[Array, "*batch 68 _"]
+    landmarks: Float[Array, "*batch 68 _"] | None = None
     """In the image plane [-1, 1]^2, y down; further columns than x and y are ignored."""
     landmarks_mediapipe: Float[Array, "*batch 478 _"] | None = None
     mask: Float[Array, "*batch height width"] | None = None
@@ -65,9 +63,11 @@ class Judges(struct.PyTreeNode):
     """Variables of the frozen networks that look at photo and rendering; None for those that no weight asks for."""
 
     emotion: dict | None = None
-    """Of `EmotionResNet50`."""
+    """Of the network that `eye` runs."""
     identity: dict | None = None
     """Of the VGGFace2 ResNet-50, for `identity_features`."""
+    eye: EmotionEye = struct.field(pytree_node=False, default=OFFICIAL_EYE)
+    """What feels emotion in photo and rendering: the paper's network, or one that ships."""
 
 
 def coarse_objective(
@@ -95,7 +95,7 @@ def coarse_objective(
     # A rendering is black outside its own coverage; the reference multiplies by that once more.
     rendering = found.rendering * (covered if official else cut)[..., None]
     compared = rendering if official else found.rendering
-    reads = _emotion_reads(judges.emotion, rendering, batch.images) if "emotion" in weights else None
+    reads = _emotion_reads(judges, rendering, covered, batch) if "emotion" in weights else None
 
     def emotion() -> Array:
         assert reads is not None
@@ -141,13 +141,15 @@ def uv_mask_image(found: Reconstruction, uv_mask: Float[Array, "rows columns"]) 
 def _landmark_terms(
     head: FaceHead, found: Reconstruction, batch: CoarseBatch, official: bool
 ) -> dict[str, Callable[[], Array]]:
-    seen, truth = found.landmarks, batch.landmarks
-    terms = {
-        "landmarks": lambda: landmarks.landmark_distance(seen, truth, weights=landmarks.landmark_weights()),
-        "eyes": lambda: landmarks.eye_distance(seen, truth),
-        "lips": lambda: landmarks.lip_distance(seen, truth),
-        "mouth_corners": lambda: landmarks.mouth_corner_distance(seen, truth),
-    }
+    terms: dict[str, Callable[[], Array]] = {}
+    if batch.landmarks is not None:
+        seen, truth = found.landmarks, batch.landmarks
+        terms |= {
+            "landmarks": lambda: landmarks.landmark_distance(seen, truth, weights=landmarks.landmark_weights()),
+            "eyes": lambda: landmarks.eye_distance(seen, truth),
+            "lips": lambda: landmarks.lip_distance(seen, truth),
+            "mouth_corners": lambda: landmarks.mouth_corner_distance(seen, truth),
+        }
     if batch.landmarks_mediapipe is None:
         return terms
     mesh = (found.landmarks_mediapipe, batch.landmarks_mediapipe, head.mediapipe_index)
@@ -173,28 +175,33 @@ def _identity_picture(
     return identity.rendering_over_photo(albedo, shading, lax.stop_gradient(shown), images)
 
 
-def _emotion_reads(variables: dict | None, rendering: Array, images: Array) -> tuple[AffectRead, AffectRead]:
+def _emotion_reads(
+    judges: Judges, rendering: Array, covered: Array, batch: CoarseBatch
+) -> tuple[EmotionRead, EmotionRead]:
     """What the emotion network reads in the photos (a given) and in the renderings."""
-    frozen = judge(variables, "emotion", "judges.emotion")
-    network = EmotionResNet50(folded=is_folded(frozen))
+    frozen, eye = judge(judges.emotion, "emotion", "judges.emotion"), judges.eye
+    if eye.over_photo:
+        rendering = over(batch.images, jnp.clip(rendering, 0.0, 1.0), covered)
 
-    def read(pictures: Array) -> Any:
-        return network.apply(frozen, as_batch(pictures))
+    def read(pictures: Array) -> EmotionRead:
+        return eye.read(frozen, pictures, batch.landmarks_mediapipe)
 
-    return lax.stop_gradient(read(images)), read(rendering)
+    return lax.stop_gradient(read(batch.images)), read(rendering)
 
 
-def _emotion_metrics(felt: AffectRead, shown: AffectRead) -> Terms:
+def _emotion_metrics(felt: EmotionRead, shown: EmotionRead) -> Terms:
     """What the emotion network reads in photo and rendering, and how far apart that is."""
     classes = {"photo": felt, "rendering": shown}
     likeliest = {side: jnp.argmax(read.expression_logits, axis=-1) for side, read in classes.items()}
     metrics = {
-        "valence_distance": emotion_consistency.affect_distance(shown.valence, felt.valence),
-        "arousal_distance": emotion_consistency.affect_distance(shown.arousal, felt.arousal),
         "expression_distance": emotion_consistency.expression_distance(shown.expression_logits, felt.expression_logits),
         "expression_agreement": jnp.mean(likeliest["photo"] == likeliest["rendering"], dtype=jnp.float32),
     }
-    for side, read in classes.items():
-        metrics[f"valence_{side}"], metrics[f"arousal_{side}"] = read.valence.mean(), read.arousal.mean()
+    for name in ("valence", "arousal"):
+        pair = getattr(shown, name), getattr(felt, name)
+        if pair[0] is not None and pair[1] is not None:
+            metrics[f"{name}_distance"] = emotion_consistency.affect_distance(*pair)
+            metrics[f"{name}_rendering"], metrics[f"{name}_photo"] = pair[0].mean(), pair[1].mean()
+    for side in classes:
         metrics[f"expression_{side}"] = jnp.mean(likeliest[side], dtype=jnp.float32)
     return lax.stop_gradient(metrics)

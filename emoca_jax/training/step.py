@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Key
 
 from emoca_jax.errors import InputError
+from emoca_jax.products import CUBLAS
 from emoca_jax.training.devices import BATCH, by_example, on_all, spread
 from emoca_jax.training.state import Parameters, TrainState, merge
 
@@ -95,6 +96,7 @@ def make_step(
         donate_argnums=0,
         in_shardings=(shardings, by_example(mesh)),
         out_shardings=(shardings, on_all(mesh)),
+        compiler_options=CUBLAS,
     )
 
 

@@ -1,4 +1,4 @@
-"""The coarse stage's whole loss on made-up landmarks: every term, and the gradient of their sum to every code."""
+"""The coarse stage's whole loss on made-up landmarks, as training has it: each term, and its gradient to each code."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 
-from emoca_jax.model import decode
-from emoca_jax.objectives.coarse import CoarseBatch, Judges, coarse_objective
+from emoca_jax.objectives.coarse import CoarseBatch, Judges
 from emoca_jax.objectives.terms import Objective
+from emoca_jax.training.stages.coarse import Coarse, drawn_loss
+from emoca_jax.training.stages.encoders import EXPRESSION, OfficialEncoders
 from parity.assets import Assets
-from parity.decoding import PREFIX, SIZE, codes_of, official_names, photos
+from parity.decoding import PREFIX, codes_of, official_names, photos
 from parity.golden import Comparison, Golden, Tolerance
 
 WEIGHTS = {
@@ -79,9 +80,8 @@ def _gradients(
     mask = jnp.asarray(model.maps["face_eye_mask"])
 
     def loss(arrays, head, batch, judges, mask):
-        codes = codes_of(arrays)
-        found = decode(head, codes, SIZE, official=True)
-        objective = coarse_objective(head, codes, found, batch, judges, WEIGHTS, uv_mask=mask, official=True)
+        coarse = Coarse(head, OfficialEncoders(), EXPRESSION, WEIGHTS, judges, uv_mask=mask, official=True)
+        objective = drawn_loss(coarse, codes_of(arrays), batch)
         return objective.total, objective
 
     return jax.jit(jax.grad(loss, has_aux=True))(arrays, model.head, batch, judges, mask)

@@ -28,7 +28,7 @@ from emoca_jax.export.rig import shapes
 from emoca_jax.fit import landmarks as landmark_fit
 from emoca_jax.fit.photo import fit_photo
 from emoca_jax.flame.head import FaceHead
-from emoca_jax.jobs import assemble, look, trained_model
+from emoca_jax.jobs import assemble, look, open_encoder, trained_model
 from emoca_jax.mesh_view import picture
 from emoca_jax.nets import encoders
 from emoca_jax.nets.convolution import fold_batch_norms
@@ -38,15 +38,21 @@ from emoca_jax.nets.emotion.resnet import EmotionResNet50
 from emoca_jax.nets.emotion.swin import EmotionSwin
 from emoca_jax.nets.mediapipe.face_detection import FULL_RANGE_SIZE, SHORT_RANGE_SIZE
 from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE
+from emoca_jax.nets.open_encoder import OPEN_SIZE
+from emoca_jax.objectives.coarse import DECA_COARSE_WEIGHTS, EMOCA_COARSE_WEIGHTS, Judges
+from emoca_jax.objectives.emotion_eyes import OPEN_EYE
 from emoca_jax.objectives.photo import FitWeights, SeenFace
-from emoca_jax.products import PRECISION
+from emoca_jax.products import CUBLAS, PRECISION
 from emoca_jax.render.soft import default_blur_radius
 from emoca_jax.texture import layout, unwrap
 from emoca_jax.texture.surface import COARSE
 from emoca_jax.training.stages import emotion as emotion_stage
+from emoca_jax.training.stages.coarse import Coarse, whole_loss
+from emoca_jax.training.stages.encoders import OfficialEncoders, OpenEncoders
 from tests.accelerators.inputs import (
     POINTS,
     SIDE,
+    UV_SIDE,
     Shape,
     array,
     batch_of,
@@ -63,6 +69,8 @@ from tests.accelerators.inputs import (
 
 TRAINED_AT_ONCE = 8
 """Faces per chip of what training runs."""
+OF_RESNET = TRAINED_AT_ONCE * (64 << 20)
+"""Bytes that a ResNet-50 keeps of them for its gradient: the maps of 224 pixels, each a few times."""
 PICTURE = 384
 """Pixels a side of a tile of the comparison picture."""
 
@@ -84,14 +92,18 @@ class Program(NamedTuple):
     call: Callable[[int], Call]
     slow: tuple[str, ...]
     """Targets whose compiler takes so long over it that only a slow run asks."""
+    kept: int = 0
+    """Bytes on a chip of what networks keep for their gradients."""
 
 
 PROGRAMS: dict[str, Program] = {}
 
 
-def _program(function: Callable, *, slow: tuple[str, ...] = ()) -> Callable[[Callable[[int], Call]], None]:
+def _program(
+    function: Callable, *, slow: tuple[str, ...] = (), kept: int = 0
+) -> Callable[[Callable[[int], Call]], None]:
     def enter(call: Callable[[int], Call]) -> None:
-        PROGRAMS[call.__name__] = Program(function, call, slow)
+        PROGRAMS[call.__name__] = Program(function, call, slow, kept)
 
     return enter
 
@@ -216,6 +228,15 @@ def encoder_layers(chips: int) -> Call:
     return Call((layers, array(chips, 2048), PRECISION), (1,))
 
 
+@_program(open_encoder.open_codes)
+def open_encoder_codes(chips: int) -> Call:
+    head = open_model().head
+    begin = OpenEncoders(head)
+    parameters, statistics = jax.eval_shape(lambda: begin.with_expression(*begin.start(jax.random.key(0))))
+    network = {"params": parameters, "batch_stats": statistics}
+    return Call((shapes_of(head), network, array(chips, SIDE, SIDE, 3)), (2,))
+
+
 @_program(trained_model._over_photo, slow=SLOW_ON_TPU)
 def rendering_over_photo(chips: int) -> Call:
     return Call((flame_head(), flame_codes(), array(SIDE, SIDE, 3), False))
@@ -300,6 +321,73 @@ def emotion_mlp(chips: int) -> Call:
     network = variables(EmotionMLP(), array(1, CODE_INPUTS + DETAIL_INPUTS))
     codes = batch_of(flame_codes(), chips)
     return Call((network, codes.shape, codes.expression, codes.jaw, codes.detail), (1, 2, 3, 4))
+
+
+# Coarse stages: a step's gradient, with the official encoders at 224 pixels, and with the open ones.
+
+
+def _coarse_loss(
+    trained: dict, fixed: dict, statistics: dict, batch: dict, head: FaceHead, judges: Judges, mask: Any, kind: str
+) -> jax.Array:
+    official = kind != "open"
+    encoders = OfficialEncoders(dtype=jnp.bfloat16) if official else OpenEncoders(head)
+    weights = {"flame": DECA_WEIGHTS, "expression": EMOCA_COARSE_WEIGHTS, "open": OPEN_WEIGHTS}[kind]
+    name = "expression" if kind == "open" else kind
+    same = {"same_shape": "exchange", "per_identity": 2} if kind == "flame" else {}
+    coarse = Coarse(head, encoders, name, weights, judges, uv_mask=mask, **same)
+    key = jax.random.key(0)
+    return whole_loss(coarse, {**fixed, **trained}, statistics, batch, key, train=True)[0].total
+
+
+DECA_WEIGHTS = {name: weight for name, weight in DECA_COARSE_WEIGHTS.items() if name != "identity"}
+OPEN_WEIGHTS = {"emotion": 1.0, "photometric": 2.0, "eyes_mediapipe": 0.5}
+# As a training step compiles it (training/step.py).
+_coarse_gradient = jax.jit(jax.value_and_grad(_coarse_loss), static_argnames="kind", compiler_options=CUBLAS)
+
+
+@_program(_coarse_gradient, slow=SLOW_ON_TPU, kept=OF_RESNET)
+def deca_coarse_gradient(chips: int) -> Call:
+    """E_flame, two images of a person with each other's shape."""
+    return _official_coarse(chips, "flame")
+
+
+@_program(_coarse_gradient, slow=SLOW_ON_TPU, kept=2 * OF_RESNET)
+def emoca_coarse_gradient(chips: int) -> Call:
+    """E_expression with emotion consistency."""
+    return _official_coarse(chips, "expression")
+
+
+@_program(_coarse_gradient, slow=SLOW_ON_TPU)
+def open_coarse_gradient(chips: int) -> Call:
+    """E_expression of the open head, with what ships as judge."""
+    head = open_model().head
+    encoders = OpenEncoders(head)
+    parameters, statistics = jax.eval_shape(lambda: encoders.with_expression(*encoders.start(jax.random.key(0))))
+    count = TRAINED_AT_ONCE * chips
+    batch = {"images": array(count, OPEN_SIZE, OPEN_SIZE, 3), "landmarks_mediapipe": array(count, POINTS, 3)}
+    judges = Judges(emotion=shapes_of(open_model().expression), eye=OPEN_EYE)
+    return _coarse_call(parameters, "expression", statistics, batch, shapes_of(head), judges, None, "open")
+
+
+def _official_coarse(chips: int, kind: str) -> Call:
+    networks = {"flame": encoders.FLAME_OUTPUTS} | (
+        {"expression": encoders.EXPRESSION_OUTPUTS} if kind == "expression" else {}
+    )
+    found = {name: variables(encoders.Encoder(outputs), array(1, SIDE, SIDE, 3)) for name, outputs in networks.items()}
+    parameters = {name: part["params"] for name, part in found.items()}
+    statistics = {name: part["batch_stats"] for name, part in found.items()}
+    count = TRAINED_AT_ONCE * chips
+    batch = {"images": array(count, SIDE, SIDE, 3), "landmarks": array(count, 68, 3)}
+    emotion = shapes_of(fold_batch_norms(ones(variables(EmotionResNet50(), array(1, SIDE, SIDE, 3)))))
+    judges = Judges(emotion=emotion if kind == "expression" else None)
+    return _coarse_call(parameters, kind, statistics, batch, flame_head(), judges, array(UV_SIDE, UV_SIDE), kind)
+
+
+def _coarse_call(
+    parameters: Any, trained: str, statistics: Any, batch: Any, head: Any, judges: Judges, mask: Any, kind: str
+) -> Call:
+    fixed = {name: part for name, part in parameters.items() if name != trained}
+    return Call(({trained: parameters[trained]}, fixed, statistics, batch, head, judges, mask), (3,), {"kind": kind})
 
 
 # The renderer, and decoding with gradients.

@@ -18,8 +18,10 @@ import torch
 
 from emoca_jax.errors import InputError
 from emoca_jax.training.devices import device_mesh, place_batch
+from emoca_jax.training.dry_run import dry_run
 from emoca_jax.training.state import merge, split, start, under
 from emoca_jax.training.step import Outcome, Report, make_step, state_shardings
+from tests.training import toy
 
 ROOT = Path(__file__).parents[2]
 STEPS = 5
@@ -135,3 +137,15 @@ def test_spread_parameters_lie_in_parts(on_eight_devices: dict[str, Any]) -> Non
 
 def test_one_sum_of_gradients_and_no_gathering_of_examples(on_eight_devices: dict[str, Any]) -> None:
     assert on_eight_devices["collectives"] == ["all-reduce"]
+
+
+def test_a_dry_run_tells_what_a_step_costs_and_trains_nothing() -> None:
+    batches = toy.batches()
+    cost = dry_run(toy.stage(), batches, toy.SETTINGS)
+    # Two dense layers of 12 x 16 and 16 x 10 and a batch norm's scale and shift.
+    assert (cost.trained, cost.frozen, cost.examples) == (12 * 16 + 16 + 16 * 10 + 10 + 32, 0, 32)
+    # Forward and backward products of the batch, at least, and no more than some times that.
+    products = 2 * 32 * (12 * 16 + 16 * 10)
+    assert 2 * products < cost.flops < 20 * products
+    # Four times: parameters, two moments, average.
+    assert cost.state_bytes >= 4 * 4 * cost.trained

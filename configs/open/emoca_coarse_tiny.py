@@ -1,0 +1,36 @@
+"""EMOCA's coarse stage in small: E_expression for the open head, E_flame frozen, with emotion consistency.
+
+Paper: EMOCA (arXiv:2204.11312), section 3.2: relative landmarks only. E_expression starts as a copy of E_flame's
+reader, with its rows for the expression. Goes on from configs/open/deca_coarse_tiny.py.
+Command: python scripts/train.py --config=configs/open/emoca_coarse_tiny.py --folder=runs/emoca
+    --config.start=runs/deca --config.data.train="('datasets',)" --config.data.held_out=datasets
+Without the emotion loss: --config.weights.emotion=0.
+Expected: docs/reproduction.md; 5 to 9 minutes.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from configs.open import deca_pretrain_tiny
+
+
+def get_config() -> ConfigDict:
+    config: Any = deca_pretrain_tiny.get_config()
+    config.name, config.trained = "emoca_coarse", "expression"
+    config.weights = ConfigDict(
+        {
+            # The paper's 1 for 2,048 features; that of 160 pulls ten times as much as all other terms together.
+            "emotion": 0.2,
+            "photometric": 2.0,
+            "eyes_mediapipe": 0.5,
+            "lips_mediapipe": 0.5,
+            "mouth_corners_mediapipe": 0.5,
+            # Units that no other term sees are the emotion network's to play with: of 1e-5 it lowers lids to smile.
+            "expression_prior": 3e-4,
+        }
+    )
+    config.batch = 16
+    config.rate = 5e-4
+    config.schedule = config.settings.steps = config.settings.evaluate_every = 400
+    return config

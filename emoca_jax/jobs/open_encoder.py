@@ -1,0 +1,132 @@
+"""Codes by encoders trained for the open head: one pass in place of a fit, from the folder that a run leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+from jaxtyping import Array, Float
+from safetensors.numpy import save
+
+from emoca_jax import flame
+from emoca_jax.capture.found_faces import PhotoFace
+from emoca_jax.codes import Codes
+from emoca_jax.emotion.reading import open_reading
+from emoca_jax.errors import InputError
+from emoca_jax.fit.landmarks import landmark_model
+from emoca_jax.flame.head import FaceHead
+from emoca_jax.jobs.assemble import assemble
+from emoca_jax.jobs.face_model import FaceModel
+from emoca_jax.jobs.look import look, read
+from emoca_jax.jobs.result import FaceResult
+from emoca_jax.jobs.trained_model import _over_photo
+from emoca_jax.model import codes_from
+from emoca_jax.model_folder import read_tensors
+from emoca_jax.nets.encoders import IMAGE_SIZE
+from emoca_jax.nets.open_encoder import OPEN_SIZE, OpenReader, OpenTrunk
+from emoca_jax.open_codes import open_outputs, split_open, split_units
+from emoca_jax.products import CUBLAS
+from emoca_jax.regular_files import read_regular
+from emoca_jax.texture.layout import TEXTURE_SIZE, texture_layout
+from emoca_jax.texture.surface import skin_surface
+from emoca_jax.whole_files import write_file
+
+KIND, FORMAT_VERSION = "emoca_jax open encoder", 1
+DESCRIPTION_NAME = "open_encoder.json"
+VARIABLES_NAME = "open_encoder.safetensors"
+REDUCTION = IMAGE_SIZE // OPEN_SIZE
+"""Pixels of the crop that is fitted, over those that the encoder sees."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenEncoderModel(FaceModel):
+    """Encoders for the open head."""
+
+    variables: Mapping[str, Any]
+    """Parameters and statistics under "trunk", "flame" and, where there is one, "expression"."""
+
+
+def save_open_encoder(folder: Path, name: str, variables: Mapping[str, Any]) -> None:
+    """Write encoders as a folder that `load_model` takes.
+
+    name: what they are called in results. variables: as a run of training/stages/coarse.py has them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, Any] = dict(flatten_dict(jax.device_get(dict(variables)), sep="/"))
+    data = save({path: np.ascontiguousarray(array) for path, array in arrays.items()})
+    head = flame.load_head()
+    description = {
+        "kind": KIND,
+        "format": FORMAT_VERSION,
+        "name": name,
+        "outputs": open_outputs(head),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "licence": "Apache-2.0, as what it was trained from: the open head, open faces, face-api's network (MIT)",
+    }
+    write_file(folder / VARIABLES_NAME, data)
+    # Last: with it the folder is a model.
+    write_file(folder / DESCRIPTION_NAME, json.dumps(description, indent=1).encode())
+
+
+def is_open_encoder(path: str | Path) -> bool:
+    """Whether a folder is one that `save_open_encoder` wrote."""
+    return (Path(path) / DESCRIPTION_NAME).is_file()
+
+
+def load_open_encoder(path: str | Path) -> OpenEncoderModel:
+    """The model in a folder. Errors: InputError where it is damaged, or for another version of the head."""
+    folder, head = Path(path), flame.load_head()
+    place = folder / DESCRIPTION_NAME
+    try:
+        description = json.loads(read_regular(place))
+        known = description["kind"] == KIND and description["format"] == FORMAT_VERSION
+        name, outputs, digest = str(description["name"]), int(description["outputs"]), description["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{place} is damaged ({error!r}): train again, or fetch the folder again.") from error
+    if not known or outputs != open_outputs(head):
+        raise InputError(f"{place} is of another version than this one reads: train it again.")
+    if hashlib.sha256(read_regular(folder / VARIABLES_NAME)).hexdigest() != digest:
+        raise InputError(f"{folder / VARIABLES_NAME} is damaged, its contents have changed: fetch the folder again.")
+    layout = texture_layout(head, size=TEXTURE_SIZE)
+    return OpenEncoderModel(
+        name=name,
+        head=head,
+        landmarks=landmark_model(head),
+        layout=layout,
+        surface=skin_surface(head, layout),
+        variables=jax.device_put(unflatten_dict(read_tensors(folder / VARIABLES_NAME), sep="/")),
+    )
+
+
+def encode_open(model: OpenEncoderModel, found: PhotoFace) -> FaceResult:
+    """One face of a photo, encoded."""
+    began = time.perf_counter()
+    seen = look(model.expression, found)
+    codes = jax.tree.map(lambda leaf: leaf[0], open_codes(model.head, model.variables, seen.image[None]))
+    picture = _over_photo(model.head, codes, seen.image, False)
+    readings = open_reading(seen.read), open_reading(read(model.expression, picture, seen.crop))
+    return assemble(model, found, seen, codes, readings, None, began=began)
+
+
+def _open_codes(head: FaceHead, variables: Mapping, images: Float[Array, "faces 224 224 3"]) -> Codes:
+    """Codes of faces cut out as for a fit, RGB in [0, 1]."""
+    small = images.reshape(images.shape[0], OPEN_SIZE, REDUCTION, OPEN_SIZE, REDUCTION, 3).mean(axis=(2, 4))
+    parameters, statistics = variables["params"], variables["batch_stats"]
+    maps = OpenTrunk().apply({"params": parameters["trunk"]}, small)
+
+    def run(name: str, outputs: int) -> Any:
+        return OpenReader(outputs).apply({"params": parameters[name], "batch_stats": statistics[name]}, maps)
+
+    told = split_units(run("expression", head.expression_dirs.shape[-1])) if "expression" in parameters else None
+    return codes_from(split_open(head, run("flame", open_outputs(head))), expression=told)
+
+
+open_codes = jax.jit(_open_codes, compiler_options=CUBLAS)

@@ -1,0 +1,79 @@
+"""The judges of emotion consistency: networks that feel emotion in pictures of faces, and how they look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float
+
+from emoca_jax.errors import InputError
+from emoca_jax.nets.emotion.crop import CROP_SIZE, crop_image, expression_crop
+from emoca_jax.nets.emotion.open import expression_features
+from emoca_jax.nets.emotion.resnet import EmotionResNet50
+from emoca_jax.nets.emotion.small import SmallFaceReader
+from emoca_jax.objectives.judges import as_batch, is_folded
+
+
+class EmotionRead(struct.PyTreeNode):
+    """What a network reads in a batch of pictures."""
+
+    features: Float[Array, "pictures dimensions"]
+    """What the loss compares."""
+    expression_logits: Float[Array, "pictures classes"]
+    valence: Float[Array, "pictures"] | None = None
+    """None for networks that know classes alone."""
+    arousal: Float[Array, "pictures"] | None = None
+
+
+Read = Callable[[Mapping, Array, Array | None], EmotionRead]
+"""Of variables, pictures [*batch, H, W, 3] and MediaPipe's landmarks in their plane, where they are known."""
+
+
+@dataclass(frozen=True)
+class EmotionEye:
+    """How one kind of network looks at faces."""
+
+    read: Read
+    over_photo: bool
+    """Whether a rendering is shown in the photo's place, hair and background kept; else on black."""
+
+
+def _official(variables: Mapping, pictures: Array, landmarks: Array | None) -> EmotionRead:
+    network = EmotionResNet50(folded=is_folded(variables))
+    read: Any = network.apply(variables, as_batch(pictures))
+    return EmotionRead(read.features, read.expression_logits, read.valence, read.arousal)
+
+
+def _open(variables: Mapping, pictures: Array, landmarks: Array | None) -> EmotionRead:
+    read = expression_features(dict(variables), _upright(pictures, landmarks, CROP_SIZE))
+    return EmotionRead(read.features, jnp.log(read.probabilities + 1e-6))
+
+
+def _small(variables: Mapping, pictures: Array, landmarks: Array | None) -> EmotionRead:
+    read: Any = SmallFaceReader().apply(variables, _upright(pictures, landmarks, SMALL_SIDE))
+    affect = read.affect
+    return EmotionRead(affect.features, affect.expression_logits, affect.valence, affect.arousal)
+
+
+def _upright(pictures: Array, landmarks: Array | None, size: int) -> Float[Array, "pictures size size 3"]:
+    """The faces cut out as these networks know them."""
+    if landmarks is None:
+        raise InputError("This emotion network cuts faces out by their landmarks: give `landmarks_mediapipe`.")
+    crop = expression_crop(landmarks.reshape(-1, *landmarks.shape[-2:]))
+    return jax.vmap(lambda image, one: crop_image(image, one, size=size))(as_batch(pictures), crop)
+
+
+SMALL_SIDE = 80
+"""Pixels a side of what the small recogniser sees here: what configs/open/emotion_small.py trains it on."""
+OFFICIAL_EYE = EmotionEye(_official, over_photo=False)
+"""EMOCA's emotion ResNet-50, on the crop itself."""
+OPEN_EYE = EmotionEye(_open, over_photo=True)
+"""The two networks that ship (nets/emotion/open.py)."""
+SMALL_EYE = EmotionEye(_small, over_photo=True)
+"""A small recogniser (nets/emotion/small.py), which configs/open/emotion_small.py trains."""
+EYES = {"official": OFFICIAL_EYE, "open": OPEN_EYE, "small": SMALL_EYE}

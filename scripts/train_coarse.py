@@ -1,0 +1,151 @@
+"""The coarse stages of a configuration: E_flame, then E_expression, on packaged faces (see scripts/train.py)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax.traverse_util import unflatten_dict
+
+from data_pipelines import encoder_crops
+from data_pipelines.augment import Amounts
+from data_pipelines.found import open_found
+from data_pipelines.loader import Batching
+from data_pipelines.loader import batches as loaded
+from data_pipelines.sources import Joined, open_records
+from emoca_jax.errors import InputError
+from emoca_jax.flame import load_head
+from emoca_jax.model_folder import ModelFolder, read_model_folder
+from emoca_jax.nets.convolution import fold_batch_norms
+from emoca_jax.nets.emotion.open import load_expression_networks
+from emoca_jax.objectives.coarse import Judges
+from emoca_jax.objectives.emotion_eyes import EYES, SMALL_EYE
+from emoca_jax.training.checkpoint import Batches
+from emoca_jax.training.loop import Stage
+from emoca_jax.training.stages.coarse import Coarse, coarse_stage
+from emoca_jax.training.stages.encoders import EXPRESSION, FLAME, Encoders, OfficialEncoders, OpenEncoders
+
+Config = Any
+NETWORK = "network.npz"
+"""What a run that came to its end leaves: every variable by its path."""
+
+
+def coarse_on_drawings(config: Config) -> tuple[Stage, Batches]:
+    """E_flame or E_expression for the open head, on packaged open faces in which our detector has looked for faces."""
+    head, data = jax.device_put(load_head("open")), config.data
+    encoders = OpenEncoders(head)
+    # A term without weight is not even computed.
+    weights = {name: weight for name, weight in config.weights.items() if weight}
+    coarse = Coarse(
+        head, encoders, config.trained, weights, open_judges(config), mask_kind=config.mask_kind,
+        same_shape=config.same_shape, per_identity=config.per_identity,
+    )  # fmt: skip
+    together = Joined([open_found("open_faces", "train", data_dir=folder) for folder in data.train])
+    grouped = {"group": "identity", "per_group": config.per_identity} if config.per_identity > 1 else {}
+    batching = Batching(
+        size=config.batch // jax.process_count(), seed=config.settings.seed, side=data.side, margin=None,
+        threads=data.threads, ahead=data.ahead, **grouped,
+    )  # fmt: skip
+    training = encoder_crops.FoundBatches(iter(loaded(together, batching)))
+    judged = faces_to_judge_on(data.held_out, "validation", batch=config.batch, side=data.side, size=encoders.size)
+    augment = functools.partial(encoder_crops.as_trained_on, size=encoders.size, amounts=Amounts(**config.augment))
+    schedule = optax.warmup_cosine_decay_schedule(0.0, config.rate, config.warm_up, config.schedule)
+    start = started_from(config.start, encoders, config.trained)
+    return coarse_stage(config.name, coarse, start, optax.adam(schedule), lambda: judged, augment=augment), training
+
+
+def coarse_on_photos(config: Config) -> tuple[Stage, Batches]:
+    """E_flame or E_expression for FLAME, on a packaged dataset of photos with 68 landmarks, from a converted folder."""
+    folder, data = read_model_folder(config.model), config.data
+    encoders = OfficialEncoders(dtype=jnp.bfloat16 if config.bfloat16 else jnp.float32)
+    weights = {name: weight for name, weight in config.weights.items() if weight}
+    judges = Judges(
+        emotion=_frozen(folder, "emotion_resnet50") if "emotion" in weights else None,
+        identity=_frozen(folder, "identity_resnet50") if "identity" in weights else None,
+    )
+    coarse = Coarse(
+        jax.device_put(folder.head), encoders, config.trained, weights, judges, mask_kind=config.mask_kind,
+        uv_mask=jnp.asarray(folder.map("face_eye_mask")), same_shape=config.same_shape,
+        per_identity=config.per_identity, official=config.official,
+    )  # fmt: skip
+    grouped = {"group": "identity", "per_group": config.per_identity} if config.per_identity > 1 else {}
+    batching = Batching(
+        size=config.batch // jax.process_count(), seed=config.settings.seed, side=data.side, margin=data.margin,
+        threads=data.threads, ahead=data.ahead, **grouped,
+    )  # fmt: skip
+    kept = ("image", "landmarks")
+    source = Joined([open_records(name, data.split, data_dir=data.folder) for name in data.names])
+    training = encoder_crops.FoundBatches(iter(loaded(source, batching)), kept=kept)
+    cut = functools.partial(encoder_crops.as_trained_on_photos, size=encoders.size, margin=data.margin)
+
+    def held_out() -> Iterator[dict[str, Any]]:
+        others = open_records(data.names[0], data.held_out, data_dir=data.folder)
+        once = Batching(size=config.batch, side=data.side, margin=data.margin, epochs=1, processes=1, process=0)
+        for batch in encoder_crops.FoundBatches(iter(loaded(others, once)), kept=kept):
+            yield cut(jax.random.key(0), jax.device_put(batch), amounts=Amounts(turn=0, zoom=0, shift=0))
+
+    return coarse_stage(
+        config.name, coarse, official_start(folder, encoders, config), optax.adam(config.rate), held_out,
+        augment=functools.partial(cut, amounts=Amounts(**config.augment)),
+    ), training  # fmt: skip
+
+
+def official_start(folder: ModelFolder, encoders: OfficialEncoders, config: Config) -> Any:
+    """A run's networks; else those of the converted folder; else, where it has none, nothing learned."""
+    if config.start or not folder.has("flame_encoder"):
+        return started_from(config.start, encoders, config.trained)
+    flame = jax.device_put(folder.variables("flame_encoder"))
+    begin = ({FLAME: flame["params"]}, {FLAME: flame["batch_stats"]})
+    return encoders.with_expression(*begin) if config.trained == EXPRESSION else begin
+
+
+def _frozen(folder: ModelFolder, part: str) -> dict:
+    return jax.device_put(fold_batch_norms(folder.variables(part)))
+
+
+def faces_to_judge_on(folder: str, split: str, *, batch: int, side: int, size: int) -> list[dict[str, np.ndarray]]:
+    """All found faces of a split, cut out, in whole batches."""
+    others = open_found("open_faces", split, data_dir=folder)
+    if len(others) < batch:
+        raise InputError(f"{folder} holds out {len(others)} faces; a batch takes {batch}: package more")
+    once = Batching(size=batch, side=side, margin=None, epochs=1, threads=1, processes=1, process=0)
+    return encoder_crops.held_out(encoder_crops.FoundBatches(iter(loaded(others, once))), size=size)
+
+
+def open_judges(config: Config) -> Judges:
+    """The emotion network of the loss, where it has a weight: what ships, or a run of configs/open/emotion_small.py."""
+    if not config.weights.get("emotion", 0):
+        return Judges()
+    if config.eye == "open":
+        return Judges(emotion=load_expression_networks(), eye=EYES["open"])
+    return Judges(emotion=jax.device_put(variables_of(config.eye)), eye=SMALL_EYE)
+
+
+def started_from(run: str, encoders: Encoders, trained: str) -> Any:
+    """What a run begins with: nothing learned, or what an earlier run left, with E_expression where that is trained."""
+    if not run:
+        if trained == EXPRESSION:
+            raise InputError("E_expression needs a trained E_flame: give --config.start=FOLDER of a coarse run of DECA")
+        return encoders.start
+    variables = variables_of(run)
+    parameters, statistics = (jax.device_put(variables.get(name, {})) for name in ("params", "batch_stats"))
+    if trained == EXPRESSION and EXPRESSION not in parameters:
+        return encoders.with_expression(parameters, statistics)
+    return parameters, statistics
+
+
+def variables_of(run: str) -> Mapping[str, Any]:
+    """The variables that a run left: its folder, or the file itself. Errors: InputError where it did not end."""
+    place = Path(run)
+    place = place / NETWORK if place.is_dir() else place
+    try:
+        with np.load(place, allow_pickle=False) as file:
+            return unflatten_dict(dict(file), sep="/")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{place}: holds no trained network ({error}); let that run come to its end") from error

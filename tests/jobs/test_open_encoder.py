@@ -1,0 +1,70 @@
+"""Encoders for the open head, saved and loaded: what is read again says what training had it say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from emoca_jax.errors import InputError
+from emoca_jax.flame import load_head
+from emoca_jax.jobs.open_encoder import (
+    VARIABLES_NAME,
+    is_open_encoder,
+    load_open_encoder,
+    open_codes,
+    save_open_encoder,
+)
+from emoca_jax.training.stages.encoders import OpenEncoders
+
+
+@pytest.fixture(scope="module")
+def encoders() -> OpenEncoders:
+    return OpenEncoders(jax.device_put(load_head("open")))
+
+
+@pytest.fixture(scope="module")
+def variables(encoders: OpenEncoders) -> dict[str, Any]:
+    """Both readers, each with another last layer, as after training."""
+    draw = np.random.default_rng(5)
+    parameters, statistics = encoders.with_expression(*encoders.start(jax.random.key(1)))
+    for name, spread in (("flame", 0.02), ("expression", 0.05)):
+        head = parameters[name]["head"]
+        head["kernel"] = draw.normal(0, spread, head["kernel"].shape).astype(np.float32)
+    return {"params": parameters, "batch_stats": statistics}
+
+
+def test_a_saved_model_says_what_training_had_it_say(
+    encoders: OpenEncoders, variables: dict[str, Any], tmp_path: Path
+) -> None:
+    save_open_encoder(tmp_path, "made up", variables)
+    assert is_open_encoder(tmp_path)
+    model = load_open_encoder(tmp_path)
+    small = np.random.default_rng(0).uniform(size=(2, 112, 112, 3)).astype(np.float32)
+    large = small.repeat(2, axis=1).repeat(2, axis=2)
+    found = open_codes(model.head, model.variables, jax.numpy.asarray(large))
+    wanted = encoders.encode(
+        variables["params"], variables["batch_stats"], jax.numpy.asarray(small), trained=None
+    ).codes
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), found, wanted)
+    assert np.ptp(np.asarray(found.expression)) > 1e-3
+    (tmp_path / VARIABLES_NAME).write_bytes((tmp_path / VARIABLES_NAME).read_bytes()[:-1])
+    with pytest.raises(InputError, match="its contents have changed"):
+        load_open_encoder(tmp_path)
+
+
+def test_a_reader_that_has_learned_nothing_shows_the_average_face_at_rest(encoders: OpenEncoders) -> None:
+    """From the front, as large in the crop as faces of photos are."""
+    from emoca_jax.model import decode
+
+    parameters, statistics = encoders.start(jax.random.key(0))
+    images = jax.numpy.zeros((1, 112, 112, 3))
+    codes = encoders.encode(parameters, statistics, images, trained=None).codes
+    still = codes.replace(expression=jax.numpy.zeros_like(codes.expression))
+    points = np.asarray(decode(encoders.head, still, (16, 16)).landmarks_mediapipe)[0, :, :2]
+    np.testing.assert_allclose(np.ptp(points, axis=0).mean(), 2 / (1.1 * 1.25), rtol=0.02)
+    assert float(codes.expression.max()) < 0.05
+    assert not codes.shape.any() and not codes.pose.any()

@@ -1,0 +1,82 @@
+"""The reproduction: what is true has no error, people and not faces are drawn again, and nothing is rounded up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from emoca_jax.codes import Codes
+from emoca_jax.flame import load_head
+
+pytest.importorskip("grain", reason="grain has no wheel here")
+pytest.importorskip("ml_collections", reason="the extra train is not installed")
+from scripts.reproduce import GAIN, WITH, WITHOUT, as_markdown
+from scripts.reproduction_measures import (
+    MEASURES,
+    HeldOut,
+    Interval,
+    Told,
+    _geometry,
+    _landmark_error,
+    face_region,
+    with_intervals,
+)
+
+PEOPLE, EACH = 40, 8
+
+
+def test_intervals_are_those_of_people() -> None:
+    """Eight equal faces of each of 40 people tell no more than 40 numbers do."""
+    person = np.repeat(np.arange(PEOPLE), EACH)
+    value = np.random.default_rng(1).normal(size=PEOPLE)[person]
+    found = with_intervals(lambda rows: float(value[rows].mean()), person)
+    half = 1.96 * value.reshape(PEOPLE, EACH)[:, 0].std() / np.sqrt(PEOPLE)
+    assert found.value == pytest.approx(value.mean())
+    assert found.high - found.low == pytest.approx(2 * half, rel=0.1)
+
+
+def test_what_is_true_has_no_error_and_what_is_not_has() -> None:
+    head = jax.tree.map(jnp.asarray, load_head("open"))
+    draw = np.random.default_rng(0)
+    shape, units = (jnp.asarray(draw.uniform(0, 0.5, (2, size)), jnp.float32) for size in (200, 52))
+    codes = Codes(
+        shape=shape, expression=units, pose=jnp.zeros((2, 2, 3)), jaw=jnp.zeros((2, 3)), eyes=jnp.zeros((2, 2, 3)),
+        camera=jnp.tile(jnp.array([[8.0, 0.0, 0.0]]), (2, 1)), light=jnp.zeros((2, 9, 3)), albedo=jnp.zeros((2, 17)),
+    )  # fmt: skip
+    region = jnp.asarray(face_region(head))
+    right: dict[str, Any] = _geometry(head, region, codes, shape, units)
+    for name, error in right.items():
+        np.testing.assert_allclose(error, 0, atol=1e-3, err_msg=name)
+    # A jaw that opens half as far is told in the expression alone, who it is stays.
+    opened = units.at[:, head.expression_names.index("jawOpen")].add(0.5)
+    wrong = _geometry(head, region, codes.replace(expression=opened), shape, units)
+    assert float(wrong["face_error"].min()) > 0.3
+    np.testing.assert_allclose(wrong["shape_error"], 0, atol=1e-3)
+    found = jnp.asarray(draw.uniform(-1, 1, (2, 478, 3)), jnp.float32)
+    assert _landmark_error(head, codes, found).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("gain", "holds"), [((0.06, 0.01), True), ((0.049, 0.01), False), ((0.2, -0.001), False)], ids=str
+)
+def test_the_claim_holds_only_where_both_rise_enough(gain: tuple[float, float], holds: bool) -> None:
+    row = {WITHOUT: Interval(0, 0, 0), WITH: Interval(0, 0, 0), GAIN: Interval(0.3, 0.2, 0.4)}
+    told = {name: row for name in MEASURES}
+    told["A-CCC (EMO-MLP)"] = {**row, GAIN: Interval(*gain, 0.5)}
+    text = as_markdown(told, HeldOut({}, {}, np.arange(3)), seeds=1)
+    assert ("the claim holds here" in text) is holds
+    assert ("the claim does not hold here" in text) is not holds
+
+
+def test_a_measure_reads_the_rows_that_it_is_given() -> None:
+    label = np.array([1, 2, 3])
+    told = Told(*[np.zeros(3)] * len(Told._fields))._replace(label=label, valence=np.array([0.0, 1.0, 0.5]))
+    truth = {"expression": np.array([1, 2, 0]), "valence": np.array([0.0, 1.0, -1.0])}
+    both = np.array([0, 1])
+    assert MEASURES["accuracy (EMO-MLP)"](told, truth, both) == 1
+    assert MEASURES["V-CCC (EMO-MLP)"](told, truth, both) == pytest.approx(1)
+    assert MEASURES["accuracy (EMO-MLP)"](told, truth, np.arange(3)) == pytest.approx(2 / 3)

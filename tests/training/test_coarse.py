@@ -1,0 +1,120 @@
+"""The coarse stages: what is frozen stays, what is trained learns, and E_expression begins where E_flame is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from emoca_jax.errors import InputError
+from emoca_jax.training.stages.coarse import as_seen, drawn_loss, whole_loss
+from emoca_jax.training.stages.encoders import EXPRESSION, FLAME, TRUNK, OfficialEncoders
+from tests.training import coarse_toy
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def deca() -> tuple[Any, list[float], Any]:
+    """E_flame after some steps on one batch, the loss of each, and where it began."""
+    minimised = coarse_toy.coarse()
+    begin = minimised.encoders.start(jax.random.key(4))
+    state, losses = coarse_toy.steps(coarse_toy.stage(minimised, begin), 12, coarse_toy.examples(4))
+    return state, losses, begin
+
+
+def test_e_flame_learns_and_the_trunk_stays_bit_for_bit(deca: tuple[Any, list[float], Any]) -> None:
+    state, losses, (parameters, statistics) = deca
+    assert losses[-1] < 0.8 * losses[0], losses
+    jax.tree.map(np.testing.assert_array_equal, dict(state.frozen), {TRUNK: parameters[TRUNK]})
+    jax.tree.map(_assert_moved, state.trained[FLAME], parameters[FLAME])
+    jax.tree.map(_assert_moved, state.statistics[FLAME], statistics[FLAME])
+
+
+def test_e_expression_alone_learns_from_e_flames_answer_on(deca: tuple[Any, list[float], Any]) -> None:
+    state, _, _ = deca
+    # Points and priors alone, in which the head's expression shows.
+    minimised, batch = coarse_toy.coarse(EXPRESSION, coarse_toy.LANDMARKS), coarse_toy.examples(4)
+    before = {**state.frozen, **state.trained}, state.statistics
+    start = minimised.encoders.with_expression(*before)
+    told = [_codes(minimised, where, batch).expression for where in (before, start)]
+    np.testing.assert_allclose(*told, atol=1e-6)
+    after, losses = coarse_toy.steps(coarse_toy.stage(minimised, start), 8, batch)
+    assert losses[-1] < losses[0]
+    jax.tree.map(np.testing.assert_array_equal, dict(after.frozen), {name: start[0][name] for name in (TRUNK, FLAME)})
+    jax.tree.map(np.testing.assert_array_equal, after.statistics[FLAME], start[1][FLAME])
+    jax.tree.map(_assert_moved, after.trained[EXPRESSION], start[0][EXPRESSION])
+    # No moments of what is frozen.
+    assert len(jax.tree.leaves(after.moments)) == 1 + 2 * len(jax.tree.leaves(after.trained))
+
+
+def test_one_shape_serves_all_images_of_a_person(deca: tuple[Any, list[float], Any]) -> None:
+    """Exchanged shapes cost what each image costs with either shape; "same" what all cost with the mean."""
+    state, _, _ = deca
+    before, batch = ({**state.frozen, **state.trained}, state.statistics), coarse_toy.examples(4)
+    plain = coarse_toy.coarse(weights={"landmarks_mediapipe": 1.0})
+    codes, seen = _codes(plain, before, batch), as_seen({name: jnp.asarray(array) for name, array in batch.items()})
+    swapped = codes.replace(shape=codes.shape[np.array([1, 0, 3, 2])])
+    mean = codes.replace(shape=jnp.repeat(codes.shape.reshape(2, 2, -1).mean(axis=1), 2, axis=0))
+    own, other, same = (float(drawn_loss(plain, one, seen).total) for one in (codes, swapped, mean))
+    assert abs(own - other) > 1e-4
+    assert _loss(plain._replace(same_shape="same", per_identity=2), before, batch) == pytest.approx(same, rel=1e-5)
+    # Each pair is exchanged or not, so the second half costs something from own to other.
+    exchanged = {
+        round(2 * _loss(plain._replace(same_shape="exchange", per_identity=2), before, batch, seed) - own, 4)
+        for seed in range(12)
+    }
+    assert min(abs(value - other) for value in exchanged) < 2e-4
+    with pytest.raises(InputError, match="give per_identity of 2 or more"):
+        coarse_toy.stage(plain._replace(same_shape="same"), before)
+
+
+def test_the_official_e_expression_tells_what_e_flame_told() -> None:
+    """Its last layer takes E_flame's rows by name: made-up layers show which."""
+    encoders = OfficialEncoders(jaw=True)
+    kernel = np.arange(236, dtype=np.float32)[None]
+    flame = {"hidden": {"kernel": np.ones((3, 2), np.float32)}, "head": {"kernel": kernel, "bias": kernel[0]}}
+    parameters, statistics = encoders.with_expression({FLAME: flame}, {FLAME: {}})
+    # 100 of shape and 50 of albedo come before, 3 of pose between.
+    expected = [*range(150, 200), *range(203, 206)]
+    np.testing.assert_array_equal(parameters[EXPRESSION]["head"]["bias"], expected)
+    assert set(statistics) == {FLAME, EXPRESSION}
+    with pytest.raises(InputError, match="give `start` a run of deca_coarse"):
+        encoders.with_expression({}, {})
+
+
+@pytest.mark.slow
+def test_eight_devices_do_what_one_does() -> None:
+    environment = {
+        **os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "PYTHONPATH": str(ROOT),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.training.eight_devices_coarse"],
+        cwd=ROOT, env=environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    np.testing.assert_allclose(told["together"]["losses"], told["alone"]["losses"], rtol=1e-5)
+    for name, values in told["alone"]["state"].items():
+        np.testing.assert_allclose(told["together"]["state"][name], values, atol=2e-5, err_msg=name)
+
+
+def _codes(minimised: Any, state: Any, batch: dict[str, np.ndarray]) -> Any:
+    images = jnp.asarray(batch["images"] / np.float32(255))
+    return minimised.encoders.encode(*state, images, trained=None).codes
+
+
+def _loss(minimised: Any, state: Any, batch: dict[str, np.ndarray], seed: int = 0) -> float:
+    seen = {name: jnp.asarray(array) for name, array in batch.items()}
+    return float(whole_loss(minimised, state[0], state[1], seen, jax.random.key(seed), train=False)[0].total)
+
+
+def _assert_moved(after: Any, before: Any) -> None:
+    assert np.any(np.asarray(after) != np.asarray(before))
