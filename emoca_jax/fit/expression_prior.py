@@ -71,7 +71,7 @@ UNIT_COST = {
     "browInnerUp": 0.8,
     "browOuterUp": 0.3,
     "browDown": 0.7,
-    "mouthUpperUp": 2.0,
+    "mouthUpperUp": 1.2,
     "mouthShrugUpper": 4.0,
     "mouthClose": 2.0,
     "mouthDimple": 1.5,
@@ -103,7 +103,7 @@ EMOTION_UNITS = {
 
 QUIET_UNITS = {
     "neutral": ("brow", "mouthSmile", "mouthFrown", "mouthShrug", "mouthUpperUp", "noseSneer", "cheek"),
-    "happy": ("mouthUpperUp", "mouthFrown", "mouthShrug", "noseSneer", "browInnerUp", "browDown"),
+    "happy": ("mouthFrown", "mouthShrug", "noseSneer", "browInnerUp", "browDown"),
     "anger": ("mouthShrug", "mouthSmile"),
     "surprise": ("mouthShrug",),
 }

@@ -15,10 +15,11 @@ from emoca_jax import flame, render
 from emoca_jax.codes import Codes
 from emoca_jax.fit.expression_prior import ExpressionPrior, expected_units, expression_prior
 from emoca_jax.fit.least_squares import bounded_least_squares
+from emoca_jax.fit.openings import INNER_LIPS, IRIS_CENTRES, iris_weight, lips_closed
 from emoca_jax.flame.head import FaceHead, LandmarkEmbedding, LandmarkLag
 from emoca_jax.flame.rotations import axis_angle_from_matrix
 from emoca_jax.flame.subset import point_head
-from emoca_jax.mediapipe_points import BROWS, CHEEKS, LEFT_EYE_RING, LEFT_IRIS, LIP_RINGS, RIGHT_EYE_RING, RIGHT_IRIS
+from emoca_jax.mediapipe_points import BROWS, CHEEKS, LEFT_EYE_RING, LIP_RINGS, RIGHT_EYE_RING
 from emoca_jax.model import pose
 from emoca_jax.products import PRECISION, precise_einsum, precise_matmul
 from emoca_jax.similarity import align_similarity
@@ -41,14 +42,13 @@ FACING_START, FACING_FULL = 0.05, 0.35
 LIDS = (*RIGHT_EYE_RING, *LEFT_EYE_RING)
 EXPRESSIVE_POINTS = (*LIP_RINGS[0], *LIP_RINGS[-1], *BROWS)
 """Outer and inner line of the lips, and brows: with the lids the points that carry expression."""
-IRIS_CENTRES = (RIGHT_IRIS[0], LEFT_IRIS[0])
 EXPRESSIVE_WEIGHT = 1.5
 LID_WEIGHT = 10.0
 """A closed eye is a few millimetres; with lighter lids, eyes drawn shut come out less than half closed."""
 IRIS_WEIGHT = 2.0
-IRIS_HIDDEN, IRIS_SHOWN = 0.11, 0.16
-"""Height of the opening between the lids, in its widths, below which the network only guesses where the iris is, and
-from which it sees it: drawn shut eyes are found as .08 to .13, open ones of photos as .14 (up) to .34 (surprised)."""
+SEAL_SHARE = 0.2
+"""Weight of the gap at each of the INNER_LIPS of a closed mouth, in parts of all landmarks: found points of closed lips
+on each other say less than that, as the network finds drawn lips that touch a little apart (`LandmarkLag`)."""
 
 
 class LandmarkModel(struct.PyTreeNode):
@@ -62,6 +62,8 @@ class LandmarkModel(struct.PyTreeNode):
     normals: Float[Array, "points 3"]
     """Of the template at each point."""
     prior: ExpressionPrior
+    lips: Int[Array, "2 pairs"]
+    """Of the points: INNER_LIPS; none where a head does not have them all."""
     lag: LandmarkLag | None = None
 
 
@@ -81,6 +83,8 @@ class LandmarkGoal(struct.PyTreeNode):
     target: Float[Array, "points 3"]
     share: Float[Array, "points"]
     """Residual per unit of distance; 0 where the point is turned away."""
+    seal: Float[Array, ""]
+    """Residual per unit of distance between the INNER_LIPS; 0 for a mouth that is not closed."""
     probabilities: Float[Array, "7"]
 
 
@@ -106,8 +110,15 @@ def landmark_model(head: FaceHead) -> LandmarkModel:
         weight=jax.device_put(weight),
         normals=_point_normals(head.template, head.faces, embedding),
         prior=expression_prior(head.expression_names, head.expression_dirs.shape[-1]),
+        lips=jax.device_put(_places(index, INNER_LIPS)),
         lag=head.landmark_lag,
     )
+
+
+def _places(index: np.ndarray, lines: tuple[tuple[int, ...], tuple[int, ...]]) -> np.ndarray:
+    place = {int(point): row for row, point in enumerate(index)}
+    known = all(point in place for line in lines for point in line)
+    return np.array([[place[point] for point in line] for line in lines] if known else [[], []], np.int32)
 
 
 @jax.jit
@@ -142,14 +153,25 @@ def fit_landmarks(
 
 def project(model: LandmarkModel, codes: Codes) -> Float[Array, "*batch points 3"]:
     """The model's points in the image plane, depth growing away, where the landmark network would find them."""
-    points = flame.points_on_mesh(pose(model.points, codes).vertices, model.points.faces, model.embedding)
+    return render.weak_perspective(_found(model, codes, _points(model, codes)), codes.camera)
+
+
+def _points(model: LandmarkModel, codes: Codes) -> Float[Array, "*batch points 3"]:
+    """Where the points are, metres."""
+    return flame.points_on_mesh(pose(model.points, codes).vertices, model.points.faces, model.embedding)
+
+
+def _found(
+    model: LandmarkModel, codes: Codes, points: Float[Array, "*batch points 3"]
+) -> Float[Array, "*batch points 3"]:
+    """Where the landmark network would find the points, metres."""
     if model.lag is not None:
         lag = model.lag.offset + precise_einsum("pku,...u->...pk", model.lag.expression, codes.expression)
         # No product: jaxlib 0.10 finds no tiling for so thin a one on a GPU.
         points = points + jnp.sum(
             flame.rotation_matrix(codes.pose[..., 0, :])[..., None, :, :] * lag[..., None, :], axis=-1
         )
-    return render.weak_perspective(points, codes.camera)
+    return points
 
 
 def _fit_one(model: LandmarkModel, landmarks: jax.Array, probabilities: jax.Array) -> LandmarkFit:
@@ -176,33 +198,26 @@ def landmark_goal(
     rotation: Float[Array, "3 3"],
 ) -> LandmarkGoal:
     """Targets and weights for one face whose head is turned by about `rotation`: points turned away do not count."""
-    weight = model.weight * facing(model, rotation) * _irises_shown(model, landmarks)
-    share = LANDMARK_WEIGHT * 100.0 / face_width(landmarks) * jnp.sqrt(weight / jnp.sum(weight))
-    return LandmarkGoal(landmarks[model.index], share, probabilities)
-
-
-def _irises_shown(model: LandmarkModel, landmarks: Float[Array, "478 3"]) -> Float[Array, "points"]:
-    """0 for the iris of an eye that is shut: its gaze would be taken from its lids. 1 for all other points."""
-    shown = jnp.ones(model.index.shape)
-    for iris, outline in zip(IRIS_CENTRES, (RIGHT_EYE_RING, LEFT_EYE_RING), strict=True):
-        half = len(outline) // 2
-        ring = landmarks[jnp.array(outline)]
-        height = jnp.mean(jnp.linalg.norm(ring[1:half] - ring[half + 1 :], axis=-1))
-        opening = height / jnp.linalg.norm(ring[0] - ring[half])
-        share = jnp.clip((opening - IRIS_HIDDEN) / (IRIS_SHOWN - IRIS_HIDDEN), 0.0, 1.0)
-        shown = jnp.where(model.index == iris, share, shown)
-    return shown
+    weight = model.weight * facing(model, rotation) * iris_weight(model.index, landmarks)
+    scale = LANDMARK_WEIGHT * 100.0 / face_width(landmarks)
+    share = scale * jnp.sqrt(weight / jnp.sum(weight))
+    seal = scale * SEAL_SHARE * lips_closed(landmarks)
+    return LandmarkGoal(landmarks[model.index], share, seal, probabilities)
 
 
 def residuals(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[Array, "rows"]:
-    """Landmark, depth and prior residuals of one face; half their square is the energy without its sparsity."""
-    difference = project(model, codes) - goal.target
+    """Landmark, depth, lip and prior residuals of one face; half their square is the energy without its sparsity."""
+    points = _points(model, codes)
+    difference = render.weak_perspective(_found(model, codes, points), codes.camera) - goal.target
+    # Where the lips are, not where the network would find them: it finds lips that touch apart.
+    upper, lower = (render.weak_perspective(points[lips], codes.camera)[:, :2] for lips in model.lips)
     trust = goal.share**2
     depth = difference[:, 2] - jnp.sum(trust * difference[:, 2]) / jnp.sum(trust)
     return jnp.concatenate(
         [
             (goal.share[:, None] * difference[:, :2]).ravel(),
             goal.share * DEPTH_SHARE * depth,
+            goal.seal * (upper - lower).ravel(),
             *prior_residuals(model.prior, codes.shape, codes.expression, goal.probabilities),
             JAW_WEIGHT * codes.jaw,
         ]

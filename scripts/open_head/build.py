@@ -114,6 +114,7 @@ def finish(
     mesh: HeadMesh, lips: Lips, template: np.ndarray, shape_dirs: np.ndarray, expression_dirs: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Template, identity and units (decimetres) with teeth and lining behind lips and cheeks, and lids that shut."""
+    expression_dirs = mouth.raise_smile(expression_dirs, template, mesh, lips)
     expression_dirs = mouth.seal_units(expression_dirs, template, lips)
     shape_dirs = mouth.follow_face(shape_dirs, template, mesh, lips)
     template = mouth.seal_template(mouth.narrow_teeth(template, mesh), lips)
