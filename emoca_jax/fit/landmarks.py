@@ -43,7 +43,7 @@ LIDS = (*RIGHT_EYE_RING, *LEFT_EYE_RING)
 EXPRESSIVE_POINTS = (*LIP_RINGS[0], *LIP_RINGS[-1], *BROWS)
 """Outer and inner line of the lips, and brows: with the lids the points that carry expression."""
 EXPRESSIVE_WEIGHT = 1.5
-LID_WEIGHT = 10.0
+LID_WEIGHT = 12.0
 """A closed eye is a few millimetres; with lighter lids, eyes drawn shut come out less than half closed."""
 IRIS_WEIGHT = 2.0
 SEAL_SHARE = 0.2
