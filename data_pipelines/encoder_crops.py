@@ -5,8 +5,7 @@ What is known of a picture is what the detector finds in it; nothing true is use
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -26,27 +25,6 @@ OFFICIAL_MARGIN = 1.25
 KEPT = ("image", "place", FOUND)
 """Entries of the loader's batches that a coarse stage needs."""
 Batch = dict[str, Array]
-
-
-class FoundBatches:
-    """The loader's batches with no more than a coarse stage needs, and their place as `emoca_jax.training` wants it."""
-
-    def __init__(self, batches: Any, *, kept: Sequence[str] = KEPT) -> None:
-        """batches: `iter` of what `data_pipelines.loader.batches` gives, over `found.FoundFaces` for what is kept."""
-        self._batches, self._kept = batches, tuple(kept)
-
-    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
-        return self
-
-    def __next__(self) -> dict[str, np.ndarray]:
-        batch = next(self._batches)
-        return {name: narrow(batch[name]) for name in self._kept}
-
-    def get_state(self) -> Any:
-        return self._batches.get_state()
-
-    def set_state(self, state: Any) -> None:
-        self._batches.set_state(state)
 
 
 def in_square(

@@ -30,7 +30,7 @@ from data_pipelines.augment import Amounts
 from data_pipelines.loader import Batching
 from data_pipelines.loader import batches as loaded
 from data_pipelines.open_faces.codes import Misfit, as_fitted, coded_faces
-from data_pipelines.open_faces.crops import DrawnBatches, as_trained_on, held_out
+from data_pipelines.open_faces.crops import KeptBatches, as_trained_on, held_out
 from data_pipelines.sources import Joined, open_records
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
@@ -83,12 +83,12 @@ def emotion_from_drawings(config: Config) -> tuple[Stage, Batches]:
         threads=data.threads, ahead=data.ahead,
     )  # fmt: skip
     sources = [open_records("open_faces", "train", data_dir=folder) for folder in data.train]
-    training = DrawnBatches(iter(loaded(Joined(sources), batching)))
+    training = KeptBatches(iter(loaded(Joined(sources), batching)))
     others = open_records("open_faces", "validation", data_dir=data.held_out)
     once = Batching(size=config.batch, side=data.side, margin=None, epochs=1, threads=1, processes=1, process=0)
     if len(others) < config.batch:
         raise InputError(f"{data.held_out} holds out {len(others)} faces; a batch takes {config.batch}: package more")
-    judged = held_out(DrawnBatches(iter(loaded(others, once))), size=config.crop)
+    judged = held_out(KeptBatches(iter(loaded(others, once))), size=config.crop)
     augment = functools.partial(as_trained_on, names=names, size=config.crop, amounts=Amounts(**config.augment))
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.rate, config.warm_up, config.schedule)
     optimiser = optax.adamw(schedule, weight_decay=config.weight_decay)

@@ -18,6 +18,7 @@ from data_pipelines.augment import Amounts
 from data_pipelines.found import open_found
 from data_pipelines.loader import Batching
 from data_pipelines.loader import batches as loaded
+from data_pipelines.open_faces.crops import KeptBatches
 from data_pipelines.sources import Joined, open_records
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
@@ -52,7 +53,7 @@ def coarse_on_drawings(config: Config) -> tuple[Stage, Batches]:
         size=config.batch // jax.process_count(), seed=config.settings.seed, side=data.side, margin=None,
         threads=data.threads, ahead=data.ahead, **grouped,
     )  # fmt: skip
-    training = encoder_crops.FoundBatches(iter(loaded(together, batching)))
+    training = KeptBatches(iter(loaded(together, batching)), kept=encoder_crops.KEPT)
     judged = faces_to_judge_on(data.held_out, "validation", batch=config.batch, side=data.side, size=encoders.size)
     augment = functools.partial(encoder_crops.as_trained_on, size=encoders.size, amounts=Amounts(**config.augment))
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.rate, config.warm_up, config.schedule)
@@ -81,13 +82,13 @@ def coarse_on_photos(config: Config) -> tuple[Stage, Batches]:
     )  # fmt: skip
     kept = ("image", "landmarks")
     source = Joined([open_records(name, data.split, data_dir=data.folder) for name in data.names])
-    training = encoder_crops.FoundBatches(iter(loaded(source, batching)), kept=kept)
+    training = KeptBatches(iter(loaded(source, batching)), kept=kept)
     cut = functools.partial(encoder_crops.as_trained_on_photos, size=encoders.size, margin=data.margin)
 
     def held_out() -> Iterator[dict[str, Any]]:
         others = open_records(data.names[0], data.held_out, data_dir=data.folder)
         once = Batching(size=config.batch, side=data.side, margin=data.margin, epochs=1, processes=1, process=0)
-        for batch in encoder_crops.FoundBatches(iter(loaded(others, once)), kept=kept):
+        for batch in KeptBatches(iter(loaded(others, once)), kept=kept):
             yield cut(jax.random.key(0), jax.device_put(batch), amounts=Amounts(turn=0, zoom=0, shift=0))
 
     return coarse_stage(
@@ -115,7 +116,7 @@ def faces_to_judge_on(folder: str, split: str, *, batch: int, side: int, size: i
     if len(others) < batch:
         raise InputError(f"{folder} holds out {len(others)} faces; a batch takes {batch}: package more")
     once = Batching(size=batch, side=side, margin=None, epochs=1, threads=1, processes=1, process=0)
-    return encoder_crops.held_out(encoder_crops.FoundBatches(iter(loaded(others, once))), size=size)
+    return encoder_crops.held_out(KeptBatches(iter(loaded(others, once)), kept=encoder_crops.KEPT), size=size)
 
 
 def open_judges(config: Config) -> Judges:

@@ -12,7 +12,7 @@ import optax
 
 from data_pipelines.augment import BLOCK, Amounts
 from data_pipelines.loader import Batching, batches
-from data_pipelines.open_faces.crops import DrawnBatches
+from data_pipelines.open_faces.crops import KeptBatches
 from data_pipelines.photo_crops import KEPT, as_trained_on, held_out
 from data_pipelines.sources import open_records
 from emoca_jax.errors import InputError
@@ -36,7 +36,7 @@ def emotion_from_photos(config: Config) -> tuple[Stage, Batches]:
     source = open_records(data.name, data.train, data_dir=data.folder)
     size = config.batch // jax.process_count()
     shuffled = Batching(size=size, seed=config.settings.seed, balance="expression", **seen)
-    training = DrawnBatches(iter(batches(source, shuffled)), kept=KEPT)
+    training = KeptBatches(iter(batches(source, shuffled)), kept=KEPT)
     others = open_records(data.name, data.held_out, data_dir=data.folder)
     once = Batching(size=data.judged_at_once, epochs=1, processes=1, process=0, **seen)
     if len(others) < once.size:

@@ -22,7 +22,7 @@ KEPT = ("image", "points", "place", "expression", "valence", "arousal", "units")
 Batch = dict[str, Array]
 
 
-class DrawnBatches:
+class KeptBatches:
     """The loader's batches with no more than training needs, and their place as `emoca_jax.training` wants it."""
 
     def __init__(self, batches: Any, *, kept: Sequence[str] = KEPT) -> None:

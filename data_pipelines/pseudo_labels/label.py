@@ -13,6 +13,7 @@ from emoca_jax.errors import InputError, surprise
 from emoca_jax.export.emotion_files import emotion_summary
 from emoca_jax.export.tables import photo_summary
 from emoca_jax.faces import EmotionResult, ReconstructedFace
+from emoca_jax.jobs.open_encoder import OpenEncoderModel
 from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel
 from emoca_jax.jobs.read_emotion import EmotionModel, load_emotion_model, read_emotion
 from emoca_jax.jobs.reconstruct import load_model, reconstruct
@@ -34,7 +35,7 @@ class Labeller(NamedTuple):
     """The networks that label photos."""
 
     emotion: EmotionModel
-    codes: OpenModel | TrainedModel | None
+    codes: OpenModel | OpenEncoderModel | TrainedModel | None
 
 
 class LabelledFace(NamedTuple):

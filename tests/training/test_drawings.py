@@ -24,7 +24,7 @@ from tests.training.test_loop import as_numbers, losses
 
 pytest.importorskip("grain", reason="grain has no wheel here")
 from data_pipelines.loader import Batching, batches
-from data_pipelines.open_faces.crops import DrawnBatches, as_trained_on, held_out
+from data_pipelines.open_faces.crops import KeptBatches, as_trained_on, held_out
 
 SIDE, CROP, COUNT = 40, 32, 24
 SETTINGS = Settings(steps=6, log_every=1, save_every=2, evaluate_every=3, decay=0.9)
@@ -45,9 +45,9 @@ def sample(row: int) -> Sample:
     }
 
 
-def drawn(**options: Any) -> DrawnBatches:
+def drawn(**options: Any) -> KeptBatches:
     batching = Batching(size=8, side=SIDE, margin=None, threads=1, ahead=1, **options)
-    return DrawnBatches(iter(batches(Split(range(COUNT), sample), batching)))
+    return KeptBatches(iter(batches(Split(range(COUNT), sample), batching)))
 
 
 def train(folder: Path, steps: int, *, network: str = "small", size: int = CROP) -> Ended:
