@@ -22,8 +22,8 @@ from data_pipelines.open_faces.draw import studio
 from data_pipelines.open_faces.faces import open_face
 from emoca_jax.emotion.units import ARKIT_UNITS, load_units_network, read_units
 from emoca_jax.errors import InputError
+from emoca_jax.files.whole import write_file
 from emoca_jax.losses.affect import valence_arousal_measures
-from emoca_jax.whole_files import write_file
 
 CHOSEN_ON = 300
 """The first faces kept chose how the network learned and how sure it is (scripts/ship_emo_mlp.py): not judged on."""

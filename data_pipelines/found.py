@@ -25,8 +25,8 @@ from data_pipelines.samples import Sample
 from data_pipelines.sources import Source, open_records
 from emoca_jax.capture.detect import Networks, detect_batch, largest_face, load_networks
 from emoca_jax.errors import InputError
-from emoca_jax.regular_files import read_regular, user_path
-from emoca_jax.whole_files import write_file
+from emoca_jax.files.regular import read_regular, user_path
+from emoca_jax.files.whole import write_file
 
 AT_ONCE = 32
 """Pictures whose crops share the mesh network's batches."""

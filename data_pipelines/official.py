@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from emoca_jax.errors import InputError
-from emoca_jax.regular_files import read_regular
+from emoca_jax.files.regular import read_regular
 
 FORMATS = ("JPEG", "PNG")
 """Written as they are; any other picture is written as a PNG of the same pixels."""

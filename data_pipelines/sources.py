@@ -17,7 +17,7 @@ from jaxtyping import Int
 from data_pipelines import NAMES
 from data_pipelines.samples import Field, Label, Numbers, Picture, Sample, Split
 from emoca_jax.errors import InputError
-from emoca_jax.regular_files import user_path
+from emoca_jax.files.regular import user_path
 
 
 @runtime_checkable

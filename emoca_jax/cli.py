@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     import argparse
 
     from emoca_jax.commands import convert, emotion, fetch_help, info, reconstruct, render
-    from emoca_jax.version import package_version
+    from emoca_jax.files.version import package_version
 
     parser = argparse.ArgumentParser(
         prog="emoca",

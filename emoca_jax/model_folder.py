@@ -17,10 +17,10 @@ from jaxtyping import Shaped
 from safetensors import SafetensorError, safe_open
 
 from emoca_jax.errors import InputError
+from emoca_jax.files.regular import open_regular, read_regular
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.flame.head_file import load_albedo, load_head
 from emoca_jax.nets.declared import check_network
-from emoca_jax.regular_files import open_regular, read_regular
 
 FORMAT_VERSION = 1
 KIND = "emoca_jax model"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emoca_jax.whole_files import write_file
+from emoca_jax.files.whole import write_file
 
 ASSET = Path(__file__).parents[1] / "emoca_jax" / "assets" / "open_head.npz"
 

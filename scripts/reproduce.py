@@ -23,9 +23,9 @@ import jax
 import numpy as np
 
 from emoca_jax.errors import InputError
+from emoca_jax.files.whole import write_file
 from emoca_jax.flame import load_head
 from emoca_jax.training.stages.encoders import OpenEncoders
-from emoca_jax.whole_files import write_file
 from scripts.reproduction_measures import MEASURES, HeldOut, Interval, Told, held_out, reader, told_by, with_intervals
 from scripts.train_coarse import NETWORK, variables_of
 

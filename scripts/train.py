@@ -33,6 +33,7 @@ from data_pipelines.open_faces.codes import Misfit, as_fitted, coded_faces
 from data_pipelines.open_faces.crops import KeptBatches, as_trained_on, held_out
 from data_pipelines.sources import Joined, open_records
 from emoca_jax.errors import InputError
+from emoca_jax.files.whole import write_file
 from emoca_jax.flame import load_head
 from emoca_jax.jobs.open_encoder import save_open_encoder
 from emoca_jax.training.checkpoint import Batches
@@ -42,7 +43,6 @@ from emoca_jax.training.loop import Settings, Stage, evaluated, run
 from emoca_jax.training.stages.emotion import code_recogniser, emotion_stage, image_recogniser
 from emoca_jax.training.state import Parameters
 from emoca_jax.training.step import Batch
-from emoca_jax.whole_files import write_file
 from scripts.train_coarse import NETWORK, coarse_on_drawings, coarse_on_photos
 from scripts.train_recogniser import emotion_from_photos
 

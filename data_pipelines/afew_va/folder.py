@@ -14,7 +14,7 @@ from data_pipelines.faces import AROUSAL, FACE, FIELDS, IDENTITY, LANDMARKS, VAL
 from data_pipelines.official import all_there, encoded, folders_in
 from data_pipelines.samples import Description, Numbers, Sample, Split, Words, nonempty, numbered
 from emoca_jax.errors import InputError
-from emoca_jax.regular_files import read_regular
+from emoca_jax.files.regular import read_regular
 
 FOLDS = 5
 LARGEST_RATING = 10

@@ -12,7 +12,7 @@ from data_pipelines.faces import BOX, FACE, FIELDS, IDENTITY, face_square
 from data_pipelines.official import all_there, encoded, one_of
 from data_pipelines.samples import Description, Label, Sample, Split, nonempty, numbered
 from emoca_jax.errors import InputError
-from emoca_jax.regular_files import read_regular
+from emoca_jax.files.regular import read_regular
 from emoca_jax.safe_files.array_files import read_npy
 
 RELEASE = ("NoW_Dataset/final_release_version", "final_release_version", ".")

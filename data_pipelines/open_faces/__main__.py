@@ -22,7 +22,7 @@ from data_pipelines.open_faces.draw import studio
 from data_pipelines.open_faces.emotions import CLASSES
 from data_pipelines.open_faces.faces import SIZE, OpenFace, open_faces
 from emoca_jax.errors import InputError
-from emoca_jax.whole_files import write_file
+from emoca_jax.files.whole import write_file
 
 HEADING = 18
 """Pixels above the columns of a sheet."""

@@ -29,7 +29,7 @@ from data_pipelines.open_faces.faces import SIZE, OpenFace, open_face
 from data_pipelines.open_faces.recipe import label_and_person
 from data_pipelines.samples import Description, Label, Numbers, Picture, Sample, Split, nonempty
 from emoca_jax.errors import InputError
-from emoca_jax.regular_files import read_regular
+from emoca_jax.files.regular import read_regular
 
 PLAN = "open_faces.json"
 COUNTS = {"train": 40_000, "validation": 4_000, "test": 4_000}

@@ -16,8 +16,8 @@ from data_pipelines.beam import file_systems
 from data_pipelines.pseudo_labels.shards import FACES, FAILED, Counts, Labeller, Shard, counts, shard_files
 from emoca_jax.capture.images import SUFFIXES, Photo, find_images, read_photo
 from emoca_jax.errors import InputError
-from emoca_jax.regular_files import read_regular
-from emoca_jax.whole_files import open_folder, write_file
+from emoca_jax.files.regular import read_regular
+from emoca_jax.files.whole import open_folder, write_file
 
 REMOTE = "://"
 

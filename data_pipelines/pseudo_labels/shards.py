@@ -16,8 +16,8 @@ import numpy as np
 
 from data_pipelines.pseudo_labels.label import Failure, Labeller, Wanted, label
 from emoca_jax.capture.images import Photo
+from emoca_jax.files.version import package_version
 from emoca_jax.mediapipe_points import ALL_POINTS
-from emoca_jax.version import package_version
 
 FORMAT_VERSION = 1
 """Of a folder of labels; counts up when a name or a meaning changes."""

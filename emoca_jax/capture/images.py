@@ -18,7 +18,7 @@ from emoca_jax.capture import other_formats
 from emoca_jax.capture.png_texts import LARGEST_TEXT, without_large_texts
 from emoca_jax.capture.shown_colours import eight_bits, shown_pixels
 from emoca_jax.errors import InputError
-from emoca_jax.regular_files import open_regular, user_path
+from emoca_jax.files.regular import open_regular, user_path
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emoca_jax.failed_downloads import failed_download, packed
+from emoca_jax.files.failed_downloads import failed_download, packed
 
 HEIC = "a HEIC photo: export it as JPEG"
 RAW = "a raw photo: export it as JPEG"

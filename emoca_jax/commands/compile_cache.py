@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from emoca_jax.errors import InputError, surprise
-from emoca_jax.regular_files import user_path
-from emoca_jax.version import package_version
-from emoca_jax.whole_files import open_folder
+from emoca_jax.files.regular import user_path
+from emoca_jax.files.version import package_version
+from emoca_jax.files.whole import open_folder
 
 VARIABLE = "EMOCA_JAX_CACHE"
 """Environment variable with another cache folder; empty: no cache."""

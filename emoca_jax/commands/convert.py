@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emoca_jax.errors import InputError
-from emoca_jax.failed_downloads import UNPACK
+from emoca_jax.files.failed_downloads import UNPACK
 
 if TYPE_CHECKING:
     from emoca_jax.convert.report import FileReport

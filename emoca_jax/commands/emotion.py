@@ -45,8 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     table = arguments.output / "emotions.csv"
 
     def load() -> Any:
+        from emoca_jax.files.whole import only_results
         from emoca_jax.jobs.read_emotion import load_emotion_model
-        from emoca_jax.whole_files import only_results
 
         # Before the work, not after it.
         only_results([table])

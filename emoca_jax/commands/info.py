@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emoca_jax.commands import compile_cache
-from emoca_jax.version import package_version
+from emoca_jax.files.version import package_version
 
 if TYPE_CHECKING:
     from emoca_jax.model_folder import ModelFolder

@@ -149,7 +149,7 @@ def _find(inputs: Sequence[str], tally: _Tally, errors: Console) -> list[Path]:
 
 def _without_results(paths: list[Path], errors: Console) -> list[Path]:
     """The photos without pictures that this program wrote beside them in an earlier run."""
-    from emoca_jax.whole_files import is_result
+    from emoca_jax.files.whole import is_result
 
     made_here = [path for path in paths if is_result(path)]
     if made_here:
@@ -158,7 +158,7 @@ def _without_results(paths: list[Path], errors: Console) -> list[Path]:
 
 
 def _prepare_output(inputs: Sequence[str], output: Path) -> None:
-    from emoca_jax.whole_files import open_folder
+    from emoca_jax.files.whole import open_folder
 
     if any(os.path.isdir(name) and os.path.realpath(output) == os.path.realpath(name) for name in inputs):
         raise InputError(f"{output}: is also an input, and results would be taken for photos; give another --output")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from emoca_jax.commands.photos import PhotoCommand, Row, add_photo_arguments, run_on_photos
 from emoca_jax.errors import InputError
-from emoca_jax.face_formats import FACE_FORMATS, MORE_FORMATS, NAME_STYLES, format_problem
+from emoca_jax.files.face_formats import FACE_FORMATS, MORE_FORMATS, NAME_STYLES, format_problem
 
 if TYPE_CHECKING:
     from emoca_jax.jobs.result import FaceResult

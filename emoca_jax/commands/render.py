@@ -94,8 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Read, draw, write; returns the exit code. Errors: InputError, and nothing half-written."""
     output = _output(arguments)
     compile_cache.enable()
+    from emoca_jax.files.whole import open_folder, write_results
     from emoca_jax.mesh_view.mesh_files import read_mesh
-    from emoca_jax.whole_files import open_folder, write_results
 
     mesh = read_mesh(arguments.mesh)
     for what in mesh.lacking:

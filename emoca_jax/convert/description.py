@@ -11,6 +11,8 @@ from typing import Any
 from emoca_jax.convert.gathered import Gathered, missing_for_head
 from emoca_jax.convert.merge import Folder
 from emoca_jax.errors import InputError
+from emoca_jax.files.regular import read_regular
+from emoca_jax.files.version import package_version
 from emoca_jax.model_folder import (
     DESCRIPTION_NAME,
     FORMAT_VERSION,
@@ -23,8 +25,6 @@ from emoca_jax.model_folder import (
     read_description,
     read_tensors,
 )
-from emoca_jax.regular_files import read_regular
-from emoca_jax.version import package_version
 
 HEAD_FILE, MAPS_FILE = "head.safetensors", "maps.safetensors"
 OFFICIAL_DEFAULT = "EMOCA_v2_lr_mse_20"

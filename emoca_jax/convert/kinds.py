@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from emoca_jax.errors import InputError
-from emoca_jax.failed_downloads import UNPACK, failed_download, packed
-from emoca_jax.picture_formats import MASK_FORMATS
-from emoca_jax.regular_files import open_regular, read_regular
+from emoca_jax.files.failed_downloads import UNPACK, failed_download, packed
+from emoca_jax.files.picture_formats import MASK_FORMATS
+from emoca_jax.files.regular import open_regular, read_regular
 from emoca_jax.safe_files.array_files import read_npy, read_npz, read_pickle
 from emoca_jax.safe_files.mapped_files import map_file
 from emoca_jax.safe_files.torch_files import read_torch

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from emoca_jax.errors import InputError
-from emoca_jax.regular_files import read_regular
+from emoca_jax.files.regular import read_regular
 
 CONFIG_NAME = "cfg.yaml"
 CHECKPOINT_SUFFIX = ".ckpt"

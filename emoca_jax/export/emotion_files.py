@@ -16,9 +16,9 @@ from emoca_jax.export.pictures.emotion import emotion_picture
 from emoca_jax.export.png import png_bytes
 from emoca_jax.export.tables import photo_summary
 from emoca_jax.faces import EmotionResult
+from emoca_jax.files.version import package_version
+from emoca_jax.files.whole import MARK, open_folder, result_path, write_results
 from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
-from emoca_jax.version import package_version
-from emoca_jax.whole_files import MARK, open_folder, result_path, write_results
 
 FORMAT_VERSION = 1
 """Of the .json; counts up when a name or a meaning changes."""

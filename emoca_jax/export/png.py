@@ -9,8 +9,8 @@ from jaxtyping import UInt8, UInt16
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from emoca_jax.version import package_version
-from emoca_jax.whole_files import MARK
+from emoca_jax.files.version import package_version
+from emoca_jax.files.whole import MARK
 
 
 def png_bytes(image: UInt8[np.ndarray, "height width channels"]) -> bytes:

@@ -16,10 +16,10 @@ from emoca_jax.export.rig.levels import coarser_surfaces
 from emoca_jax.export.rig.naming import NAMINGS
 from emoca_jax.export.tables import codes_npz, summary_json
 from emoca_jax.export.usd import head_usdz
-from emoca_jax.face_formats import FACE_FORMATS, NAME_STYLES, format_problem
 from emoca_jax.faces import ReconstructedFace
-from emoca_jax.version import package_version
-from emoca_jax.whole_files import MARK, open_folder, result_path, write_results
+from emoca_jax.files.face_formats import FACE_FORMATS, NAME_STYLES, format_problem
+from emoca_jax.files.version import package_version
+from emoca_jax.files.whole import MARK, open_folder, result_path, write_results
 
 LOD_ENDINGS = ("_lod1.glb", "_lod2.glb")
 """Of the coarser levels of detail, in the order of `levels.LEVELS`."""

@@ -15,8 +15,8 @@ from emoca_jax import flame
 from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.export.names import unit_names
 from emoca_jax.faces import ReconstructedFace
-from emoca_jax.version import package_version
-from emoca_jax.whole_files import MARK
+from emoca_jax.files.version import package_version
+from emoca_jax.files.whole import MARK
 
 FORMAT_VERSION = 1
 """Of both files; counts up when a name or a meaning changes."""

@@ -22,8 +22,8 @@ from emoca_jax.export.rig.levels import whole_surface
 from emoca_jax.export.rig.naming import PLAIN, Naming
 from emoca_jax.export.rig.shapes import Morphs, Part, morphs_of, parts_of, targets_of
 from emoca_jax.export.rig.skeleton import Bone, local_transforms, rest_transforms, skeleton
+from emoca_jax.files.whole import USD_LAYER
 from emoca_jax.flame.head import FaceHead
-from emoca_jax.whole_files import USD_LAYER
 
 ROOT, TEXTURE = "/head", "albedo.png"
 

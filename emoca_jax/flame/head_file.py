@@ -19,10 +19,10 @@ from safetensors import SafetensorError
 
 from emoca_jax import render
 from emoca_jax.errors import InputError, checked_path
+from emoca_jax.files.regular import read_regular
+from emoca_jax.files.whole import write_file
 from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding, LandmarkLag
-from emoca_jax.regular_files import read_regular
 from emoca_jax.safe_files.array_files import npz_of_bytes
-from emoca_jax.whole_files import write_file
 
 FORMAT_VERSION = 1
 OPEN_HEAD = "open"

@@ -21,6 +21,8 @@ from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.codes import Codes
 from emoca_jax.emotion.reading import open_reading
 from emoca_jax.errors import InputError
+from emoca_jax.files.regular import read_regular
+from emoca_jax.files.whole import write_file
 from emoca_jax.fit.landmarks import landmark_model
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.jobs.assemble import assemble
@@ -34,10 +36,8 @@ from emoca_jax.nets.encoders import IMAGE_SIZE
 from emoca_jax.nets.open_encoder import OPEN_SIZE, OpenReader, OpenTrunk
 from emoca_jax.open_codes import open_outputs, split_open, split_units
 from emoca_jax.products import CUBLAS
-from emoca_jax.regular_files import read_regular
 from emoca_jax.texture.layout import TEXTURE_SIZE, texture_layout
 from emoca_jax.texture.surface import skin_surface
-from emoca_jax.whole_files import write_file
 
 KIND, FORMAT_VERSION = "emoca_jax open encoder", 1
 DESCRIPTION_NAME = "open_encoder.json"

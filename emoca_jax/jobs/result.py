@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emoca_jax.export import save_face
-from emoca_jax.face_formats import FACE_FORMATS
 from emoca_jax.faces import ReconstructedFace
+from emoca_jax.files.face_formats import FACE_FORMATS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from PIL import Image
 from trimesh.resolvers import FilePathResolver
 
 from emoca_jax.errors import InputError
-from emoca_jax.picture_formats import TEXTURE_FORMATS
-from emoca_jax.regular_files import read_regular
+from emoca_jax.files.picture_formats import TEXTURE_FORMATS
+from emoca_jax.files.regular import read_regular
 
 LARGEST_TEXTURE = 256 << 20
 OTHER_ENCODINGS = ("cp1252", "cp932", "gb18030")

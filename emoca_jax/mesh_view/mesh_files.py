@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from emoca_jax.errors import InputError
+from emoca_jax.files.regular import read_regular
 from emoca_jax.mesh_view.beside import text_of
 from emoca_jax.mesh_view.glb_reading import read_glb
 from emoca_jax.mesh_view.mesh_part import MeshPart, read_picture
 from emoca_jax.mesh_view.obj_materials import KEYWORD, MaterialFiles
-from emoca_jax.regular_files import read_regular
 
 SUFFIXES = (".glb", ".obj", ".ply")
 MOST_MATERIALS = 1000

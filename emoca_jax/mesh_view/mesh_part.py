@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from emoca_jax.capture.png_texts import PILLOWS_LARGEST_TEXT, without_large_texts
 from emoca_jax.capture.shown_colours import eight_bits
 from emoca_jax.errors import InputError
-from emoca_jax.picture_formats import TEXTURE_FORMATS
+from emoca_jax.files.picture_formats import TEXTURE_FORMATS
 
 LARGEST_PICTURE = 2048
 """Pixels along a side: textures are averaged down to it, since a picture of at most that size shows no more."""

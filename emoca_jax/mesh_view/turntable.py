@@ -11,8 +11,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageChops
 from PIL.GifImagePlugin import getdata
 
+from emoca_jax.files.whole import MARK
 from emoca_jax.mesh_view.picture import Viewpoint
-from emoca_jax.whole_files import MARK
 
 FRAMES_PER_SECOND = {".gif": 20, ".mp4": 30}
 """Of a gif, whose clock ticks in hundredths of a second, and which browsers slow down below two ticks a frame."""

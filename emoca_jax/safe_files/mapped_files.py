@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from emoca_jax.errors import InputError
-from emoca_jax.regular_files import open_regular
+from emoca_jax.files.regular import open_regular
 
 
 class MappedFile(NamedTuple):

@@ -17,9 +17,9 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from emoca_jax.errors import InputError
-from emoca_jax.regular_files import read_regular
+from emoca_jax.files.regular import read_regular
+from emoca_jax.files.whole import write_file
 from emoca_jax.training.state import TrainState
-from emoca_jax.whole_files import write_file
 
 BEST_KEPT = 2
 """Checkpoints kept for their metric, beside the latest."""

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from emoca_jax.errors import InputError
+from emoca_jax.files.whole import write_file
 from emoca_jax.training.step import Report
-from emoca_jax.whole_files import write_file
 
 LOG = "metrics.jsonl"
 PAGE = "report.html"

@@ -25,12 +25,12 @@ from emoca_jax.emotion.reading import EmotionReading, reading_of
 from emoca_jax.errors import InputError
 from emoca_jax.export.pictures.emotion import COLOURS, emotion_picture, photo_window
 from emoca_jax.faces import EmotionResult
+from emoca_jax.files.whole import is_result
 from emoca_jax.jobs import read_emotion as capture
 from emoca_jax.model import encode
 from emoca_jax.model_folder import FORMAT_VERSION, KIND
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
-from emoca_jax.whole_files import is_result
 from tests import reference_weights as reference
 
 TOLERANCE = 1e-5

@@ -12,8 +12,8 @@ from trimesh.visual import ColorVisuals
 from emoca_jax.cli import main
 from emoca_jax.commands import compile_cache
 from emoca_jax.errors import InputError
+from emoca_jax.files.whole import MARK
 from emoca_jax.mesh_view import picture as mesh_picture
-from emoca_jax.whole_files import MARK
 
 SMALL = ("--size", "48", "--frames", "4")
 

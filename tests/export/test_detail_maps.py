@@ -13,7 +13,7 @@ from emoca_jax import render
 from emoca_jax.codes import Codes
 from emoca_jax.detail import DetailModel
 from emoca_jax.export.detail_maps import LARGEST_DISPLACEMENT, _tangent_space, dense_faces
-from emoca_jax.whole_files import is_result
+from emoca_jax.files.whole import is_result
 from tests import reference_weights
 from tests.export.made_up_face import made_up_face
 from tests.export.read_glb import Glb

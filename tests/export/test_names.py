@@ -7,7 +7,7 @@ from emoca_jax import flame
 from emoca_jax.errors import InputError
 from emoca_jax.export.rig.naming import NAMINGS
 from emoca_jax.export.save import save_face
-from emoca_jax.face_formats import NAME_STYLES
+from emoca_jax.files.face_formats import NAME_STYLES
 from tests.export.made_up_face import made_up_face
 from tests.export.read_glb import Glb
 from tests.export.test_gltf import validate

@@ -14,7 +14,7 @@ from emoca_jax import flame
 from emoca_jax.errors import InputError
 from emoca_jax.export import save_face
 from emoca_jax.export.tables import codes_npz, head_angles, summary_json
-from emoca_jax.whole_files import open_folder, write_file
+from emoca_jax.files.whole import open_folder, write_file
 from tests.export.made_up_face import UNITS, made_up_face
 
 

@@ -12,7 +12,7 @@ from emoca_jax.export.rig.levels import whole_surface
 from emoca_jax.export.rig.naming import PLAIN
 from emoca_jax.export.rig.shapes import parts_of
 from emoca_jax.export.save import save_face
-from emoca_jax.whole_files import is_result
+from emoca_jax.files.whole import is_result
 from tests.export.made_up_face import made_up_face
 
 pytest.importorskip("pxr", reason="OpenUSD is absent: run `pip install usd-core`")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from emoca_jax.ending import undone_at_end
 from emoca_jax.errors import InputError, checked_path
-from emoca_jax.regular_files import open_regular
+from emoca_jax.files.regular import open_regular
 
 try:
     import fcntl

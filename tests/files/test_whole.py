@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from emoca_jax.errors import InputError
-from emoca_jax.whole_files import MARK, is_result, open_folder, write_file, write_results
+from emoca_jax.files.whole import MARK, is_result, open_folder, write_file, write_results
 
-SOURCE = os.fspath(Path(__file__).parents[1])
+SOURCE = os.fspath(Path(__file__).parents[2])
 
 
 def test_only_results_are_replaced_and_none_is_written_where_one_cannot_be(tmp_path):
@@ -51,7 +51,7 @@ def test_temporary_names_cannot_be_guessed_or_prepared(tmp_path, monkeypatch):
 
 WRITER = """
 import os, sys, time
-from emoca_jax.whole_files import write_file
+from emoca_jax.files.whole import write_file
 os.replace = lambda *_: (print("ready", flush=True), time.sleep(60))
 from emoca_jax.ending import end_on_signals
 end_on_signals()

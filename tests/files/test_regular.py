@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from emoca_jax.errors import InputError
-from emoca_jax.regular_files import open_regular, read_regular, user_path
+from emoca_jax.files.regular import open_regular, read_regular, user_path
 
-SOURCE = os.fspath(Path(__file__).parents[1])
+SOURCE = os.fspath(Path(__file__).parents[2])
 STRANGE = {
     "fifo": os.mkfifo,
     "zero": lambda path: path.symlink_to("/dev/zero"),
