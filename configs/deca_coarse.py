@@ -4,7 +4,8 @@ Paper: DECA (arXiv:2012.04012), section 3.3 and its released configuration; hype
 licence: VGGFace2-HQ packaged by `data_pipelines.build`, FLAME and the networks converted by `emoca convert`.
 Command: python scripts/train.py --config=configs/deca_coarse.py --folder=runs/deca --config.model=models/emoca
     --config.data.folder=datasets
-Expected: nobody has run it yet in this project: its step compiles for H100s and TPUs (tests/accelerators).
+Expected: it stops with a sentence today: packaged VGGFace2-HQ has no 68 landmarks, which DECA took from FAN, and
+nothing here makes them. The gradient of its loss, without the identity term, compiles for an H100 (tests/accelerators).
 """
 
 from ml_collections import ConfigDict, config_dict

@@ -5,7 +5,7 @@ epochs of some 280,000 faces). AffectNet packaged by `data_pipelines.build`; FLA
 ResNet-50 converted by `emoca convert`.
 Command: python scripts/train.py --config=configs/emoca_coarse.py --folder=runs/emoca --config.model=models/deca
     --config.data.folder=datasets
-Expected: nobody has run it yet in this project: its step compiles for H100s and TPUs (tests/accelerators).
+Expected: nobody has run it yet in this project: the gradient of its loss compiles for an H100 (tests/accelerators).
 """
 
 from typing import Any

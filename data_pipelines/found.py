@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -88,7 +89,8 @@ def find(name: str, split: str, *, data_dir: str | Path, first: int | None = Non
     count = len(source) if first is None else min(first, len(source))
     points = _read(place, len(source)) if place.is_file() else np.full((len(source), 478, 3), np.nan, np.float32)
     seen = np.flatnonzero(np.isfinite(points[:, 0, 0]))
-    begin = int(seen[-1]) + 1 if len(seen) else 0
+    # Pictures without a face leave no trace; from a place where it is written, the batches are those of one go.
+    begin = int(seen[-1]) // SAVED_EVERY * SAVED_EVERY if len(seen) else 0
     detector = load_networks()
     for start in track(range(begin, count, AT_ONCE), f"{name}, {split}"):
         rows = range(start, min(start + AT_ONCE, count))
@@ -115,7 +117,7 @@ def _read(place: Path, rows: int) -> Float[np.ndarray, "rows 478 3"]:
     try:
         with np.load(io.BytesIO(read_regular(place)), allow_pickle=False) as file:
             points = file["points"].astype(np.float32)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise InputError(f"{place}: cannot be read ({error}); remove it and look again") from error
     if points.shape != (rows, 478, 3):
         raise InputError(f"{place}: is of another dataset, of {len(points)} faces; remove it and look again")
@@ -128,19 +130,28 @@ def _write(place: Path, points: Float[np.ndarray, "rows 478 3"]) -> None:
     write_file(place, file.getvalue())
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} is no number of samples; give 1 or more")
+    return int(text)
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0, or 2 where nothing can be done."""
+    """Exit code: 0, 130 where it was interrupted, or 2 where nothing can be done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
     parser.add_argument("split")
     parser.add_argument("--data_dir", required=True)
-    parser.add_argument("--first", type=int, help="look at so many samples only")
+    parser.add_argument("--first", type=_count, help="look at so many samples only")
     asked = parser.parse_args(arguments)
     try:
         found, count = find(asked.name, asked.split, data_dir=asked.data_dir, first=asked.first)
     except InputError as error:
         print(f"found: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("found: interrupted; the same command goes on from what is written", file=sys.stderr)
+        return 130
     print(f"a face in {found} of {count} pictures")
     return 0
 

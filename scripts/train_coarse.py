@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +41,7 @@ NETWORK = "network.npz"
 def coarse_on_drawings(config: Config) -> tuple[Stage, Batches]:
     """E_flame or E_expression for the open head, on packaged open faces in which our detector has looked for faces."""
     head, data = jax.device_put(load_head("open")), config.data
+    groups_stay_together(config, len(data.train))
     encoders = OpenEncoders(head)
     # A term without weight is not even computed.
     weights = {name: weight for name, weight in config.weights.items() if weight}
@@ -64,6 +66,7 @@ def coarse_on_drawings(config: Config) -> tuple[Stage, Batches]:
 def coarse_on_photos(config: Config) -> tuple[Stage, Batches]:
     """E_flame or E_expression for FLAME, on a packaged dataset of photos with 68 landmarks, from a converted folder."""
     folder, data = read_model_folder(config.model), config.data
+    groups_stay_together(config, len(data.names))
     encoders = OfficialEncoders(dtype=jnp.bfloat16 if config.bfloat16 else jnp.float32)
     weights = {name: weight for name, weight in config.weights.items() if weight}
     judges = Judges(
@@ -81,12 +84,21 @@ def coarse_on_photos(config: Config) -> tuple[Stage, Batches]:
         threads=data.threads, ahead=data.ahead, **grouped,
     )  # fmt: skip
     kept = ("image", "landmarks")
-    source = Joined([open_records(name, data.split, data_dir=data.folder) for name in data.names])
-    training = KeptBatches(iter(loaded(source, batching)), kept=kept)
+    sources = [open_records(name, data.split, data_dir=data.folder) for name in data.names]
+    others = open_records(data.names[0], data.held_out, data_dir=data.folder)
+    for name, source in zip((*data.names, data.names[0]), (*sources, others), strict=True):
+        lacking = [entry for entry in kept if entry not in source[0]]
+        if lacking:
+            raise InputError(
+                f"samples of {name} have no {' and no '.join(lacking)}, which the coarse stages compare with; choose a "
+                "dataset with 68 landmarks, affectnet say"
+            )
+    if len(others) < config.batch:
+        raise InputError(f"{data.names[0]} holds out {len(others)} samples; a batch takes {config.batch}")
+    training = KeptBatches(iter(loaded(Joined(sources), batching)), kept=kept)
     cut = functools.partial(encoder_crops.as_trained_on_photos, size=encoders.size, margin=data.margin)
 
     def held_out() -> Iterator[dict[str, Any]]:
-        others = open_records(data.names[0], data.held_out, data_dir=data.folder)
         once = Batching(size=config.batch, side=data.side, margin=data.margin, epochs=1, processes=1, process=0)
         for batch in KeptBatches(iter(loaded(others, once)), kept=kept):
             yield cut(jax.random.key(0), jax.device_put(batch), amounts=Amounts(turn=0, zoom=0, shift=0))
@@ -95,6 +107,14 @@ def coarse_on_photos(config: Config) -> tuple[Stage, Batches]:
         config.name, coarse, official_start(folder, encoders, config), optax.adam(config.rate), held_out,
         augment=functools.partial(cut, amounts=Amounts(**config.augment)),
     ), training  # fmt: skip
+
+
+def groups_stay_together(config: Config, sources: int) -> None:
+    """Errors: InputError where photos of one person would be mixed up with those of another."""
+    if config.per_identity > 1 and sources > 1:
+        raise InputError("datasets number their people from 0 each: give one of them where per_identity is 2 or more")
+    if config.same_shape != "none" and config.settings.accumulate > 1:
+        raise InputError("accumulate cuts a batch between photos of one person: leave it at 1, or same_shape at 'none'")
 
 
 def official_start(folder: ModelFolder, encoders: OfficialEncoders, config: Config) -> Any:
@@ -136,6 +156,10 @@ def started_from(run: str, encoders: Encoders, trained: str) -> Any:
         return encoders.start
     variables = variables_of(run)
     parameters, statistics = (jax.device_put(variables.get(name, {})) for name in ("params", "batch_stats"))
+    if FLAME not in parameters:
+        raise InputError(
+            f"{run}: is no run of a coarse stage: its network has no {FLAME!r}, but {', '.join(parameters)}"
+        )
     if trained == EXPRESSION and EXPRESSION not in parameters:
         return encoders.with_expression(parameters, statistics)
     return parameters, statistics
@@ -148,5 +172,5 @@ def variables_of(run: str) -> Mapping[str, Any]:
     try:
         with np.load(place, allow_pickle=False) as file:
             return unflatten_dict(dict(file), sep="/")
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError, TypeError, BadZipFile) as error:
         raise InputError(f"{place}: holds no trained network ({error}); let that run come to its end") from error

@@ -42,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="label by Apache Beam: runner=DataflowRunner,project=...; without options on this machine",
     )
     asked = parser.parse_args(arguments)
-    # Before jax is imported.
-    compile_cache.enable()
     try:
+        # Before jax is imported.
+        compile_cache.enable()
         from data_pipelines.pseudo_labels.job import pseudo_label
         from data_pipelines.pseudo_labels.label import Wanted
 

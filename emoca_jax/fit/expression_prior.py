@@ -94,7 +94,7 @@ EMOTION_UNITS = {
     "sad": {"browInnerUp": 0.45, "mouthFrown": 0.40, "browDown": 0.15, "mouthShrugLower": 0.15},
     "surprise": {"browInnerUp": 0.60, "browOuterUp": 0.60, "eyeWide": 0.50, "jawOpen": 0.50},
     "fear": {"browInnerUp": 0.60, "browOuterUp": 0.35, "eyeWide": 0.50, "mouthStretch": 0.40, "jawOpen": 0.35},
-    "disgust": {"noseSneer": 0.55, "browDown": 0.30, "mouthUpperUp": 1.6, "mouthFrown": 0.20},
+    "disgust": {"noseSneer": 0.55, "browDown": 0.30, "mouthUpperUp": 0.30, "mouthFrown": 0.20},
     "anger": {"browDown": 0.60, "eyeSquint": 0.25, "mouthPress": 0.20, "noseSneer": 0.25, "jawOpen": 0.15},
 }
 """Typical units of each emotion: EMFACS prototypes (Ekman and Friesen 1983: happy AU 6+12, sad 1+4+15, surprise

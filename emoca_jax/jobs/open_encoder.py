@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def save_open_encoder(folder: Path, name: str, variables: Mapping[str, Any]) -> 
 
 def is_open_encoder(path: str | Path) -> bool:
     """Whether a folder is one that `save_open_encoder` wrote."""
-    return (Path(path) / DESCRIPTION_NAME).is_file()
+    return os.path.isfile(os.path.join(path, DESCRIPTION_NAME))
 
 
 def load_open_encoder(path: str | Path) -> OpenEncoderModel:
@@ -95,6 +96,8 @@ def load_open_encoder(path: str | Path) -> OpenEncoderModel:
         raise InputError(f"{place} is of another version than this one reads: train it again.")
     if hashlib.sha256(read_regular(folder / VARIABLES_NAME)).hexdigest() != digest:
         raise InputError(f"{folder / VARIABLES_NAME} is damaged, its contents have changed: fetch the folder again.")
+    variables = unflatten_dict(read_tensors(folder / VARIABLES_NAME), sep="/")
+    _check(folder / VARIABLES_NAME, variables, head)
     layout = texture_layout(head, size=TEXTURE_SIZE)
     return OpenEncoderModel(
         name=name,
@@ -102,8 +105,36 @@ def load_open_encoder(path: str | Path) -> OpenEncoderModel:
         landmarks=landmark_model(head),
         layout=layout,
         surface=skin_surface(head, layout),
-        variables=jax.device_put(unflatten_dict(read_tensors(folder / VARIABLES_NAME), sep="/")),
+        variables=jax.device_put(variables),
     )
+
+
+def _check(place: Path, variables: Mapping[str, Any], head: FaceHead) -> None:
+    """Errors: InputError where the encoders do not take these variables, or some are no numbers."""
+    found: dict[str, Any] = dict(flatten_dict(dict(variables), sep="/"))
+    told = {"flame": open_outputs(head)}
+    if any(path.startswith("params/expression/") for path in found):
+        told["expression"] = head.expression_dirs.shape[-1]
+    wanted: dict[str, Any] = dict(flatten_dict(jax.eval_shape(lambda: _untrained(told)), sep="/"))
+    for path in sorted(wanted.keys() | found.keys()):
+        here, there = (arrays[path].shape if path in arrays else None for arrays in (found, wanted))
+        if here != there:
+            raise InputError(
+                f"{place}: {path} has shape {here}, expected {there}: train again, or fetch the folder again."
+            )
+        if not np.isfinite(found[path]).all():
+            raise InputError(
+                f"{place}: {path} holds values that are not finite: train again, or fetch the folder again."
+            )
+
+
+def _untrained(outputs: Mapping[str, int]) -> dict[str, Any]:
+    """Variables of the trunk and of readers of so many numbers."""
+    key, picture = jax.random.key(0), jax.numpy.zeros((1, OPEN_SIZE, OPEN_SIZE, 3))
+    maps, trunk = OpenTrunk().init_with_output(key, picture)
+    readers = {name: OpenReader(count).init(key, maps) for name, count in outputs.items()}
+    parameters = {"trunk": trunk["params"]} | {name: reader["params"] for name, reader in readers.items()}
+    return {"params": parameters, "batch_stats": {name: reader["batch_stats"] for name, reader in readers.items()}}
 
 
 def encode_open(model: OpenEncoderModel, found: PhotoFace) -> FaceResult:

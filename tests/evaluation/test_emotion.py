@@ -132,6 +132,7 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_packaged_datasets_beside_published_numbers(packaged: Path):
     done = evaluate("affectnet", "--split", "train_clean+train_other", "--data_dir", "datasets", folder=packaged)
     assert done.returncode == 0, done.stderr

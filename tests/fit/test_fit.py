@@ -11,7 +11,7 @@ import pytest
 import emoca_jax as ej
 from emoca_jax import flame
 from emoca_jax.fit import landmarks as fit
-from emoca_jax.fit.expression_prior import expected_units, expression_prior
+from emoca_jax.fit.expression_prior import EMOTION_UNITS, expected_units, expression_prior
 from emoca_jax.fit.light import EXPOSURE, ambient_light, fit_light_and_albedo
 from emoca_jax.fit.photo import inside_oval
 from emoca_jax.jobs.reconstruct import load_model, reconstruct
@@ -68,6 +68,10 @@ def test_landmarks_of_a_known_head_are_fitted_and_its_units_found():
     assert units["jawOpen"] > 0.5 and min(units["eyeBlinkLeft"], units["eyeBlinkRight"]) > 0.6
     others = [value for name, value in units.items() if not name.startswith(("jawOpen", "eyeBlink", "brow"))]
     assert max(others) < 0.35
+
+
+def test_no_emotion_expects_a_unit_beyond_its_full_strength():
+    assert all(0 < strength <= 1 for units in EMOTION_UNITS.values() for strength in units.values())
 
 
 def test_the_same_landmarks_smile_more_when_the_photo_is_read_as_happy():

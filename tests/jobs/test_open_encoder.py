@@ -56,6 +56,25 @@ def test_a_saved_model_says_what_training_had_it_say(
         load_open_encoder(tmp_path)
 
 
+def without_trunk(told: dict[str, Any]) -> dict[str, Any]:
+    return {**told, "params": {name: part for name, part in told["params"].items() if name != "trunk"}}
+
+
+def not_finite(told: dict[str, Any]) -> dict[str, Any]:
+    spoiled = jax.tree.map(np.array, told)
+    spoiled["params"]["flame"]["head"]["bias"][0] = np.nan
+    return spoiled
+
+
+@pytest.mark.parametrize(("spoil", "said"), [(without_trunk, "has shape None, expected"), (not_finite, "not finite")])
+def test_encoders_that_cannot_work_are_refused_when_they_are_loaded(
+    variables: dict[str, Any], tmp_path: Path, spoil: Any, said: str
+) -> None:
+    save_open_encoder(tmp_path, "made up", spoil(variables))
+    with pytest.raises(InputError, match=said):
+        load_open_encoder(tmp_path)
+
+
 def test_a_reader_that_has_learned_nothing_shows_the_average_face_at_rest(encoders: OpenEncoders) -> None:
     """From the front, as large in the crop as faces of photos are."""
     from emoca_jax.model import decode

@@ -43,6 +43,7 @@ def test_reads_what_the_official_network_reads(translated, golden, folded):
     assert_close(read.arousal, golden["cnn_arousal"][:, 0])
 
 
+@pytest.mark.slow
 def test_gradient_of_the_feature_distance_reaches_the_picture(translated, golden):
     """EMOCA's emotion consistency: mean squared difference of features of a photo and of a rendering, here a blend."""
     images = reference.images()

@@ -35,7 +35,7 @@ def true_coverage(vertices, faces):
     return (index >= 0).astype(jnp.float32).reshape(SIZE, FINER, SIZE, FINER).mean((1, 3))
 
 
-@pytest.mark.parametrize("mesh", [ball, head])
+@pytest.mark.parametrize("mesh", [ball, pytest.param(head, marks=pytest.mark.slow)])
 def test_coverage_and_its_gradient_equal_a_supersampled_image(mesh):
     vertices, faces = mesh()
     weights = jax.image.resize(jax.random.normal(jax.random.key(0), (5, 5)), (SIZE, SIZE), "cubic")

@@ -13,10 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from emoca_jax.errors import InputError
 from emoca_jax.training.stages.coarse import as_seen, drawn_loss, whole_loss
 from emoca_jax.training.stages.encoders import EXPRESSION, FLAME, TRUNK, OfficialEncoders
+from scripts.train_coarse import groups_stay_together
 from tests.training import coarse_toy
 
 ROOT = Path(__file__).parents[2]
@@ -118,3 +120,15 @@ def _loss(minimised: Any, state: Any, batch: dict[str, np.ndarray], seed: int = 
 
 def _assert_moved(after: Any, before: Any) -> None:
     assert np.any(np.asarray(after) != np.asarray(before))
+
+
+@pytest.mark.parametrize(
+    ("sources", "accumulate", "same_shape", "said"),
+    [(2, 1, "none", "number their people"), (1, 2, "exchange", "cuts a batch between photos")],
+)
+def test_people_are_not_mixed_up(sources: int, accumulate: int, same_shape: str, said: str) -> None:
+    config = ConfigDict({"per_identity": 2, "same_shape": same_shape, "settings": {"accumulate": accumulate}})
+    with pytest.raises(InputError, match=said):
+        groups_stay_together(config, sources)
+    config.per_identity, config.same_shape = 1, "none"
+    groups_stay_together(config, sources)

@@ -55,6 +55,7 @@ def test_a_crop_that_is_not_moved_is_the_official_one():
     assert float(jnp.abs(moved["images"][0] * 255 - seen).mean()) > 1
 
 
+@pytest.mark.slow
 def test_a_run_on_labelled_photos(built: Path, tmp_path: Path):
     """The small network, which reads no units here, in place of those that take a machine with a GPU."""
     made = config("emotion_resnet50", built / "records", network="small", crop=32)

@@ -67,4 +67,4 @@ READY_PLAYER_ME = Naming(
 bone rests turned, as avatar code gives the eyes rotations that count from straight ahead."""
 
 NAMINGS = {"default": PLAIN, "rpm": READY_PLAYER_ME}
-"""By the word that commands and `save` take (`face_formats.NAME_STYLES`)."""
+"""By the word that commands and `save` take (`files.face_formats.NAME_STYLES`)."""
