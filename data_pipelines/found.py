@@ -10,6 +10,7 @@ interrupted goes on from.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import sys
 from collections.abc import Mapping, Sequence
@@ -74,7 +75,7 @@ def open_found(name: str, split: str, *, data_dir: str | Path) -> FoundFaces:
         raise InputError(
             f"{place}: is not there; make it with python -m data_pipelines.found {name} {split} --data_dir {data_dir}"
         )
-    points = _read(place, len(source))
+    points = _read(place, source)
     rows = np.flatnonzero(np.isfinite(points).all(axis=(1, 2)))
     return FoundFaces(source, rows, points[rows])
 
@@ -87,7 +88,7 @@ def find(name: str, split: str, *, data_dir: str | Path, first: int | None = Non
     source = open_records(name, split, data_dir=data_dir)
     place = _place(name, split, data_dir)
     count = len(source) if first is None else min(first, len(source))
-    points = _read(place, len(source)) if place.is_file() else np.full((len(source), 478, 3), np.nan, np.float32)
+    points = _read(place, source) if place.is_file() else np.full((len(source), 478, 3), np.nan, np.float32)
     seen = np.flatnonzero(np.isfinite(points[:, 0, 0]))
     # Pictures without a face leave no trace; from a place where it is written, the batches are those of one go.
     begin = int(seen[-1]) // SAVED_EVERY * SAVED_EVERY if len(seen) else 0
@@ -96,7 +97,7 @@ def find(name: str, split: str, *, data_dir: str | Path, first: int | None = Non
         rows = range(start, min(start + AT_ONCE, count))
         points[start : rows.stop] = found_points(detector, [source[row] for row in rows])
         if rows.stop % SAVED_EVERY == 0 or rows.stop == count:
-            _write(place, points)
+            _write(place, points, source)
     return int(np.isfinite(points[:count, 0, 0]).sum()), count
 
 
@@ -113,20 +114,28 @@ def _place(name: str, split: str, data_dir: str | Path) -> Path:
     return user_path(data_dir) / name / f"found_{split}.npz"
 
 
-def _read(place: Path, rows: int) -> Float[np.ndarray, "rows 478 3"]:
+def _read(place: Path, source: Source) -> Float[np.ndarray, "rows 478 3"]:
     try:
         with np.load(io.BytesIO(read_regular(place)), allow_pickle=False) as file:
-            points = file["points"].astype(np.float32)
+            points, looked_at = file["points"].astype(np.float32), str(file["pictures"])
     except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise InputError(f"{place}: cannot be read ({error}); remove it and look again") from error
-    if points.shape != (rows, 478, 3):
+    if points.shape != (len(source), 478, 3) or looked_at != _pictures(source):
         raise InputError(f"{place}: is of another dataset, of {len(points)} faces; remove it and look again")
     return points
 
 
-def _write(place: Path, points: Float[np.ndarray, "rows 478 3"]) -> None:
+def _pictures(source: Source) -> str:
+    """Tells a dataset from others, by the bytes of its first, middle and last picture."""
+    told = hashlib.sha256()
+    for row in (0, len(source) // 2, len(source) - 1):
+        told.update(source[row]["image"])
+    return told.hexdigest()
+
+
+def _write(place: Path, points: Float[np.ndarray, "rows 478 3"], source: Source) -> None:
     file = io.BytesIO()
-    np.savez(file, points=points)
+    np.savez(file, points=points, pictures=np.array(_pictures(source)))
     write_file(place, file.getvalue())
 
 

@@ -64,6 +64,13 @@ def batches(source: Source, batching: Batching) -> grain.IterDataset:
 
 def _share(source: Source, batching: Batching) -> Share:
     """This process's numbers of samples, batch by batch."""
+    for name, value, least in (
+        ("size", batching.size, 1),
+        ("per_group", batching.per_group, 1),
+        ("seed", batching.seed, 0),
+    ):
+        if value < least:
+            raise InputError(f"{name} is {value}; give {least} or more")
     if batching.size % batching.per_group:
         raise InputError(f"a batch of {batching.size} is no whole number of groups of {batching.per_group}")
     if batching.balance and batching.group:

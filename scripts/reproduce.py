@@ -23,6 +23,7 @@ import jax
 import numpy as np
 
 from emoca_jax.errors import InputError
+from emoca_jax.files.regular import read_regular
 from emoca_jax.files.whole import write_file
 from emoca_jax.flame import load_head
 from emoca_jax.training.stages.encoders import OpenEncoders
@@ -35,6 +36,8 @@ SIDE = 144
 """Pixels a side of the packaged pictures."""
 DECA, WITHOUT, WITH, GAIN = "DECA (the start)", "without", "with", "with minus without"
 CLAIMED = ("V-CCC (EMO-MLP)", "A-CCC (EMO-MLP)")
+OPTIONS = "reproduction_options.json"
+"""What the runs of a folder were made of."""
 ASKED = 0.05
 """By which both must rise, with an interval above zero."""
 
@@ -48,6 +51,17 @@ def train(config: str, folder: Path, data: str, *options: str) -> None:
     print(f"training {folder}", flush=True)
     if subprocess.run([*command, *place, *options], check=False).returncode:
         raise InputError(f"{folder}: the run did not come to its end; the same command goes on from there")
+
+
+def same_as_before(asked: argparse.Namespace) -> None:
+    """Errors: InputError where the folder's runs, which are taken as they are, had other data or another eye."""
+    place, options = asked.runs / OPTIONS, {"data": str(asked.data), "eye": str(asked.eye)}
+    if place.exists():
+        before = json.loads(read_regular(place))
+        if before != options:
+            raise InputError(f"{asked.runs} holds runs of {before}, and you ask for {options}: give another --runs")
+    asked.runs.mkdir(parents=True, exist_ok=True)
+    write_file(place, json.dumps(options).encode())
 
 
 def train_all(asked: argparse.Namespace) -> dict[str, list[Path]]:
@@ -116,7 +130,7 @@ def as_markdown(found: dict[str, dict[str, Interval]], faces: HeldOut, seeds: in
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0, or 2 where a run failed."""
+    """Exit code: 0, 130 where it was interrupted, or 2 where a run failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="folder of packaged open faces, looked for")
     parser.add_argument("--judged", help="another such folder, whose test split judges; else that of --data")
@@ -125,12 +139,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=1)
     asked = parser.parse_args(arguments)
     try:
+        if asked.seeds < 1:
+            raise InputError(f"--seeds is {asked.seeds}; give 1 or more")
+        same_as_before(asked)
         arms = train_all(asked)
         faces = held_out(asked.judged or asked.data, side=SIDE, size=OpenEncoders(load_head("open")).size)
         found = table(judged(arms, faces), faces)
     except InputError as error:
         print(f"reproduce: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("reproduce: interrupted; the same command goes on from there", file=sys.stderr)
+        return 130
     text = as_markdown(found, faces, asked.seeds)
     print(text)
     write_file(asked.runs / "reproduction.md", text.encode())

@@ -32,12 +32,11 @@ def load_model(
     if checked_path("name", name) != OPEN_MODEL:
         if head is not None:
             raise InputError("A converted model brings its own head: leave out `head` (--head), or the model.")
-        if is_open_encoder(name):
-            return load_open_encoder(name)
-        return load_trained_model(name, official=official)
+        if not is_open_encoder(name):
+            return load_trained_model(name, official=official)
     if official:
-        raise InputError("The open model has no official counterpart: `official` (--official) needs a converted model.")
-    return load_open_model(head or OPEN_MODEL)
+        raise InputError("The open head has no official counterpart: `official` (--official) needs a converted model.")
+    return load_open_model(head or OPEN_MODEL) if name == OPEN_MODEL else load_open_encoder(name)
 
 
 def reconstruct(

@@ -63,10 +63,16 @@ def test_the_crop_is_that_of_inference_and_the_mask_the_faces_inside() -> None:
 
 def test_photos_are_cut_as_the_official_code_cuts_them() -> None:
     """From a square of margin 1.6 the middle 1.25 / 1.6 of it; whole numbers are pixel centres."""
-    photos = {"image": jnp.zeros((1, 320, 320, 3), jnp.uint8), "landmarks": jnp.full((1, 68, 2), 159.5 + 125.0)}
+    picture = np.zeros((1, 320, 320, 3), np.uint8)
+    picture[:, 118:123, 198:203] = 255
+    photos = {"image": jnp.asarray(picture), "landmarks": jnp.full((1, 68, 2), 159.5 + 125.0)}
     still = Amounts(*[0.0] * len(Amounts._fields))
     cut = as_trained_on_photos(jax.random.key(0), photos, size=224, margin=1.6, amounts=still)
     np.testing.assert_allclose(cut["landmarks"][..., :2], 1.0, atol=1e-6)
+    light = np.asarray(cut["images"])[0, ..., 0]
+    found = [(light.sum(axis=axis) * np.arange(224)).sum() / light.sum() for axis in (0, 1)]
+    expected = [(middle + 0.5 - 35) * 224 / 250 - 0.5 for middle in (200, 120)]
+    np.testing.assert_allclose(found, expected, atol=0.1)
 
 
 def test_pictures_without_a_face_are_left_out(tmp_path: Path) -> None:

@@ -121,6 +121,8 @@ def test_images_of_an_identity_come_side_by_side():
     ("options", "said"),
     [
         ({"size": 24, "epochs": 1}, "too few for a batch of 24"),
+        ({"size": 0}, "size is 0; give 1 or more"),
+        ({"size": 4, "seed": -1}, "seed is -1; give 0 or more"),
         ({"size": 3, "group": "identity", "per_group": 2}, "no whole number of groups"),
         ({"size": 18, "group": "identity", "per_group": 18}, "no identity has 18 samples"),
         ({"size": 3, "balance": "age"}, "has no column age; choose expression, identity"),
