@@ -1,7 +1,7 @@
 """Light that is left in a skin's colour after that of nine numbers was divided out: shadows, shine, coloured lamps.
 
 Told from pigment by what skin does not do: it is the same on both sides, and it does not get brighter than its
-surroundings by much. A beard or a blush is on both sides and darker, or of another tint.
+surroundings by much. A beard or a blush is on both sides and darker, or of another tint, though not of any tint.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ SHINE_FROM, SHADE_FROM = 0.04, -0.12
 """Log ratio to the face's usual brightness above and below which what both sides have is taken for light, too."""
 SHINE_SHARE, SHADE_SHARE = 0.85, 0.5
 """The share of what is beyond that is taken out."""
+TINT_KEPT = 0.04
+"""Log ratio from the face's usual tint that bare skin reaches at most, four fifths of a blush (3 units of CIELAB's a*):
+where a photo is too bright or too dark for its channels, skin turns grey, violet or orange by more."""
 
 
 def light_left(surface: SkinSurface, skin: TrustedSkin) -> Float[np.ndarray, "vertices 3"]:
@@ -30,5 +33,9 @@ def light_left(surface: SkinSurface, skin: TrustedSkin) -> Float[np.ndarray, "ve
     brightness = (apart - odd).mean(1, keepdims=True)
     shine = SHINE_SHARE * np.maximum(brightness - SHINE_FROM, 0)
     shade = SHADE_SHARE * np.minimum(brightness - SHADE_FROM, 0)
+    tint = apart - odd + skin.spots
+    tint = tint - tint.mean(1, keepdims=True)
+    size = np.linalg.norm(tint, axis=1, keepdims=True)
+    bare = (1 - skin.painted[:, None]) * (1 - TINT_KEPT * np.tanh(size / TINT_KEPT) / np.maximum(size, 1e-6))
     # How bright an eye is beside skin says nothing of light.
-    return np.where(skin.eyeballs[:, None], 0.0, odd + shine + shade)
+    return np.where(skin.eyeballs[:, None], 0.0, odd + shine + shade + bare * tint)

@@ -69,6 +69,10 @@ class TrustedSkin:
     """Square metres trusted around each vertex."""
     eyeballs: Bool[np.ndarray, "vertices"]
     """Eyeballs that the head counts as skin: none where it has a part for them."""
+    painted: Float[np.ndarray, "vertices"]
+    """1 on lips, brows and around eyes, which may have any colour, 0 elsewhere."""
+    spots: Float[np.ndarray, "vertices 3"]
+    """Of the log ratio what `smooth` misses because it is smaller, down to SMOOTH."""
 
 
 class _Places(NamedTuple):
@@ -120,7 +124,9 @@ def trusted_skin(
     trust = _feathered(np.maximum(trust, sight * on_eyes), sight)
     usual = _median(ratio, trust * core)
     smooth, seen = _solve(surface, ratio, trust, usual)
-    return TrustedSkin(trust, smooth, usual, seen, eyeballs)
+    painted = surface.coarse.off(feature, np.ones_like(feature)) / np.maximum(surface.mass, 1e-12)
+    spots, _ = _solve(surface, ratio - surface.coarse.on(smooth), trust, np.zeros(3))
+    return TrustedSkin(trust, smooth, usual, seen, eyeballs, np.clip(painted, 0, 1), spots)
 
 
 def _places(layout: TextureLayout, size: int) -> _Places:

@@ -8,6 +8,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 from scipy.ndimage import map_coordinates
+from scipy.spatial import KDTree
 
 from .colour import lab_to_srgb
 from .source import MAKEHUMAN, Source
@@ -20,6 +21,12 @@ very light (> 55 degrees), light, intermediate, tan (10 to 28), brown and dark (
 Bernerd 2013): the middle is 19 degrees, three deviations reach 61 and -49."""
 HAIR = np.array([0.17, 0.12, 0.09])
 """Dark brown."""
+HAIR_LINE_SOFT = 0.2
+"""Decimetres, standard deviation, over which the hair line fades: a sharper one looks like the edge of a mask."""
+STUBBLE = 0.25
+"""Share of hair in the colour of a scalp."""
+BLUR_SAMPLE, BLUR_REACH = 17, 2.5
+"""Every how many texels are averaged, and over how many standard deviations."""
 LIPS = np.array([-9.0, 11.0, -2.0])
 """What lips add to the skin around them, CIELAB."""
 ENAMEL = np.array([77.0, 1.0, 13.0])
@@ -32,6 +39,8 @@ without it a tongue in an open mouth is black, where photos show it dark red."""
 GUM, TONGUE, CAVITY = np.array([0.70, 0.41, 0.40]), np.array([0.70, 0.38, 0.37]), np.array([0.55, 0.27, 0.26])
 SKY_DARKENING, SKY_FULL = 0.6, 0.55
 """How dark the deepest folds are painted, and from which share of the sky on skin is not darkened."""
+HAIR_DEVIATION = 0.10 * (HAIR - lab_to_srgb(MEDIUM_SKIN))
+"""One standard deviation of the share of hair, RGB."""
 MASKS = ("lips", "eyelids", "ears", "face", "inside-mouth")
 BROW_UPPER = {"left": (336, 296, 334, 293, 300), "right": (107, 66, 105, 63, 70)}
 BROW_LOWER = {"left": (285, 295, 282, 283, 276), "right": (55, 65, 52, 53, 46)}
@@ -126,7 +135,7 @@ def paint(
     under_eye = _blob(texels, tuple(eye_left - np.array([0, 0.13, 0])), (0.17, 0.06, 0.25))
     forehead = _blob(texels, (0.0, *points[151][1:]), (0.45, 0.25, 0.5))
     beard = _beard(texels, points) * (1 - lips)
-    hair = _scalp(texels, points)
+    hair = scalp(texels, ears, points)
     brow = brow_density(texels, brows(points))
 
     lab = np.broadcast_to(MEDIUM_SKIN, (*skin.shape, 3)).copy()
@@ -137,7 +146,7 @@ def paint(
     ):  # fmt: skip
         lab += amount[..., None] * np.array(shift)
     mean = lab_to_srgb(lab)
-    mean += (hair * 0.25)[..., None] * (HAIR - mean)
+    mean += (hair * STUBBLE)[..., None] * (HAIR - mean)
     mean += (brow * 0.68)[..., None] * (HAIR - mean)
 
     def along(shift: np.ndarray | tuple[float, ...], amount: np.ndarray) -> np.ndarray:
@@ -159,9 +168,9 @@ def paint(
         "brow_darkness": brow[..., None] * np.array([-0.07, -0.06, -0.045]),
         "brow_redness": brow[..., None] * np.array([0.05, 0.015, -0.01]),
         "beard": along((-4.5, -0.8, -2.5), beard),
-        "scalp_hair": hair[..., None] * 0.10 * (HAIR - lab_to_srgb(MEDIUM_SKIN)),
+        "scalp_hair": hair[..., None] * HAIR_DEVIATION,
     }
-    shade = np.where(texels.part == 0, 1 - SKY_DARKENING * (1 - _smoothstep(texels.sky, -0.1, SKY_FULL)), 1.0)
+    shade = folds_shade(texels)
     mean *= shade[..., None]
     components = {name: direction * shade[..., None] for name, direction in components.items()}
     iris_light, iris_blue = _eyes(texels, mean)
@@ -182,13 +191,30 @@ def _beard(texels: Texels, points: np.ndarray) -> np.ndarray:
     return upper * lower * front * (texels.part == 0)
 
 
-def _scalp(texels: Texels, points: np.ndarray) -> np.ndarray:
-    """Where head hair grows: above and behind the hair line."""
+def folds_shade(texels: Texels) -> np.ndarray:
+    """What is left of the colour in folds that see little of the sky."""
+    return np.where(texels.part == 0, 1 - SKY_DARKENING * (1 - _smoothstep(texels.sky, -0.1, SKY_FULL)), 1.0)
+
+
+def scalp(texels: Texels, ears: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Where head hair grows: above and behind the hair line, thinning out towards it."""
     p = texels.position
     top_y, ear_z = points[10, 1] + 0.25, points[454, 2]
     ahead = _smoothstep(p[..., 2], ear_z - 0.25, ear_z + 0.25)
     line = ahead * (top_y - 0.25 * (p[..., 0] / 0.6) ** 2) + (1 - ahead) * (points[454, 1] - 0.45)
-    return _smoothstep(p[..., 1], line - 0.08, line + 0.14) * (texels.part == 0)
+    skin = texels.part == 0
+    hair = np.zeros(skin.shape)
+    hair[skin] = _blurred(p[skin], _smoothstep(p[..., 1], line - 0.08, line + 0.14)[skin], HAIR_LINE_SOFT)
+    return hair * (1 - ears)
+
+
+def _blurred(positions: np.ndarray, values: np.ndarray, width: float) -> np.ndarray:
+    """Values [N] at positions [N, 3] averaged over a Gaussian of this standard deviation."""
+    tree = KDTree(positions[::BLUR_SAMPLE])
+    near = tree.sparse_distance_matrix(KDTree(positions), BLUR_REACH * width, output_type="coo_matrix")
+    weight = np.exp(-((near.data / width) ** 2) / 2)
+    total = np.bincount(near.col, weight * values[::BLUR_SAMPLE][near.row], len(values))
+    return total / np.bincount(near.col, weight, len(values))
 
 
 def _eyes(texels: Texels, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -266,6 +266,21 @@ def test_albedo_spans_human_skin(head):
         assert skin_colour[0] > skin_colour[1] > skin_colour[2], "red over green over blue"
 
 
+def test_the_hair_line_is_no_line(head):
+    """Above the brows no millimetre changes the colour by more than 1 of 255, where a sharp line has 3."""
+    template, faces = 1000 * np.asarray(head.template), np.asarray(head.faces)
+    above = template[:, 1] > 1000 * np.asarray(flame.landmarks68_fixed(head, head.template))[17:27, 1].max() + 10
+    chosen = (np.asarray(head.face_part) == head.part_names.index("skin")) & above[faces].all(1)
+    assert chosen.sum() > 300
+    brightness = jnp.mean(head.albedo.mean, axis=-1, keepdims=True)
+    grid = 2 * jnp.stack([head.uv[:, 0], 1 - head.uv[:, 1]], -1) - 1
+    colour = 255 * np.asarray(render.sample_image(brightness, grid))[:, 0]
+    for a, b in ((0, 1), (1, 2), (2, 0)):
+        apart = np.linalg.norm(template[faces[chosen][:, a]] - template[faces[chosen][:, b]], axis=1)
+        jump = np.abs(np.subtract(*(colour[np.asarray(head.uv_faces)[chosen][:, k]] for k in (a, b))))
+        assert (jump / np.maximum(apart, 3)).max() < 1
+
+
 def test_contour_follows_the_turned_head(head):
     """On the side turned away the jaw line moves forward onto the outline; on the near side it stays."""
     rows = np.asarray(flame.points_on_mesh(head.template, head.faces, head.landmarks_contour.__class__(

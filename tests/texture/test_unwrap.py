@@ -237,6 +237,31 @@ def test_light_on_one_side_is_no_pigment():
     assert np.abs(result.albedo / result.albedo[clear].mean(0) - bare / bare[clear].mean(0))[clear].mean() < 0.05
 
 
+def test_violet_cheeks_are_no_pigment():
+    """Both cheeks as too bright a photo shows them: about half of that tint is left, and all of it in the photo's."""
+    head, layout = open_head()
+    codes = made_up_codes(head, 0.0)
+    place = np.array(render.interpolate(layout.fragments, head.template, head.faces))
+    away = np.linalg.norm(np.abs(place[..., :2]) - [0.045, 0.035], axis=-1)
+    cheeks = np.exp(-((away / 0.02) ** 2))[..., None] * (place[..., 2:] > 0)
+    violet = np.array([0.95, 0.85, 1.15])
+    bare = model_albedo(head, codes)
+    tinted = np.clip(bare * (1 + cheeks * (violet - 1)), 0, 1).astype(np.float32)
+    result = unwrap(head, layout, open_surface(), codes, _decoded(head, codes), _fine_photo(head, codes, tinted))
+    clear = (result.visible > 0.9) & (np.array(layout.brows_eyes) < 0.1)
+    middle, rest = clear & (cheeks[..., 0] > 0.8), clear & (cheeks[..., 0] < 0.1)
+    assert middle.sum() > 300 and rest.sum() > 300
+
+    def tint(colour: np.ndarray) -> float:
+        """Of the cheeks beside the rest of the face, as a log ratio."""
+        there, elsewhere = (np.log(colour[where].mean(0) / bare[where].mean(0)) for where in (middle, rest))
+        return float(np.linalg.norm((there - elsewhere) - (there - elsewhere).mean()))
+
+    assert tint(tinted) > 0.18
+    assert tint(result.albedo) < 0.11
+    assert tint(result.lit / _lit(head, layout, codes, np.ones_like(bare))) > 0.15
+
+
 def test_large_photos_give_large_textures():
     """Stripes a texel and a half of 512 apart come back at 1,024, on skin that was seen, better than at 512."""
     assert [texture_size(side) for side in (100, 640, 641, 1280, 1281, 9999)] == [512, 512, 1024, 1024, 2048, 2048]
