@@ -42,6 +42,8 @@ FULL_CELL = 8.0
 """A cell of which an eighth was seen is as good as one seen whole."""
 FEATHER = 3
 """Texels over which sight fades out at an edge of visibility."""
+WANING, WANED = 21, (0.4, 0.85)
+"""Texels around, 1.2 cm, of which such a share must be trusted for detail to begin and to be whole."""
 BRIGHT, ROOM = 0.12, 0.12
 """Log ratio of detail to its surroundings from which skin is taken to shine, and how much more is left of it."""
 LARGEST_RATIO = 2.5
@@ -186,9 +188,11 @@ def _composed(
     """Albedo, the same as lit in the photo, and how much of it was seen."""
     trust = jax.image.resize(trust, seen.sight.shape, "linear")
     trust = jnp.where(seen.sight > 0, trust, 0.0)
-    detail = trust[..., None] * (seen.ratio - smooth)
-    detail = detail + (1 - trust[..., None]) * mirrored(layout, detail)
     skin = layout.skin[..., None]
+
+    def detailed(weight: Array) -> Array:
+        own = weight[..., None] * (seen.ratio - smooth)
+        return own + (1 - weight[..., None]) * mirrored(layout, own)
 
     def coloured(skin_ratio: Array) -> Array:
         colour = jnp.exp(skin * skin_ratio + seen.inner) * (seen.model + FLOOR) - FLOOR
@@ -196,10 +200,18 @@ def _composed(
         return grey + seen.colour * (colour - grey)
 
     # Skin has dark spots, but a bright one is light; the white of an eye is bright beside an iris.
-    pigment = jnp.where(eyeballs[..., None] > 0.5, detail, _without_shine(detail))
+    own = detailed(trust * jnp.maximum(_inside(layout, trust), eyeballs))
+    pigment = jnp.where(eyeballs[..., None] > 0.5, own, _without_shine(own))
     albedo = coloured(smooth - light + pigment)
-    lit = coloured(smooth + detail) * seen.shading
+    lit = coloured(smooth + detailed(trust)) * seen.shading
     return jnp.clip(albedo, 0.0, 1.0), jnp.clip(lit, 0.0, 1.0), trust + seen.eyes_seen
+
+
+def _inside(layout: TextureLayout, trust: Float[Array, "size size"]) -> Float[Array, "size size"]:
+    """1 well within what is trusted, 0 at its border: pores and wrinkles that end at a line look like a mask."""
+    plain = layout.skin * (1 - jnp.maximum(layout.brows_eyes, layout.lips))
+    around = _box(plain * trust, WANING) / jnp.maximum(_box(plain, WANING), 1e-3)
+    return _ramp(around, *WANED)
 
 
 def _finished(

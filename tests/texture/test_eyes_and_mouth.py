@@ -118,7 +118,7 @@ def test_teeth_of_the_photo_are_not_painted_on_lips():
     lips = near_lips(head, layout)
     surface, codes = open_surface(), codes_of(head)
     blind, careful = (
-        np.asarray(unwrap(head, layout, surface, codes, fitted, photo, points=given).albedo)[lips]
+        np.asarray(unwrap(head, layout, surface, codes, fitted, photo, points=given).lit)[lips]
         for given in (None, points)
     )
 
