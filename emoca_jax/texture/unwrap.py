@@ -44,7 +44,7 @@ FEATHER = 3
 """Texels over which sight fades out at an edge of visibility."""
 WANING, WANED = 21, (0.4, 0.85)
 """Texels around, 1.2 cm, of which such a share must be trusted for detail to begin and to be whole."""
-BRIGHT, ROOM = 0.12, 0.12
+BRIGHT, ROOM = 0.04, 0.06
 """Log ratio of detail to its surroundings from which skin is taken to shine, and how much more is left of it."""
 LARGEST_RATIO = 2.5
 """Log ratio, either way, that a skin can differ from the model."""
