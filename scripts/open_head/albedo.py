@@ -36,6 +36,8 @@ GROOVE = 0.25
 SHINES_THROUGH = 0.65
 """Power of the share of the sky: cheeks and lips let light through, and what faces a photo's viewer faces its light;
 without it a tongue in an open mouth is black, where photos show it dark red."""
+TEETH_SHINE_THROUGH = 0.35
+"""The same of teeth, which also stand in front of all that is dark: in smiles it is the last two that are in shade."""
 GUM, TONGUE, CAVITY = np.array([0.70, 0.41, 0.40]), np.array([0.70, 0.38, 0.37]), np.array([0.55, 0.27, 0.26])
 SKY_DARKENING, SKY_FULL = 0.6, 0.55
 """How dark the deepest folds are painted, and from which share of the sky on skin is not darkened."""
@@ -248,20 +250,22 @@ def paint_mouth(texels: Texels, mean: np.ndarray, lips: np.ndarray) -> np.ndarra
     groove = (1 - GROOVE * _smoothstep(phase, 0.8, 1.0))[..., None]
     teeth = GUM + crown[..., None] * (lab_to_srgb(ENAMEL) * groove - GUM)
     inner_lip = lips[..., None] * (lab_to_srgb(MEDIUM_SKIN + LIPS) - CAVITY)
-    for part, colour in ((2, teeth), (3, TONGUE), (4, CAVITY + inner_lip)):
+    for part, colour, power in (
+        (2, teeth, TEETH_SHINE_THROUGH), (3, TONGUE, SHINES_THROUGH), (4, CAVITY + inner_lip, SHINES_THROUGH),
+    ):  # fmt: skip
         painted = np.broadcast_to(colour, mean.shape)
-        shaded = painted * _reached_by_light(texels.mouth_sky[..., None], painted)
+        shaded = painted * _reached_by_light(texels.mouth_sky[..., None], painted, power)
         mean[texels.part == part] = shaded[texels.part == part]
-    light = _reached_by_light(texels.mouth_sky[..., None], teeth)
+    light = _reached_by_light(texels.mouth_sky[..., None], teeth, TEETH_SHINE_THROUGH)
     return (crown * (texels.part == 2))[..., None] * np.array([0.0, -0.02, -0.06]) * light
 
 
-def _reached_by_light(sky: np.ndarray, colour: np.ndarray) -> np.ndarray:
+def _reached_by_light(sky: np.ndarray, colour: np.ndarray, power: float) -> np.ndarray:
     """Light on a wall of a cavity that sees this share of the sky, by all of its bounces.
 
     Every ray that does not come from the sky comes from another wall that is as bright: x = sky + colour (1 - sky) x.
     """
-    sky = np.clip(sky, 0, 1) ** SHINES_THROUGH
+    sky = np.clip(sky, 0, 1) ** power
     return sky / (1 - colour.mean(axis=-1, keepdims=True) * (1 - sky))
 
 

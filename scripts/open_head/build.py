@@ -117,7 +117,7 @@ def finish(
     expression_dirs = mouth.raise_smile(expression_dirs, template, mesh, lips)
     expression_dirs = mouth.seal_units(expression_dirs, template, lips)
     shape_dirs = mouth.follow_face(shape_dirs, template, mesh, lips)
-    template = mouth.seal_template(mouth.narrow_teeth(template, mesh), lips)
+    template = mouth.seal_template(mouth.lengthen_teeth(mouth.narrow_teeth(template, mesh), mesh), lips)
     expression_dirs = lid_curve.lid_units(expression_dirs, template, mesh)
     return template, lid_curve.even_identity(shape_dirs, expression_dirs, template, mesh), expression_dirs
 

@@ -32,6 +32,9 @@ NARROWED, FURTHER_BACK = (0.95, 0.86), (0.008, 0.02)
 the skin of a laughing or calling mouth is thinnest."""
 TOOTH_LEVELS, GUM_LINE = 10, 3
 """Rows of vertices of `mesh._teeth`, and the one where a tooth leaves its gum."""
+CROWN_GROWS = (0.19, 0.0)
+"""How much longer the upper and the lower front teeth are than MakeHuman's: upper ones 9.9 mm instead of 8.3 (adults': 10 to 11;
+Magne, Gallucci and Belser 2003). A smile's lower lip touches their edge; shorter ones leave a dark gap."""
 SMILE_RAISES = 0.034
 """Decimetres that a full smile lifts the middle of the lips' line beyond MakeHuman's .046, at constant outer borders: the
 upper lip of adults who smile goes up by 7 to 8 mm and grows thinner, and upper teeth fill the mouth (Peck, Peck and
@@ -52,6 +55,17 @@ def _short_gums(template: np.ndarray, mesh: HeadMesh) -> np.ndarray:
         for gum in levels[:GUM_LINE]:
             shortened[gum] += (1 - kept) * (template[levels[GUM_LINE]] - template[gum])
     return shortened
+
+
+def lengthen_teeth(template: np.ndarray, mesh: HeadMesh) -> np.ndarray:
+    """The template [V, 3] in decimetres with front teeth as long as people's, from the gum on; molars keep their height."""
+    longer = template.copy()
+    for row, grows in zip(mesh.teeth, CROWN_GROWS, strict=True):
+        levels = row.reshape(TOOTH_LEVELS, -1)
+        for crown in levels[GUM_LINE + 1 : -1]:
+            front = np.clip((template[crown, 2] - ARCH_BACK) / (ARCH_FRONT - ARCH_BACK), 0, 1)
+            longer[crown, 1] += grows * front * (template[crown, 1] - template[levels[GUM_LINE], 1])
+    return longer
 
 
 def narrow_teeth(template: np.ndarray, mesh: HeadMesh) -> np.ndarray:

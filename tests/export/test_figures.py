@@ -44,7 +44,7 @@ def test_landmarks_lie_on_their_points(face):
 
 
 def test_the_shape_lies_where_the_crop_plane_says(face):
-    view = figures._view(face, face.codes, SIZE)
+    view = figures._view(face, face.codes, face.texture, SIZE)
     rows, columns = np.nonzero(view.alpha[..., 0] > 0.5)
     plane = face.vertices[:, :2] * [1, -1] + [face.codes.camera[1], -face.codes.camera[2]]
     expected = (plane * face.codes.camera[0] + 1) * SIZE / 2
@@ -54,7 +54,7 @@ def test_the_shape_lies_where_the_crop_plane_says(face):
 
 @pytest.mark.parametrize("yaw", [0.0, 90.0])
 def test_the_neutral_head_fills_its_tile(face, yaw):
-    alpha = figures._view(face, figures.neutral_codes(face, yaw), SIZE).alpha[..., 0]
+    alpha = figures._view(face, figures.neutral_codes(face, yaw), face.texture, SIZE).alpha[..., 0]
     rows, columns = np.nonzero(alpha > 0.5)
     spans = np.ptp(face.neutral_vertices, axis=0)
     across = spans[0] if yaw == 0 else spans[2]

@@ -37,7 +37,8 @@ class _View(NamedTuple):
     """One decoded view as float RGB [H, W, 3]; colours are multiplied by `alpha`, the share of a pixel covered."""
 
     alpha: Float[np.ndarray, "height width 1"]
-    rendering: Float[np.ndarray, "height width 3"]
+    colour: Float[np.ndarray, "height width 3"]
+    """The texture as it is."""
     shading: Float[np.ndarray, "height width 3"]
     clay: Float[np.ndarray, "height width 3"]
     studio: Float[np.ndarray, "height width 3"]
@@ -51,8 +52,9 @@ def comparison(result: ReconstructedFace, *, size: int = 384) -> UInt8[np.ndarra
     show the square crop that was fitted, so a thing has the same place in each.
     """
     photo = photo_tile(result, size)
-    seen = _view(result, result.codes, size)
-    front, side = (_view(result, neutral_codes(result, yaw), size) for yaw in (0.0, 90.0))
+    # In the photo's own light, so that what differs from the photo is the head's.
+    seen = _view(result, result.codes, result.photo_texture, size)
+    front, side = (_view(result, neutral_codes(result, yaw), result.texture, size) for yaw in (0.0, 90.0))
     over_photo = photo / 255 * (1 - SHAPE_OPACITY * seen.alpha) + SHAPE_OPACITY * seen.clay
     # The estimated light may exceed white; what matters is its shape.
     brightest = max(1.0, float(np.quantile(seen.shading, 0.995)))
@@ -60,7 +62,7 @@ def comparison(result: ReconstructedFace, *, size: int = 384) -> UInt8[np.ndarra
         ("photo", photo),
         ("landmarks: detected, fitted", landmark_tile(result, photo)),
         ("shape over photo", _bytes(over_photo)),
-        ("textured rendering", _on_paper(seen.rendering, seen.alpha)),
+        ("textured rendering", _on_paper(seen.colour, seen.alpha)),
         ("shading", _on_paper(seen.shading / brightest, seen.alpha)),
         ("neutral", _on_paper(front.studio, front.alpha)),
         ("neutral, side", _on_paper(side.studio, side.alpha)),
@@ -129,17 +131,18 @@ def _draw(
     lit = render.directional_lights(
         picture.normal_image.reshape(-1, 3), directions, jnp.repeat(strengths[:, None], 3, axis=1)
     )
-    light = (AMBIENT + lit.reshape(picture.normal_image.shape)) * picture.alpha[..., None]
+    alpha = picture.alpha[..., None]
+    light = (AMBIENT + lit.reshape(picture.normal_image.shape)) * alpha
     clay = light * CLAY[None, None]
-    layers = (picture.alpha[..., None], picture.rendering, picture.shading, clay, light * picture.albedo_image)
+    layers = (alpha, alpha * picture.albedo_image, picture.shading, clay, light * picture.albedo_image)
     return tuple(
         jnp.clip(layer, 0, None).reshape(size, OVERSAMPLING, size, OVERSAMPLING, -1).mean((1, 3)) for layer in layers
     )
 
 
-def _view(result: ReconstructedFace, codes: Codes, size: int) -> _View:
-    texture = jnp.asarray(result.texture, jnp.float32) / 255
-    return _View(*(np.asarray(layer) for layer in _draw(result.head, codes, texture, size)))
+def _view(result: ReconstructedFace, codes: Codes, texture: UInt8[np.ndarray, "rows columns 3"], size: int) -> _View:
+    colours = jnp.asarray(texture, jnp.float32) / 255
+    return _View(*(np.asarray(layer) for layer in _draw(result.head, codes, colours, size)))
 
 
 def _to_tile(
