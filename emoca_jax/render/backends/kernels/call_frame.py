@@ -69,7 +69,7 @@ def _array(kind: str):
     return array
 
 
-float_array, integer_array = _array("f32"), _array("i32")
+float_array, integer_array, long_array = _array("f32"), _array("i32"), _array("i64")
 
 
 @intrinsic
@@ -172,6 +172,12 @@ def start_of(buffer, own, item):
     for axis in range(rank(buffer) - own, rank(buffer)):
         size *= extent(buffer, axis)
     return load_i64(buffer + BUFFER_DATA) + size
+
+
+@kernel
+def longs(buffer, own, item):
+    """An item of a buffer of pairs of int32, each pair one number of 64 bits."""
+    return long_array(start_of(buffer, own, item))
 
 
 @kernel

@@ -14,6 +14,8 @@ _OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "no_cp
                             "no_cfunc_wrapper": True, "_nrt": False}  # fmt: skip
 kernel: Callable[[Any], Any] = functools.partial(njit, **_OPTIONS)
 """Decorator of every function that becomes machine code."""
+inlined: Callable[[Any], Any] = functools.partial(njit, **_OPTIONS, forceinline=True)
+"""The same for what must not stay a call, so that the loop around it does several at once."""
 intrinsic: Callable[[Any], Any] = numba_intrinsic
 """Decorator of a function that writes its own machine code."""
 ENTRY = types.int64(types.int64)

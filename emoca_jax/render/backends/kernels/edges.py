@@ -12,7 +12,7 @@ from llvmlite import binding
 from emoca_jax.render.backends.edge_functions import OFFICIAL_EPSILON as PLAIN_EPSILON
 from emoca_jax.render.backends.edge_functions import SMALLEST as PLAIN_SMALLEST
 from emoca_jax.render.backends.kernels.call_frame import fma
-from emoca_jax.render.backends.kernels.dialect import kernel
+from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 
 FUSES = bool(binding.get_host_cpu_features().get("fma")) or "x86" not in binding.get_process_triple()
 ZERO, ONE, SMALLEST, OFFICIAL_EPSILON = (
@@ -23,18 +23,18 @@ if FUSES:
     fused = fma
 else:
 
-    @kernel
+    @inlined
     def fused(a, b, c):
         return a * b + c
 
 
-@kernel
+@inlined
 def cross(a, b, c, d):
     """a b - c d."""
     return fused(a, b, -(c * d))
 
 
-@kernel
+@inlined
 def centre(number, size):
     """As `pixel_centres`."""
     coarse = coarse_reciprocal(size)
@@ -42,13 +42,13 @@ def centre(number, size):
     return fused(odd, coarse, odd * np.float32(1.0 / size - np.float64(coarse)))
 
 
-@kernel
+@inlined
 def coarse_reciprocal(size):
     bits = np.float32(1.0 / size).view(np.uint32) & np.uint32(0xFFFFE000)
     return np.uint32(bits).view(np.float32)
 
 
-@kernel
+@inlined
 def pixel_range(low, high, size):
     """First and last pixel whose centres can lie between, as in `blocks.py`; none where the last comes first."""
     half, slack = np.float32(0.5 * size), np.float32(1e-3 + size * 4e-7)
@@ -60,12 +60,12 @@ def pixel_range(low, high, size):
     return np.int64(first), np.int64(last)
 
 
-@kernel
+@inlined
 def sign(number):
     return ONE if number > ZERO else (-ONE if number < ZERO else ZERO)
 
 
-@kernel
+@inlined
 def doubled_area(ax, ay, bx, by, cx, cy):
     return cross(bx - ax, cy - ay, by - ay, cx - ax)
 
@@ -86,6 +86,6 @@ def edge(x0, y0, z0, x1, y1, z1, orientation, perspective, strict):
     return x0, y0, along_x, along_y, threshold
 
 
-@kernel
+@inlined
 def inverse_depth(z):
     return ONE / max(abs(z), SMALLEST)

@@ -27,8 +27,11 @@ from emoca_jax.errors import InputError
 from emoca_jax.files.code_cache import guarded_folder
 from emoca_jax.files.whole import write_file
 
-Library = Literal["hard"]
-KERNELS: dict[Library, tuple[str, ...]] = {"hard": ("surface", "surface_derivative")}
+Library = Literal["hard", "soft"]
+KERNELS: dict[Library, tuple[str, ...]] = {
+    "hard": ("surface", "surface_derivative"),
+    "soft": ("silhouette", "silhouette_derivative"),
+}
 """Names of the kernels in each file that is compiled as a whole."""
 HERE = Path(__file__).parent
 LONGEST = 300
