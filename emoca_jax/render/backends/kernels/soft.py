@@ -78,8 +78,8 @@ def silhouette_work(frame, stage, item):
     begin = part * BAND_HEIGHT
     draw_silhouette(
         points, corners, count, integers(rows, 2, number), floats(image, 2, number),
-        floats(result(frame, 1), 2, number), longs(result(frame, 2), 3, number), height, width, begin, min(begin + BAND_HEIGHT, height), radius, sigma,
-        clip, nearest,
+        floats(result(frame, 1), 2, number), longs(result(frame, 2), 3, number), height, width,
+        begin, min(begin + BAND_HEIGHT, height), radius, sigma, clip, nearest,
     )  # fmt: skip
 
 
