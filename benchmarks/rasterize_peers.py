@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,7 @@ PEERS: dict[str, tuple[str, ...]] = {
 """What to install for each; after that pyrender needs a newer PyOpenGL and networkx than it asks for. Beside them, of
 Debian's packages: libegl1 and libgl1-mesa-dri (moderngl, vtk, pyrender, and LLVM for mitsuba), libusb-1.0-0 and
 libgomp1 (open3d). nvdiffrast, and pytorch3d for most systems, are not on PyPI."""
-OURS = "emoca_jax"
+OURS, PLAIN = "emoca_jax", "emoca_jax, plain JAX"
 SIZE, BATCHES = 224, (1, 8)
 TOO_SLOW = 1.0
 """Seconds per image beyond which the batch is left out."""
@@ -98,6 +99,7 @@ def compare(options: argparse.Namespace, pictures: Path | None) -> list[str]:
             job = Path(folder) / f"{batch}.npz"
             save_job(job, mesh, batch, options.runs)
             rows[OURS, batch] = run(sys.executable, "ours", job)
+            rows[PLAIN, batch] = run(sys.executable, "ours", job, EMOCA_JAX_BACKEND="jax")
             for name in PEERS:
                 earlier = rows.get((name, 1))
                 if batch > 1 and (earlier is None or earlier["forward"]["median"] > TOO_SLOW):
@@ -159,11 +161,13 @@ def save_job(path: Path, mesh: Any, batch: int, runs: int) -> None:
     np.savez(path, vertices=vertices, faces=np.asarray(mesh.faces), size=SIZE, runs=runs, depth=depth)
 
 
-def run(python: str, script: str, job: Path) -> dict[str, Any]:
+def run(python: str, script: str, job: Path, **environment: str) -> dict[str, Any]:
     """The last line of the script as a dictionary, or {"reason": why there is none}."""
     command = [python, "-W", "ignore", str(HERE / "peers" / f"{script}.py"), str(job)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=LIMIT, check=False, env=os.environ | environment
+        )
     except subprocess.TimeoutExpired:
         return {"reason": f"no result within {LIMIT} s"}
     if done.returncode == 0:

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import platform
 import stat
 import sys
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from emoca_jax.errors import InputError, surprise
-from emoca_jax.files.regular import user_path
+from emoca_jax.files.code_cache import VARIABLE, guarded_folder
 from emoca_jax.files.version import package_version
-from emoca_jax.files.whole import open_folder
-
-VARIABLE = "EMOCA_JAX_CACHE"
-"""Environment variable with another cache folder; empty: no cache."""
 
 
 def enable() -> Path | None:
@@ -42,58 +35,20 @@ def enable() -> Path | None:
     given = jax.config.values["jax_compilation_cache_dir"]
     if given and VARIABLE not in os.environ:
         return Path(given)
-    folder = cache_folder(os.environ, sys.platform)
+    folder, refused = guarded_folder()
+    if refused:
+        print(f"emoca: {refused}", file=sys.stderr)
     if folder is None:
         return None
-    # A home folder may be shared by machines of several kinds; code compiled for one would crash on another.
-    folder = folder / hashlib.sha256(_processor().encode()).hexdigest()[:8]
     try:
-        for place in (folder.parent, folder):
-            place.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if writer := who_else_may_write(place):
-                print(f"emoca: {place} is not used to keep compiled code: {writer}", file=sys.stderr)
-                return None
-        open_folder(folder)
         _remove_damaged(folder)
-    except (OSError, InputError):
+    except OSError:
         return None
     _heal(folder)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
     return folder
-
-
-def who_else_may_write(folder: Path) -> str:
-    """Who but this user could put code into the folder, and what to do, as a clause; empty where nobody could."""
-    if not hasattr(os, "getuid"):
-        return ""
-    state = folder.stat()
-    if state.st_uid != os.getuid():
-        return f"it belongs to another user; set {VARIABLE} to a folder of yours"
-    if state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return f"others may write to it; remove it, or set {VARIABLE} to another folder"
-    return ""
-
-
-def cache_folder(environment: Mapping[str, str], system: str) -> Path | None:
-    """Where compiled code goes by the customs of the system (`sys.platform`), or None where the user wants no cache."""
-    if VARIABLE in environment:
-        folder = user_path(environment[VARIABLE])
-        if folder.parts and folder.parts[0].startswith("~"):
-            raise InputError(f"{VARIABLE}={environment[VARIABLE]}: there is no such user; give a folder")
-        return folder if environment[VARIABLE] else None
-    try:
-        home = Path.home()
-    except RuntimeError:  # a user without a home folder
-        return None
-    if system == "darwin":
-        return home / "Library" / "Caches" / "emoca_jax"
-    if system == "win32":
-        return Path(environment.get("LOCALAPPDATA") or home / "AppData" / "Local") / "emoca_jax" / "Cache"
-    # The XDG standard has relative paths ignored.
-    base = Path(environment.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else home / ".cache") / "emoca_jax"
 
 
 def is_warm(folder: Path | None, *, what: str = "") -> bool:
@@ -158,14 +113,3 @@ def _mark(folder: Path, what: str) -> Path:
 
     name = "-".join(filter(None, ("warm", what, f"emoca_jax-{package_version()}-jax-{jax.__version__}")))
     return folder / f"{name}-{jax.default_backend()}"
-
-
-def _processor() -> str:
-    """What the processor is and can do, as far as the system tells without asking for privileges."""
-    kind = f"{platform.machine()} {platform.processor()}"
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return kind
-    told = {line.partition(":")[0].strip(): line.partition(":")[2] for line in lines}
-    return kind + "".join(told.get(key, "") for key in ("model name", "flags", "Features"))

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, Integer
 
 from emoca_jax.arrays import AnyArray, checks_arguments
 from emoca_jax.errors import InputError
+from emoca_jax.render.backends.choice import Backend, draws_natively
 from emoca_jax.render.backends.edge_functions import (
     SPARE_TRIANGLE,
     columns,
@@ -19,6 +20,7 @@ from emoca_jax.render.backends.edge_functions import (
     pixel_centres,
     weights_and_depth,
 )
+from emoca_jax.render.backends.native_surface import native_surface
 from emoca_jax.render.backends.per_image import for_each_image
 from emoca_jax.render.backends.visible_faces import Cull, Rules, visible_faces
 
@@ -36,10 +38,11 @@ class Fragments(struct.PyTreeNode):
 
 
 @checks_arguments
-@functools.partial(jax.jit, static_argnames=("size", "cull", "perspective", "near", "official"))
+@functools.partial(jax.jit, static_argnames=("size", "cull", "perspective", "near", "official", "backend"))
 def rasterize(
     vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"], size: tuple[int, int], *,
     cull: Cull = None, perspective: bool = False, near: float = 1e-3, official: bool = False,
+    backend: Backend | None = None,
 ) -> Fragments:  # fmt: skip
     """The nearest face at each pixel centre of a height x width image.
 
@@ -59,7 +62,11 @@ def rasterize(
     official: pytorch3d's rules instead (Ravi et al. 2020, as used by the reference): a pixel centre on an edge belongs
     to no face, faces with a depth below 1e-8 are dropped, and 1e-8 is added to the area in the barycentrics.
 
-    Differentiable in `vertices` through `barycentric` and `depth`, with zero gradient from the background. Errors:
+    backend: "jax" for plain JAX; "native" for compiled kernels, which give the same faster (`choice.py`); None for
+    kernels where there are any.
+
+    Differentiable in `vertices` through `barycentric` and `depth`, with zero gradient from the background; by kernels
+    in reverse mode only. Errors:
     InputError for arrays of another kind or shape, batched faces among them (`jax.vmap` takes those), and for options
     that do not go together.
     """
@@ -73,12 +80,19 @@ def rasterize(
         vertices = jnp.zeros((*vertices.shape[:-2], 1, 3), jnp.float32)
     if perspective and not near > 0:
         raise InputError(f"near is {near}; give a positive depth.")
-    index = visible_faces(vertices, faces, size, Rules(cull, official, float(near) if perspective else None))
-    faces = jnp.asarray(faces)
-    barycentric, depth = for_each_image(
-        lambda own, seen: _surface(own, faces, seen, official, perspective), vertices.shape[:-2], (vertices, index)
-    )
-    return Fragments(index, barycentric, depth)
+    rules = Rules(cull, official, float(near) if perspective else None)
+    faces = jnp.asarray(faces, jnp.int32)
+
+    def plain(vertices: Array, faces: Array) -> tuple[Array, Array, Array]:
+        index = visible_faces(vertices, faces, size, rules)
+        weights, depth = for_each_image(
+            lambda own, seen: _surface(own, faces, seen, official, perspective), vertices.shape[:-2], (vertices, index)
+        )
+        return index, weights, depth
+
+    if draws_natively(backend, "hard"):
+        return Fragments(*native_surface(vertices, faces, size, rules, plain))
+    return Fragments(*plain(vertices, faces))
 
 
 def _seen_rows(vertices: Array, faces: Array, index: Array, official: bool, perspective: bool) -> list[Array]:

@@ -21,6 +21,8 @@ from jaxtyping import Array, Bool, Float, Int, Integer
 from emoca_jax.arrays import checks_arguments
 from emoca_jax.errors import InputError
 from emoca_jax.render.backends.blocks import take
+from emoca_jax.render.backends.choice import Backend, draws_natively
+from emoca_jax.render.backends.native_silhouette import LEAST_WIDTH, MOST_FACES, native_silhouette
 from emoca_jax.render.backends.soft_limits import ALL, Limit, depth_key, nearest_limit
 from emoca_jax.render.backends.soft_pairs import (
     TILE,
@@ -84,11 +86,11 @@ def default_blur_radius(sigma: Scalar | float) -> Scalar | float:
 
 @checks_arguments
 @_softness_checked
-@functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
+@functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel", "backend"))
 def soft_silhouette(
     vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"], size: tuple[int, int], *,
     sigma: Scalar | float = 1e-4, blur_radius: Scalar | float | None = None, faces_per_pixel: int | None = 50,
-    clip: Bool[Array, ""] | bool = False,
+    clip: Bool[Array, ""] | bool = False, backend: Backend | None = None,
 ) -> Float[Array, "*batch height width"]:  # fmt: skip
     """How much of each pixel the mesh covers, in [0, 1], smooth across its outline.
 
@@ -102,7 +104,26 @@ def soft_silhouette(
     product.
     clip: compare depths at the clipped barycentrics instead of on the face's plane, which runs on outside of the face;
     without it the result is that of pytorch3d's rasterize_meshes, with it that of its MeshRasterizer.
+    backend: as for `rasterize`; kernels take up to 256 faces per pixel, or all.
     """
+    _check_layers(faces_per_pixel)
+    vertices, faces = vertices.astype(jnp.float32), jnp.asarray(faces, jnp.int32)
+    radius = default_blur_radius(sigma) if blur_radius is None else blur_radius
+    numbers = jnp.asarray(radius, jnp.float32), jnp.asarray(sigma, jnp.float32), jnp.asarray(clip)
+
+    def plain(vertices: Array, faces: Array, radius: Array, sigma: Array, clip: Array) -> Array:
+        return _silhouette(vertices, faces, size, sigma, radius, faces_per_pixel, clip)
+
+    drawable = faces.shape[0] > 0 and (faces_per_pixel or 0) <= MOST_FACES and size[1] >= LEAST_WIDTH
+    if drawable and draws_natively(backend, "soft"):
+        return native_silhouette(vertices, faces, size, *numbers, faces_per_pixel, plain)
+    return plain(vertices, faces, *numbers)
+
+
+def _silhouette(
+    vertices: Array, faces: Array, size: tuple[int, int], sigma: Array, blur_radius: Array,
+    faces_per_pixel: int | None, clip: Array,
+) -> Array:  # fmt: skip
     scene = _Scene(vertices, faces, size, sigma, blur_radius, faces_per_pixel, clip)
     total: list[Array] = accumulate(
         _log_uncovered, size, (1, *scene.shape), scene.rows, scene.pairs, scene.limit, scene.constants, ()
@@ -210,12 +231,16 @@ def soft_fragments(
     )
 
 
+def _check_layers(faces_per_pixel: int | None) -> None:
+    if faces_per_pixel is not None and faces_per_pixel < 1:
+        raise InputError(f"faces_per_pixel is {faces_per_pixel}; give at least 1, or None for all.")
+
+
 class _Scene:
     """What all three need: the faces as rows, the tiles they touch, and up to where they count."""
 
     def __init__(self, vertices, faces, size, sigma, blur_radius, faces_per_pixel, clip):
-        if faces_per_pixel is not None and faces_per_pixel < 1:
-            raise InputError(f"faces_per_pixel is {faces_per_pixel}; give at least 1, or None for all.")
+        _check_layers(faces_per_pixel)
         self.batch, self.size = vertices.shape[:-2], size
         flat = vertices.astype(jnp.float32).reshape(-1, *vertices.shape[-2:])
         faces = jnp.asarray(faces, jnp.int32)

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from emoca_jax.commands import compile_cache
+from emoca_jax.files import code_cache
 
 HOME = Path.home()
 
@@ -26,7 +26,7 @@ HOME = Path.home()
     ],
 )
 def test_folder_by_the_customs_of_the_system(environment, system, folder):
-    assert compile_cache.cache_folder(environment, system) == folder
+    assert code_cache.cache_folder(environment, system) == folder
 
 
 CODE = """
@@ -88,9 +88,9 @@ def test_nobody_else_may_write_the_folder(tmp_path):
 
 
 def test_a_folder_of_somebody_else(tmp_path, monkeypatch):
-    assert compile_cache.who_else_may_write(tmp_path) == ""
+    assert code_cache.who_else_may_write(tmp_path) == ""
     monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
-    assert "belongs to another user" in compile_cache.who_else_may_write(tmp_path)
+    assert "belongs to another user" in code_cache.who_else_may_write(tmp_path)
 
 
 @pytest.mark.parametrize(

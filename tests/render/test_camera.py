@@ -43,27 +43,26 @@ def cast_rays(points: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nda
 TRIANGLES = np.arange(36).reshape(12, 3)
 
 
-@jax.jit
-def seen_in_perspective(points):
-    """Fragments, and the gradient of a sum of barycentrics."""
+@pytest.fixture(scope="module")
+def seen_in_perspective(rasterize):
+    """Of points, fragments and the gradient of a sum of barycentrics."""
 
     def total(points):
         image = perspective(points, FIELD, aspect=ASPECT)
         found = rasterize(image, jnp.array(TRIANGLES), SIZE, perspective=True, near=NEAR)
         return jnp.sum(found.barycentric[..., 0]), found
 
-    gradient, found = jax.grad(total, has_aux=True)(points)
-    return found, gradient
+    return jax.jit(jax.grad(total, has_aux=True))
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_perspective_equals_ray_casting_through_the_near_plane(seed):
+def test_perspective_equals_ray_casting_through_the_near_plane(seen_in_perspective, seed):
     rng = np.random.default_rng(seed)
     points = rng.uniform(-2, 2, (36, 3)).astype(np.float32)
     behind = (points[TRIANGLES][..., 2] > -NEAR).sum(1)
     assert {1, 2, 3} <= set(behind)
     index, depth, weights = cast_rays(points, TRIANGLES)
-    got, gradient = seen_in_perspective(jnp.array(points))
+    gradient, got = seen_in_perspective(jnp.array(points))
     same = np.array(got.face_index) == index
     # Rays within a rounding of an edge or of the near plane.
     assert same.mean() > 0.995 and (index >= 0).mean() > 0.1

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emoca_jax.errors import InputError
-from emoca_jax.render import Fragments, interpolate, rasterize
+from emoca_jax.render import Fragments, interpolate
+from emoca_jax.render import rasterize as draw
 from emoca_jax.render.backends import per_image, visible_faces
 from emoca_jax.render.backends.visible_faces import BLOCK_HEIGHT, BLOCK_WIDTH, CHUNK
 from emoca_jax.render.backends.visible_faces import _search_for as search_for
@@ -32,7 +35,7 @@ def _random(seed: int, faces: int, reach: float) -> np.ndarray:
     return (centre + rng.uniform(-reach, reach, (faces, 3, 3))).reshape(-1, 3).astype(np.float32)
 
 
-def test_official_equals_pytorch3d():
+def test_official_equals_pytorch3d(rasterize):
     arrays = golden("raster_cases")
     names = {key.split("/")[0] for key in arrays} - {"wrapper"}
     assert len(names) == 19
@@ -51,7 +54,7 @@ def test_official_equals_pytorch3d():
         assert np.isinf(depth[~seen]).all() and (barycentric[~seen] == 0).all()
 
 
-def test_official_equals_pytorch3d_on_a_head():
+def test_official_equals_pytorch3d_on_a_head(rasterize):
     want, faces = golden("raster_flame"), head_obj()[0]
     vertices, index = want["flame_trans_verts"], want["flame_pix_to_face"]
     got = rasterize(jnp.array(vertices), jnp.array(faces), (224, 224), official=True)
@@ -72,7 +75,7 @@ def test_official_equals_pytorch3d_on_a_head():
 
 @settings(max_examples=60, deadline=None)
 @given(soups)
-def test_equals_brute_force_with_edges_and_ties(vertices):
+def test_equals_brute_force_with_edges_and_ties(rasterize, vertices):
     index, depth = brute_force(vertices, SOUP, *SIZE)
     got = rasterize(jnp.array(vertices), jnp.array(SOUP), SIZE)
     np.testing.assert_array_equal(got.face_index, index)
@@ -81,7 +84,7 @@ def test_equals_brute_force_with_edges_and_ties(vertices):
 
 @settings(max_examples=20, deadline=None)
 @given(soups, st.permutations(range(FACES)), st.lists(st.booleans(), min_size=FACES, max_size=FACES))
-def test_face_order_and_off_screen_faces_do_not_matter(vertices, order, moved):
+def test_face_order_and_off_screen_faces_do_not_matter(rasterize, vertices, order, moved):
     got = rasterize(jnp.array(vertices), jnp.array(SOUP), SIZE)
     shuffled = rasterize(jnp.array(vertices), jnp.array(SOUP[list(order)]), SIZE)
     np.testing.assert_array_equal(got.depth, shuffled.depth)
@@ -96,7 +99,7 @@ def test_face_order_and_off_screen_faces_do_not_matter(vertices, order, moved):
 
 @settings(max_examples=20, deadline=None)
 @given(soups)
-def test_splitting_faces_changes_nothing(vertices):
+def test_splitting_faces_changes_nothing(rasterize, vertices):
     """Each face cut in two at the middle of its last edge, which the grid still holds exactly."""
     a, b, c = vertices.reshape(FACES, 3, 3).transpose(1, 0, 2)
     middle = (b + c) / 2
@@ -111,7 +114,7 @@ def test_splitting_faces_changes_nothing(vertices):
     ("faces", "reach", "size"),
     [(7, 6.0, (200, 301)), (300, 0.3, (200, 301)), (800, 0.04, (200, 301)), (7, 1.5, (760, 701))],
 )
-def test_faces_of_any_size_are_complete(faces, reach, size):
+def test_faces_of_any_size_are_complete(rasterize, faces, reach, size):
     vertices = _random(faces, faces, reach)
     soup = np.arange(3 * faces, dtype=np.int32).reshape(-1, 3)
     if reach == 6.0:
@@ -125,7 +128,7 @@ def test_faces_of_any_size_are_complete(faces, reach, size):
     assert np.quantile(np.abs(np.array(got.depth)[same] - depth[same]), 0.999) < 1e-4
 
 
-def test_a_fan_covers_every_pixel_exactly_once():
+def test_a_fan_covers_every_pixel_exactly_once(rasterize):
     rng = np.random.default_rng(3)
     rim = np.linspace(0, 2 * np.pi, 17)[:-1] + rng.uniform(-0.1, 0.1, 16)
     rim = np.stack([2 * np.cos(rim), 2 * np.sin(rim), np.zeros(16)], axis=1)
@@ -135,7 +138,7 @@ def test_a_fan_covers_every_pixel_exactly_once():
         np.testing.assert_array_equal((alone >= 0).sum(0), 1)
 
 
-def test_an_edge_through_pixel_centres_belongs_to_one_face():
+def test_an_edge_through_pixel_centres_belongs_to_one_face(rasterize):
     quad = jnp.array([[-0.5, -0.5, 0], [0.5, -0.5, 0], [0.5, 0.5, 0], [-0.5, 0.5, 0]])
     quad = quad + jnp.array([[1 / 8, 1 / 8, 1.0]])
     halves = [jnp.array([[0, 1, 2]]), jnp.array([[0, 2, 3]])]
@@ -148,7 +151,7 @@ def test_an_edge_through_pixel_centres_belongs_to_one_face():
     assert int(sum(half.sum() for half in strict)) == 6
 
 
-def test_batch_loop_and_vmap_agree():
+def test_batch_loop_and_vmap_agree(rasterize):
     vertices = jnp.array(np.stack([_random(seed, FACES, 0.8) for seed in range(4)]))
     faces = jnp.array(SOUP)
     batched = rasterize(vertices.reshape(2, 2, -1, 3), faces, SIZE)
@@ -167,7 +170,7 @@ def test_all_images_at_once_equal_one_by_one(monkeypatch):
     vertices, faces = jnp.array(np.stack([_random(seed, FACES, 0.8) for seed in range(4)])), jnp.array(SOUP)
 
     def loss(vertices):
-        fragments = rasterize(vertices, faces, SIZE)
+        fragments = draw(vertices, faces, SIZE, backend="jax")
         return jnp.sum(interpolate(fragments, vertices, faces) ** 2), fragments
 
     ways = []
@@ -185,7 +188,7 @@ def test_all_images_at_once_equal_one_by_one(monkeypatch):
     np.testing.assert_allclose(to_one, to_all, rtol=1e-3, atol=1e-4 * float(jnp.abs(to_all).max()))
 
 
-def test_culling_goes_by_the_screen():
+def test_culling_goes_by_the_screen(rasterize):
     # Counter-clockwise as seen on the screen: down, right, up.
     front = jnp.array([[-0.9, -0.9, 0.0], [-0.9, 0.9, 0.0], [0.9, 0.0, 0.0]])
     faces, clockwise = jnp.array([[0, 1, 2]]), jnp.array([[0, 2, 1]])
@@ -194,17 +197,19 @@ def test_culling_goes_by_the_screen():
     assert (rasterize(front, clockwise, (8, 8), cull="back").face_index == -1).all()
 
 
-def _loss(vertices, faces, weights):
+def _loss(rasterize, vertices, faces, weights):
     fragments = rasterize(vertices, faces, (24, 24))
     depth = jnp.where(fragments.face_index >= 0, fragments.depth, 0.0)
     return jnp.sum(fragments.barycentric * weights[..., :3]) + jnp.sum(depth * weights[..., 3])
 
 
-def test_gradients_equal_finite_differences():
+def test_gradients_equal_finite_differences(rasterize):
     # A seed with which all six faces are seen.
     vertices, faces = _random(22, 6, 0.9), np.arange(18).reshape(6, 3)
     weights = np.random.default_rng(0).normal(size=(24, 24, 4)).astype(np.float32)
-    got = jax.jit(jax.grad(_loss))(jnp.array(vertices), jnp.array(faces), jnp.array(weights))
+    got = jax.jit(jax.grad(functools.partial(_loss, rasterize)))(
+        jnp.array(vertices), jnp.array(faces), jnp.array(weights)
+    )
     index = np.array(rasterize(jnp.array(vertices), jnp.array(faces), (24, 24)).face_index)
     seen = index >= 0
     assert len(np.unique(index)) == 7
@@ -223,20 +228,20 @@ def test_gradients_equal_finite_differences():
     np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4 * np.abs(want).max())
 
 
-def test_background_and_undrawable_faces_give_zero_gradients():
+def test_background_and_undrawable_faces_give_zero_gradients(rasterize):
     vertices = np.array([[-0.5, -0.5, 1], [0.5, -0.5, 1], [0, 0.5, 1], [np.nan, 0, 0], [0, 0, 0], [np.inf, 0, 0],
                          [0.1, 0.1, 0], [0.2, 0.2, 0], [0.3, 0.3, 0], [5, 5, 0], [6, 5, 0], [5, 6, 0]])  # fmt: skip
     faces = jnp.array([[3, 4, 5], [6, 7, 8], [4, 4, 4], [9, 10, 11], [0, 1, 2]])
     vertices = jnp.array(vertices, jnp.float32)
     assert set(np.unique(rasterize(vertices, faces, (24, 24)).face_index)) == {-1, 4}
-    derive, weights = jax.jit(jax.grad(_loss)), jnp.ones((24, 24, 4)).at[..., 0].set(2.0)
+    derive, weights = jax.jit(jax.grad(functools.partial(_loss, rasterize))), jnp.ones((24, 24, 4)).at[..., 0].set(2.0)
     gradient = derive(vertices, faces, weights)
     assert (gradient[3:] == 0).all() and (jnp.abs(gradient[:3]) > 0).any() and jnp.isfinite(gradient).all()
     nothing = derive(vertices, jnp.array([[3, 4, 5], [6, 7, 8], [4, 4, 4], [9, 10, 11], [9, 11, 10]]), weights)
     assert (nothing == 0).all()
 
 
-def test_no_faces_and_no_pixels():
+def test_no_faces_and_no_pixels(rasterize):
     empty = rasterize(jnp.zeros((3, 3)), jnp.zeros((0, 3), jnp.int32), (4, 5))
     assert isinstance(empty, Fragments) and empty.face_index.shape == (4, 5) and (empty.face_index == -1).all()
     with pytest.raises(InputError, match="at least 1"):
@@ -244,7 +249,7 @@ def test_no_faces_and_no_pixels():
 
 
 @pytest.mark.usefixtures("types_unchecked")
-def test_wrong_words_and_no_vertices():
+def test_wrong_words_and_no_vertices(rasterize):
     vertices, faces = jnp.zeros((3, 3)), jnp.array([[0, 1, 2]])
     with pytest.raises(InputError, match="cull"):
         rasterize(vertices, faces, (4, 4), cull="backwards")  # pyright: ignore[reportArgumentType]

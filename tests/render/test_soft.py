@@ -7,6 +7,7 @@ import pytest
 
 from emoca_jax.errors import InputError
 from emoca_jax.render import draw, interpolate, soft_fragments, soft_rasterize, soft_silhouette
+from tests.render.conftest import backends
 from tests.render.meshes import golden
 
 # pytorch3d's x points left and its y up.
@@ -19,15 +20,17 @@ def scene() -> tuple[dict[str, np.ndarray], jax.Array, jax.Array, float]:
     return arrays, jnp.array(arrays["verts"] * TURN), jnp.array(arrays["faces"]), float(arrays["blur_radius"])
 
 
+@pytest.mark.parametrize("backend", backends("soft"))
 @pytest.mark.parametrize("faces_per_pixel", [50, 4])
-def test_silhouette_equals_pytorch3d(faces_per_pixel):
+def test_silhouette_equals_pytorch3d(faces_per_pixel, backend):
     arrays, vertices, faces, radius = scene()
     weights, name = jnp.array(arrays["W"]), f"K{faces_per_pixel}"
 
     def loss(vertices):
         alpha = soft_silhouette(
-            vertices, faces, SIZE, sigma=float(arrays["sigma"]), blur_radius=radius, faces_per_pixel=faces_per_pixel
-        )
+            vertices, faces, SIZE, sigma=float(arrays["sigma"]), blur_radius=radius, faces_per_pixel=faces_per_pixel,
+            backend=backend,
+        )  # fmt: skip
         return jnp.sum(alpha * weights), alpha
 
     (_, alpha), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(vertices)

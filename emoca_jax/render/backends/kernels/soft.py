@@ -1,0 +1,395 @@
+"""Soft silhouettes: how much the K nearest faces around each pixel leave uncovered, and its derivative.
+
+A band of rows keeps a list of faces for each of its pixels; when one holds 2 K, the farther half is dropped.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from emoca_jax.render.backends.edge_functions import OFFICIAL_EPSILON as PLAIN_EPSILON
+from emoca_jax.render.backends.kernels.call_frame import (
+    argument,
+    attribute,
+    extent,
+    float_array,
+    floats,
+    integer_array,
+    integers,
+    item_of,
+    lead,
+    load_i64,
+    long_array,
+    longs,
+    result,
+)
+from emoca_jax.render.backends.kernels.dialect import inlined, kernel
+from emoca_jax.render.backends.kernels.edges import ONE, ZERO, centre, cross, doubled_area, fused, pixel_range
+from emoca_jax.render.backends.kernels.hard import FACE_PARTS, add_up, corners_of
+from emoca_jax.render.backends.kernels.sharing import allocate, free
+from emoca_jax.render.backends.soft_pairs import SMALLEST_WEIGHT_SUM as PLAIN_WEIGHT_SUM
+
+BAND_HEIGHT = 8
+"""Rows of pixels whose lists are kept at once."""
+EVERYTHING = np.int64(2**63 - 1)
+OFFICIAL_EPSILON, SMALLEST_WEIGHT_SUM = np.float32(PLAIN_EPSILON), np.float32(PLAIN_WEIGHT_SUM)
+TWO, HALF = np.float32(2), np.float32(0.5)
+LANES = 8
+"""Pixels that are computed side by side."""
+PER_LOG_2 = np.float32(1 / math.log(2))
+LOG_2_HIGH = np.float32(0.693359375)
+LOG_2_LOW = np.float32(math.log(2) - 0.693359375)
+"""In two parts, of which the first has so few bits that its products are exact (Cody and Waite 1980)."""
+POWER_3, POWER_4, POWER_5, POWER_6 = (np.float32(1 / math.factorial(n)) for n in (3, 4, 5, 6))
+STEEPEST = np.float32(80)
+"""exp of more would leave float32; what it stands for is covered to the last bit long before."""
+
+
+@kernel
+def aspect(size, other):
+    """Factor of coordinates along `size` pixels that makes pixels square, with the shorter side at [-1, 1]."""
+    return np.float32(size / min(size, other))
+
+
+@kernel
+def silhouette_items(frame, stage):
+    """First the rows that each face reaches, then the bands."""
+    image = result(frame, 0)
+    return lead(image, 2) * (-(-extent(image, -2) // BAND_HEIGHT) if stage == 1 else FACE_PARTS)
+
+
+@kernel
+def silhouette_work(frame, stage, item):
+    image, vertices, faces, rows = result(frame, 0), argument(frame, 0), argument(frame, 1), result(frame, 3)
+    height, width, count = extent(image, -2), extent(image, -1), extent(faces, -2)
+    parts = -(-height // BAND_HEIGHT) if stage == 1 else FACE_PARTS
+    number, part = item // parts, item % parts
+    points = floats(vertices, 2, item_of(vertices, 2, image, 2, number))
+    corners = integers(faces, 2, item_of(faces, 2, image, 2, number))
+    options = floats(argument(frame, 2), 1, item_of(argument(frame, 2), 1, image, 2, number))
+    radius, sigma, clip = options[0], options[1], options[2] != ZERO
+    nearest = load_i64(attribute(frame, 0))
+    if stage == 0:
+        begin, end = count * part // parts, count * (part + 1) // parts
+        find_soft_rows(points, corners, begin, end, integers(rows, 2, number), height, width, radius)
+        return
+    begin = part * BAND_HEIGHT
+    draw_silhouette(
+        points, corners, count, integers(rows, 2, number), floats(image, 2, number),
+        floats(result(frame, 1), 2, number), longs(result(frame, 2), 3, number), height, width,
+        begin, min(begin + BAND_HEIGHT, height), radius, sigma, clip, nearest,
+    )  # fmt: skip
+
+
+@kernel
+def find_soft_rows(vertices, faces, begin, end, rows, height, width, radius):
+    """First and last row of pixels that each face can reach; none for a face that cannot be drawn."""
+    aspect_x, aspect_y = aspect(width, height), aspect(height, width)
+    reach = np.float32(math.sqrt(radius)) / aspect_y
+    for number in range(begin, end):
+        a, b, c = corners_of(faces, number)
+        ax, ay, az = vertices[a], vertices[a + 1], vertices[a + 2]
+        bx, by, bz = vertices[b], vertices[b + 1], vertices[b + 2]
+        cx, cy, cz = vertices[c], vertices[c + 1], vertices[c + 2]
+        rows[2 * number], rows[2 * number + 1] = 1, 0
+        if not (
+            np.isfinite(ax) and np.isfinite(bx) and np.isfinite(cx) and np.isfinite(ay) and np.isfinite(by)
+            and np.isfinite(cy) and np.isfinite(az) and np.isfinite(bz) and np.isfinite(cz)
+        ):  # fmt: skip
+            continue
+        if (ax == bx and ay == by) or (bx == cx and by == cy) or (cx == ax and cy == ay):
+            continue
+        first, last = pixel_range(min(ay, by, cy) - reach, max(ay, by, cy) + reach, height)
+        ax, ay, bx, by, cx, cy = (
+            ax * aspect_x, ay * aspect_y, bx * aspect_x, by * aspect_y, cx * aspect_x, cy * aspect_y,
+        )  # fmt: skip
+        if abs(doubled_area(ax, ay, bx, by, cx, cy)) > OFFICIAL_EPSILON:
+            rows[2 * number], rows[2 * number + 1] = first, last
+
+
+@inlined
+def segment(from_x, from_y, to_x, to_y, x, y):
+    """Squared distance from (x, y) to a segment, and which share of it the nearest point lies from its beginning."""
+    along_x, along_y = to_x - from_x, to_y - from_y
+    length = fused(along_x, along_x, along_y * along_y)
+    share = ONE
+    if length > OFFICIAL_EPSILON:
+        share = min(max(fused(x - from_x, along_x, (y - from_y) * along_y) * (ONE / length), ZERO), ONE)
+    off_x, off_y = fused(-share, along_x, x - from_x), fused(-share, along_y, y - from_y)
+    return fused(off_x, off_x, off_y * off_y), share
+
+
+@inlined
+def touch(ax, ay, az, bx, by, bz, cx, cy, cz, area, x, y, clip):
+    """A face at a point: whether it is inside, the depth, the squared distances to the three edges, and which shares of
+    them the nearest points lie from their beginnings."""
+    # XLA, too, divides once per face.
+    rate = ONE / area
+    edge0 = cross(cx - bx, y - by, cy - by, x - bx) * rate
+    edge1 = cross(ax - cx, y - cy, ay - cy, x - cx) * rate
+    edge2 = cross(bx - ax, y - ay, by - ay, x - ax) * rate
+    inside = (edge0 > ZERO) & (edge1 > ZERO) & (edge2 > ZERO)
+    if clip:
+        edge0, edge1, edge2 = max(edge0, ZERO), max(edge1, ZERO), max(edge2, ZERO)
+        total = max(edge0 + edge1 + edge2, SMALLEST_WEIGHT_SUM)
+        edge0, edge1, edge2 = edge0 / total, edge1 / total, edge2 / total
+    depth = fused(edge2, cz, fused(edge0, az, edge1 * bz))
+    distance0, share0 = segment(bx, by, cx, cy, x, y)
+    distance1, share1 = segment(cx, cy, ax, ay, x, y)
+    distance2, share2 = segment(ax, ay, bx, by, x, y)
+    return inside, depth, distance0, distance1, distance2, share0, share1, share2
+
+
+@inlined
+def nearer(one, other):
+    """Which part of a slope goes to one of two distances: all to the smaller, half where they are equal."""
+    return (HALF if one < other else ZERO) + (HALF if one <= other else ZERO)
+
+
+@inlined
+def pulled(slope, share, from_x, from_y, to_x, to_y, x, y):
+    """What a slope of the squared distance to a segment does to its beginning and its end."""
+    off_x, off_y = (
+        -TWO * slope * (x - from_x - share * (to_x - from_x)),
+        -TWO * slope * (y - from_y - share * (to_y - from_y)),
+    )
+    return off_x * (ONE - share), off_y * (ONE - share), off_x * share, off_y * share
+
+
+@inlined
+def rank_of(depth, number):
+    """A number in the order of the depths, then of the faces."""
+    bits = np.int64(np.float32(depth).view(np.int32))
+    # Negative numbers run the other way.
+    bits = bits ^ ((bits >> 63) & 0x7FFFFFFF)
+    return bits * np.int64(2**32) + number
+
+
+@kernel
+def select(ranks, values, begin, end, wanted):
+    """Puts the `wanted` smallest ranks of [begin, end), with their values, first; returns the largest of them."""
+    low, high, place = begin, end - 1, begin + wanted - 1
+    while low < high:
+        pivot = ranks[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while ranks[i] < pivot:
+                i += 1
+            while ranks[j] > pivot:
+                j -= 1
+            if i <= j:
+                ranks[i], ranks[j] = ranks[j], ranks[i]
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if place <= j:
+            high = j
+        elif place >= i:
+            low = i
+        else:
+            break
+    return ranks[place]
+
+
+@inlined
+def exponential(number):
+    """exp of a number up to STEEPEST, to the last bit or two, without a call, so that several are done at once."""
+    number = max(number, -STEEPEST)
+    whole = np.floor(fused(number, PER_LOG_2, HALF))
+    rest = fused(whole, -LOG_2_LOW, fused(whole, -LOG_2_HIGH, number))
+    sum_ = fused(rest, POWER_6, POWER_5)
+    sum_ = fused(rest, sum_, POWER_4)
+    sum_ = fused(rest, sum_, POWER_3)
+    sum_ = fused(rest, sum_, HALF)
+    sum_ = fused(rest * rest, sum_, rest) + ONE
+    return sum_ * np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@inlined
+def not_covered(distance, inside, rate):
+    """One over the share of a pixel that a face leaves uncovered. rate: one over sigma."""
+    signed = -distance if inside else distance
+    return ONE + exponential(min(-signed * rate, STEEPEST))
+
+
+@kernel
+def draw_silhouette(
+    vertices, faces, count, rows, image, uncovered, limits, height, width, begin, end, radius, sigma, clip, nearest
+):
+    """Rows `begin` to `end` of an image. nearest: how many faces count at a pixel, 0 for all."""
+    aspect_x, aspect_y = aspect(width, height), aspect(height, width)
+    reach = np.float32(math.sqrt(radius)) / aspect_x
+    pixels, room, rate = (end - begin) * width, 2 * nearest, ONE / sigma
+    memory = allocate(pixels * (16 + 12 * room) + 12 * (width + LANES))
+    bounds, ranks = long_array(memory), long_array(memory + 8 * pixels)
+    lengths = integer_array(memory + 8 * pixels * (1 + room))
+    products, values = float_array(memory + pixels * (12 + 8 * room)), float_array(memory + pixels * (16 + 8 * room))
+    # A row of pixels: where they are, the depths there, and one over what is left uncovered, 0 out of reach.
+    row = memory + pixels * (16 + 12 * room)
+    across, depths = float_array(row), float_array(row + 4 * (width + LANES))
+    shares = float_array(row + 8 * (width + LANES))
+    for j in range(width + LANES):
+        across[j] = centre(j, width) * aspect_x
+    for pixel in range(pixels):
+        bounds[pixel], lengths[pixel], products[pixel] = EVERYTHING, 0, ONE
+    for number in range(count):
+        first_row, last_row = max(rows[2 * number], begin), min(rows[2 * number + 1], end - 1)
+        if first_row > last_row:
+            continue
+        a, b, c = corners_of(faces, number)
+        ax, bx, cx = vertices[a], vertices[b], vertices[c]
+        first, last = pixel_range(min(ax, bx, cx) - reach, max(ax, bx, cx) + reach, width)
+        ax, bx, cx = ax * aspect_x, bx * aspect_x, cx * aspect_x
+        ay, by, cy = vertices[a + 1] * aspect_y, vertices[b + 1] * aspect_y, vertices[c + 1] * aspect_y
+        az, bz, cz = vertices[a + 2], vertices[b + 2], vertices[c + 2]
+        area = doubled_area(ax, ay, bx, by, cx, cy)
+        for i in range(first_row, last_row + 1):
+            y = centre(i, height) * aspect_y
+            for start in range(first, last + 1, LANES):
+                for j in range(start, start + LANES):
+                    inside, depth, distance0, distance1, distance2, _, _, _ = touch(
+                        ax, ay, az, bx, by, bz, cx, cy, cz, area, across[j], y, clip
+                    )  # fmt: skip
+                    distance = min(distance0, distance1, distance2)
+                    depths[j] = depth
+                    shares[j] = not_covered(distance, inside, rate) if inside | (distance < radius) else ZERO
+            for j in range(first, last + 1):
+                share, depth = shares[j], depths[j]
+                if share == ZERO:
+                    continue
+                pixel = (i - begin) * width + j
+                if nearest == 0:
+                    products[pixel] *= share
+                    continue
+                rank = rank_of(depth, number)
+                if rank > bounds[pixel]:
+                    continue
+                place, length = pixel * room, lengths[pixel]
+                ranks[place + length], values[place + length] = rank, share
+                length += 1
+                if length == room:
+                    bounds[pixel] = select(ranks, values, place, place + length, nearest)
+                    length = nearest
+                lengths[pixel] = length
+    for pixel in range(pixels):
+        length, place = np.int64(lengths[pixel]), pixel * room
+        if length > nearest:
+            bounds[pixel] = select(ranks, values, place, place + length, nearest)
+            length = nearest
+        product = products[pixel]
+        for k in range(place, place + length):
+            product *= values[k]
+        whole = begin * width + pixel
+        uncovered[whole] = ONE / product
+        image[whole] = ONE - uncovered[whole]
+        limits[whole] = bounds[pixel]
+    free(memory)
+
+
+@kernel
+def silhouette_derivative_items(frame, stage):
+    """First parts of the image, then their sum."""
+    parts = result(frame, 1)
+    images = lead(parts, 3)
+    return images * extent(parts, -3) if stage == 0 else images
+
+
+@kernel
+def silhouette_derivative_work(frame, stage, item):
+    vertices, faces, rows, parts, gradient = (
+        argument(frame, 0), argument(frame, 1), argument(frame, 5), result(frame, 1), result(frame, 0),
+    )  # fmt: skip
+    uncovered, limits, pull = argument(frame, 3), argument(frame, 4), argument(frame, 6)
+    height, width, bands = extent(uncovered, -2), extent(uncovered, -1), extent(parts, -3)
+    count = extent(vertices, -2)
+    if stage == 1:
+        add_up(floats(parts, 3, item), bands, floats(gradient, 2, item), 3 * count)
+        return
+    image, band = item // bands, item % bands
+    options = floats(argument(frame, 2), 1, item_of(argument(frame, 2), 1, gradient, 2, image))
+    derive_silhouette(
+        floats(vertices, 2, item_of(vertices, 2, gradient, 2, image)),
+        integers(faces, 2, item_of(faces, 2, gradient, 2, image)), extent(faces, -2),
+        integers(rows, 2, item_of(rows, 2, gradient, 2, image)),
+        floats(uncovered, 2, item_of(uncovered, 2, gradient, 2, image)),
+        longs(limits, 3, item_of(limits, 3, gradient, 2, image)),
+        floats(pull, 2, item_of(pull, 2, gradient, 2, image)),
+        floats(parts, 2, item), count, height, width, height * band // bands, height * (band + 1) // bands,
+        options[0], options[1], options[2] != ZERO,
+    )  # fmt: skip
+
+
+@kernel
+def derive_silhouette(
+    vertices, faces, face_count, rows, uncovered, limits, pull, gradient, count, height, width, begin, end, radius,
+    sigma, clip,
+):  # fmt: skip
+    aspect_x, aspect_y = aspect(width, height), aspect(height, width)
+    reach = np.float32(math.sqrt(radius)) / aspect_x
+    for i in range(3 * count):
+        gradient[i] = ZERO
+    rate = ONE / sigma
+    memory = allocate(4 * (width + LANES) + 4 * 6 * LANES)
+    across, sums = float_array(memory), float_array(memory + 4 * (width + LANES))
+    for j in range(width + LANES):
+        across[j] = centre(j, width) * aspect_x
+    for number in range(face_count):
+        first_row, last_row = max(rows[2 * number], begin), min(rows[2 * number + 1], end - 1)
+        if first_row > last_row:
+            continue
+        a, b, c = corners_of(faces, number)
+        ax, bx, cx = vertices[a], vertices[b], vertices[c]
+        first, last = pixel_range(min(ax, bx, cx) - reach, max(ax, bx, cx) + reach, width)
+        ax, bx, cx = ax * aspect_x, bx * aspect_x, cx * aspect_x
+        ay, by, cy = vertices[a + 1] * aspect_y, vertices[b + 1] * aspect_y, vertices[c + 1] * aspect_y
+        az, bz, cz = vertices[a + 2], vertices[b + 2], vertices[c + 2]
+        area = doubled_area(ax, ay, bx, by, cx, cy)
+        for k in range(6 * LANES):
+            sums[k] = ZERO
+        for i in range(first_row, last_row + 1):
+            y = centre(i, height) * aspect_y
+            for begun in range(first, last + 1, LANES):
+                # The last pixels of a row are computed beside some that have been counted before.
+                start = min(begun, width - LANES)
+                for k in range(LANES):
+                    x, pixel = across[start + k], i * width + start + k
+                    inside, depth, distance0, distance1, distance2, share0, share1, share2 = touch(
+                        ax, ay, az, bx, by, bz, cx, cy, cz, area, x, y, clip
+                    )  # fmt: skip
+                    distance = min(distance0, distance1, distance2)
+                    # Of the covered share with the squared distance: less with more of it outside, more inside.
+                    slope = pull[pixel] * uncovered[pixel] * (ONE - ONE / not_covered(distance, inside, rate)) * rate
+                    slope = slope if inside else -slope
+                    # Without branches, which would have the pixels done one by one.
+                    counts = (inside | (distance < radius)) & (rank_of(depth, number) <= limits[pixel])
+                    counts = counts & (start + k >= begun) & (start + k <= last)
+                    slope = slope if counts else ZERO
+                    # Two edges that are equally near share alike.
+                    part1, part2 = nearer(distance1, distance0), nearer(distance2, min(distance0, distance1))
+                    slope2, slope = slope * part2, slope * (ONE - part2)
+                    slope0, slope1 = slope * (ONE - part1), slope * part1
+                    b0x, b0y, c0x, c0y = pulled(slope0, share0, bx, by, cx, cy, x, y)
+                    c1x, c1y, a1x, a1y = pulled(slope1, share1, cx, cy, ax, ay, x, y)
+                    a2x, a2y, b2x, b2y = pulled(slope2, share2, ax, ay, bx, by, x, y)
+                    sums[k] += a1x + a2x
+                    sums[LANES + k] += a1y + a2y
+                    sums[2 * LANES + k] += b0x + b2x
+                    sums[3 * LANES + k] += b0y + b2y
+                    sums[4 * LANES + k] += c0x + c1x
+                    sums[5 * LANES + k] += c0y + c1y
+        for k in range(LANES):
+            gradient[a] += sums[k] * aspect_x
+            gradient[a + 1] += sums[LANES + k] * aspect_y
+            gradient[b] += sums[2 * LANES + k] * aspect_x
+            gradient[b + 1] += sums[3 * LANES + k] * aspect_y
+            gradient[c] += sums[4 * LANES + k] * aspect_x
+            gradient[c + 1] += sums[5 * LANES + k] * aspect_y
+    free(memory)
+
+
+KERNELS = {
+    "silhouette": (2, silhouette_items, silhouette_work),
+    "silhouette_derivative": (2, silhouette_derivative_items, silhouette_derivative_work),
+}
