@@ -38,8 +38,9 @@ from emoca_jax.flame import load_head
 from emoca_jax.jobs.open_encoder import save_open_encoder
 from emoca_jax.training.checkpoint import Batches
 from emoca_jax.training.dry_run import dry_run, told
+from emoca_jax.training.hosts import join
 from emoca_jax.training.in_memory import InMemory
-from emoca_jax.training.loop import Settings, Stage, evaluated, run
+from emoca_jax.training.loop import Settings, Stage, evaluated, gathered, run
 from emoca_jax.training.stages.emotion import code_recogniser, emotion_stage, image_recogniser
 from emoca_jax.training.state import Parameters
 from emoca_jax.training.step import Batch
@@ -47,6 +48,9 @@ from scripts.train_coarse import NETWORK, coarse_on_drawings, coarse_on_photos
 from scripts.train_recogniser import emotion_from_photos
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to train, a file in configs/.", lock_config=True)
+COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where many processes are one run.")
+PROCESSES = flags.DEFINE_integer("processes", None, "How many there are.")
+PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0.")
 FOLDER = flags.DEFINE_string("folder", None, "Where checkpoints, curves and the trained network go.")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Compile the step, print what it costs, train nothing.")
 Config = Any
@@ -121,6 +125,7 @@ def main(arguments: Sequence[str]) -> int:
             raise InputError(f"there is no argument {arguments[1]!r}; options begin with --")
         if not FOLDER.value:
             raise InputError("give --folder a folder for checkpoints, curves and the trained network")
+        join(COORDINATOR.value, PROCESSES.value, PROCESS.value)
         config, folder = CONFIG.value, Path(FOLDER.value)
         if config.stage not in STAGES:
             raise InputError(f"config.stage is {config.stage!r}; there are {', '.join(STAGES)}")
@@ -130,8 +135,8 @@ def main(arguments: Sequence[str]) -> int:
             print(told(stage, dry_run(stage, batches, settings)))
             return 0
         ended = run(stage, batches, settings, folder)
+        parameters, statistics = gathered(evaluated(ended.state, settings))
         if ended.exit_code == 0 and jax.process_index() == 0:
-            parameters, statistics = evaluated(ended.state, settings)
             write_file(folder / NETWORK, as_npz(parameters, statistics))
             if config.stage == "coarse_on_drawings":
                 save_open_encoder(folder / MODEL, config.name, {"params": parameters, "batch_stats": statistics})

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import optax
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
@@ -122,13 +123,24 @@ def prepare(stage: Stage, settings: Settings, mesh: Mesh) -> tuple[TrainState, S
     shardings = state_shardings(mesh, state, spread_parameters=settings.spread_parameters)
     step = make_step(stage.loss, stage.optimiser, mesh, shardings, accumulate=settings.accumulate, decay=settings.decay)
     # A copy: what the step takes over must not be the caller's.
-    return jax.device_put(jax.tree.map(lambda leaf: leaf.copy(), state), shardings), step
+    state = jax.tree.map(lambda leaf: leaf.copy(), state)
+    if jax.process_count() == 1:
+        return jax.device_put(state, shardings), step
+    # `device_put` takes no keys to devices of other processes. All have made the same state.
+    return jax.jit(lambda whole: whole, out_shardings=shardings)(state), step
 
 
 def evaluated(state: TrainState, settings: Settings) -> tuple[Parameters, Parameters]:
     """Parameters and statistics to judge and to keep: averaged ones where there are such."""
     trained = state.trained if settings.decay is None else state.average
     return merge(trained, state.frozen), state.statistics
+
+
+def gathered(tree: Any) -> Any:
+    """A tree of NumPy arrays that are whole, also where their parts lie with other processes: all of them must ask."""
+    if jax.process_count() == 1:
+        return jax.device_get(tree)
+    return multihost_utils.process_allgather(tree, tiled=True)
 
 
 def placed(mesh: Mesh, batches: Batches) -> Iterator[tuple[Batch, Any]]:

@@ -115,13 +115,13 @@ SLOW_ON_TPU = ("v5e",)
 
 @_program(detect._look_short_range)
 def detect_short_range(chips: int) -> Call:
-    pixels = array(place_landmarks.VIEW_BATCH * chips, SHORT_RANGE_SIZE, SHORT_RANGE_SIZE, 3, dtype=jnp.uint8)
+    pixels = array(place_landmarks.view_batch() * chips, SHORT_RANGE_SIZE, SHORT_RANGE_SIZE, 3, dtype=jnp.uint8)
     return Call((shapes_of(open_model().detector["short_range"]), pixels), (1,))
 
 
 @_program(detect._look_full_range, slow=SLOW_ON_TPU)
 def detect_full_range(chips: int) -> Call:
-    pixels = array(place_landmarks.VIEW_BATCH * chips, FULL_RANGE_SIZE, FULL_RANGE_SIZE, 3, dtype=jnp.uint8)
+    pixels = array(place_landmarks.view_batch() * chips, FULL_RANGE_SIZE, FULL_RANGE_SIZE, 3, dtype=jnp.uint8)
     return Call((shapes_of(open_model().detector["full_range"]), pixels), (1,))
 
 
