@@ -15,6 +15,7 @@ from emoca_jax.capture.crop import apply_transform, cut, square_crop
 from emoca_jax.mediapipe_points import ALL_POINTS, OUTER_EYE_CORNERS
 from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE, FaceMesh, presence_score
 from emoca_jax.products import CUBLAS
+from emoca_jax.running_on import backend
 
 ROI_SCALE = 1.5
 """The crop's side over the longer side of the face's box (MediaPipe's RectTransformationCalculator)."""
@@ -41,7 +42,7 @@ Image = UInt8[np.ndarray, "_height _width 3"]
 
 def view_batch() -> int:
     """Views that a detector takes at once; asking when imported would start jax, too early for many hosts."""
-    return 1 if jax.default_backend() == "cpu" else 4
+    return 1 if backend() == "cpu" else 4
 
 
 @dataclass(frozen=True)
