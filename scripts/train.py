@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
         if FOR.value and not DRY_RUN.value:
             raise InputError("--for describes a machine that is not there: add --dry_run")
         machine = get_ready(FOR.value) if FOR.value else None
-        join(COORDINATOR.value, PROCESSES.value, PROCESS.value)
+        join(address=COORDINATOR.value, processes=PROCESSES.value, process=PROCESS.value)
         config, folder = CONFIG.value, Path(FOLDER.value)
         if config.stage not in STAGES:
             raise InputError(f"config.stage is {config.stage!r}; there are {', '.join(STAGES)}")

@@ -12,7 +12,7 @@ from jax.experimental import multihost_utils
 from emoca_jax.errors import InputError
 
 
-def join(address: str | None = None, processes: int | None = None, process: int | None = None) -> None:
+def join(*, address: str | None = None, processes: int | None = None, process: int | None = None) -> None:
     """Meet the other processes; call it before anything runs on a device. Alone where nobody says otherwise.
 
     address: host and port of process 0, with how many there are and which this is. Left out, SLURM and Google's

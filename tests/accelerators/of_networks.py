@@ -65,6 +65,14 @@ def open_encoder_codes(chips: int) -> Call:
     return Call((shapes_of(head), network, array(chips, SIDE, SIDE, 3)), (2,))
 
 
+@program(open_encoder._coded_and_posed)
+def encoded_and_posed(chips: int) -> Call:
+    head = open_model().head
+    begin = OpenEncoders(head)
+    parameters, statistics = jax.eval_shape(lambda: begin.with_expression(*begin.start(jax.random.key(0))))
+    return Call((shapes_of(head), {"params": parameters, "batch_stats": statistics}, array(SIDE, SIDE, 3)))
+
+
 @program(trained_model._over_photo, slow=SLOW_ON_TPU)
 def rendering_over_photo(chips: int) -> Call:
     return Call((flame_head(), flame_codes(), array(SIDE, SIDE, 3), False))

@@ -91,7 +91,7 @@ def test_who_started_several_processes(environment: Mapping[str, str], expected:
 )
 def test_half_an_address_gets_a_sentence(given: tuple, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        join(*given)
+        join(**dict(zip(("address", "processes", "process"), given, strict=True)))
 
 
 def _start(folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen:
