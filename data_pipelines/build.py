@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import importlib
 import io
+import os
 import shutil
 import sys
 import tempfile
@@ -114,19 +115,27 @@ def _building(folder: Path) -> Iterator[None]:
 
     with _sentences(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / ".lock", "wb")  # noqa: SIM115 (held until the end)
+        held = folder / ".lock"
+        lock = open(held, "wb")  # noqa: SIM115 (held until the end)
     with lock:
         if fcntl is not None:
+            busy = InputError(f"{folder}: another process is building there; wait for it")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise InputError(f"{folder}: another process is building there; wait for it") from error
+                raise busy from error
+            # One that has just ended took the file away, and a third may have made it anew.
+            if not held.exists() or not os.path.samestat(os.fstat(lock.fileno()), held.stat()):
+                raise busy
         clear()
         try:
             with undone_at_end(clear):
                 yield
         finally:
             clear()
+            # While it is held. Where there are no locks (Windows), an open file stays.
+            with contextlib.suppress(OSError):
+                held.unlink()
 
 
 @contextlib.contextmanager

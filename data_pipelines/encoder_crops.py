@@ -15,13 +15,12 @@ from jaxtyping import Array, Float, Key
 from data_pipelines.augment import Amounts, coloured, cut, jittered, noisy, softened
 from data_pipelines.found import FOUND
 from data_pipelines.open_faces.crops import narrow
+from emoca_jax.capture.official_crop import MARGIN
 from emoca_jax.fit.photo import inside_oval
 from emoca_jax.nets.emotion.crop import ExpressionCrop
 from emoca_jax.nets.encoders import CROP_MARGIN
 
 BYTE = 255.0
-OFFICIAL_MARGIN = 1.25
-"""Of the official crop, over the square around the face."""
 KEPT = ("image", "place", FOUND)
 """Entries of the loader's batches that a coarse stage needs."""
 Batch = dict[str, Array]
@@ -74,17 +73,21 @@ def as_trained_on(key: Key[Array, ""], batch: Batch, *, size: int, amounts: Amou
 
 
 def as_trained_on_photos(key: Key[Array, ""], batch: Batch, *, size: int, margin: float, amounts: Amounts) -> Batch:
-    """`images` and the dataset's 68 `landmarks` from the loader's squares, `margin` times the face's, moved at random.
+    """`images`, and the dataset's 68 `landmarks` where it has them, moved at random.
 
-    Colours stay as they are: DECA and EMOCA train so.
+    They are cut out of the loader's squares, `margin` times the face's. Colours stay as they are: DECA and EMOCA train
+    so.
     """
     images = batch["image"].astype(jnp.float32) / BYTE
-    points = 2 * (batch["landmarks"] + 0.5) / images.shape[1] - 1
-    points = jnp.concatenate([points, jnp.zeros_like(points[..., :1])], axis=-1)
     count = images.shape[0]
-    official = ExpressionCrop(jnp.zeros((count, 2)), jnp.full((count,), OFFICIAL_MARGIN / margin), jnp.zeros((count,)))
+    official = ExpressionCrop(jnp.zeros((count, 2)), jnp.full((count,), MARGIN / margin), jnp.zeros((count,)))
     crop = jittered(key, official, amounts)
-    return {"images": cut(images, crop, size=size), "landmarks": in_crop(points, crop)}
+    seen = {"images": cut(images, crop, size=size)}
+    if "landmarks" in batch:
+        points = 2 * (batch["landmarks"] + 0.5) / images.shape[1] - 1
+        points = jnp.concatenate([points, jnp.zeros_like(points[..., :1])], axis=-1)
+        seen["landmarks"] = in_crop(points, crop)
+    return seen
 
 
 def held_out(batches: Iterator[dict[str, np.ndarray]], *, size: int) -> list[dict[str, np.ndarray]]:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from emoca_jax.codes import Codes
     from emoca_jax.errors import InputError
     from emoca_jax.flame import load_head
-    from emoca_jax.jobs.reconstruct import load_model, reconstruct
+    from emoca_jax.jobs.reconstruct import encode_faces, load_model, reconstruct
     from emoca_jax.jobs.result import FaceResult
     from emoca_jax.model import Reconstruction, decode
 
@@ -18,6 +18,7 @@ __all__ = [
     "InputError",
     "Reconstruction",
     "decode",
+    "encode_faces",
     "flame",
     "load_head",
     "load_model",
@@ -31,6 +32,7 @@ HOME = {
     "InputError": "errors",
     "Reconstruction": "model",
     "decode": "model",
+    "encode_faces": "jobs.reconstruct",
     "load_head": "flame",
     "load_model": "jobs.reconstruct",
     "reconstruct": "jobs.reconstruct",

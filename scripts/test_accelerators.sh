@@ -11,7 +11,7 @@ locked=()
 [ "$version" != 3.11 ] || locked=(--constraint requirements.txt --constraint requirements-accelerators.txt)
 "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --upgrade pip
-"$venv/bin/python" -m pip install --quiet "${locked[@]}" --editable ".[accelerators]" pytest beartype
+"$venv/bin/python" -m pip install --quiet "${locked[@]}" --editable ".[train,accelerators]" pytest beartype
 "$venv/bin/python" -m pip list | grep -E "^(jax|jaxlib|jax-cuda12-plugin|libtpu) "
 # Without it the compilers would look for their devices.
 export JAX_PLATFORMS=cpu

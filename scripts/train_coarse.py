@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -23,6 +23,7 @@ from data_pipelines.open_faces.crops import KeptBatches
 from data_pipelines.sources import Joined, open_records
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
+from emoca_jax.flame.head import FaceHead
 from emoca_jax.model_folder import ModelFolder, read_model_folder
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.emotion.open import load_expression_networks
@@ -43,47 +44,82 @@ def coarse_on_drawings(config: Config) -> tuple[Stage, Batches]:
     head, data = jax.device_put(load_head("open")), config.data
     groups_stay_together(config, len(data.train))
     encoders = OpenEncoders(head)
-    # A term without weight is not even computed.
-    weights = {name: weight for name, weight in config.weights.items() if weight}
-    coarse = Coarse(
-        head, encoders, config.trained, weights, open_judges(config), mask_kind=config.mask_kind,
-        same_shape=config.same_shape, per_identity=config.per_identity,
-    )  # fmt: skip
     together = Joined([open_found("open_faces", "train", data_dir=folder) for folder in data.train])
-    grouped = {"group": "identity", "per_group": config.per_identity} if config.per_identity > 1 else {}
     batching = Batching(
         size=config.batch // jax.process_count(), seed=config.settings.seed, side=data.side, margin=None,
-        threads=data.threads, ahead=data.ahead, **grouped,
+        threads=data.threads, ahead=data.ahead, **_grouped(config),
     )  # fmt: skip
     training = KeptBatches(iter(loaded(together, batching)), kept=encoder_crops.KEPT)
     judged = faces_to_judge_on(data.held_out, "validation", batch=config.batch, side=data.side, size=encoders.size)
+    start = started_from(config.start, encoders, config.trained)
+    return stage_on_drawings(config, head, open_judges(config), start, lambda: judged), training
+
+
+def stage_on_drawings(
+    config: Config, head: FaceHead, judges: Judges, start: Any, held_out: Callable[[], Iterable[dict[str, np.ndarray]]]
+) -> Stage:
+    """The stage, whatever its data are."""
+    encoders = OpenEncoders(head)
+    # A term without weight is not even computed.
+    weights = {name: weight for name, weight in config.weights.items() if weight}
+    coarse = Coarse(
+        head, encoders, config.trained, weights, judges, mask_kind=config.mask_kind,
+        same_shape=config.same_shape, per_identity=config.per_identity,
+    )  # fmt: skip
     augment = functools.partial(encoder_crops.as_trained_on, size=encoders.size, amounts=Amounts(**config.augment))
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.rate, config.warm_up, config.schedule)
-    start = started_from(config.start, encoders, config.trained)
-    return coarse_stage(config.name, coarse, start, optax.adam(schedule), lambda: judged, augment=augment), training
+    return coarse_stage(config.name, coarse, start, optax.adam(schedule), held_out, augment=augment)
 
 
 def coarse_on_photos(config: Config) -> tuple[Stage, Batches]:
     """E_flame or E_expression for FLAME, on a packaged dataset of photos with 68 landmarks, from a converted folder."""
-    folder, data = read_model_folder(config.model), config.data
-    groups_stay_together(config, len(data.names))
-    encoders = OfficialEncoders(dtype=jnp.bfloat16 if config.bfloat16 else jnp.float32)
-    weights = {name: weight for name, weight in config.weights.items() if weight}
+    folder = read_model_folder(config.model)
+    encoders = official_encoders(config)
     judges = Judges(
-        emotion=_frozen(folder, "emotion_resnet50") if "emotion" in weights else None,
-        identity=_frozen(folder, "identity_resnet50") if "identity" in weights else None,
+        emotion=_frozen(folder, "emotion_resnet50") if config.weights.get("emotion") else None,
+        identity=_frozen(folder, "identity_resnet50") if config.weights.get("identity") else None,
     )
+    training, held_out = packaged_photos(config, encoders.size)
+    head, mask = jax.device_put(folder.head), jnp.asarray(folder.map("face_eye_mask"))
+    start = official_start(folder, encoders, config)
+    return stage_on_photos(config, head, mask, judges, start, held_out), training
+
+
+def stage_on_photos(
+    config: Config, head: FaceHead, uv_mask: Any, judges: Judges, start: Any,
+    held_out: Callable[[], Iterable[dict[str, np.ndarray]]],
+) -> Stage:  # fmt: skip
+    """The stage, whatever its data are."""
+    encoders = official_encoders(config)
+    weights = {name: weight for name, weight in config.weights.items() if weight}
     coarse = Coarse(
-        jax.device_put(folder.head), encoders, config.trained, weights, judges, mask_kind=config.mask_kind,
-        uv_mask=jnp.asarray(folder.map("face_eye_mask")), same_shape=config.same_shape,
-        per_identity=config.per_identity, official=config.official,
+        head, encoders, config.trained, weights, judges, mask_kind=config.mask_kind, uv_mask=uv_mask,
+        same_shape=config.same_shape, per_identity=config.per_identity, official=config.official,
     )  # fmt: skip
-    grouped = {"group": "identity", "per_group": config.per_identity} if config.per_identity > 1 else {}
+    augment = functools.partial(photo_crops_of(config, encoders.size), amounts=Amounts(**config.augment))
+    return coarse_stage(config.name, coarse, start, optax.adam(config.rate), held_out, augment=augment)
+
+
+def official_encoders(config: Config) -> OfficialEncoders:
+    """EMOCA's, computing in what the configuration says."""
+    return OfficialEncoders(dtype=jnp.bfloat16 if config.bfloat16 else jnp.float32)
+
+
+def photo_crops_of(config: Config, size: int) -> Callable[..., Any]:
+    """What cuts crops of so many pixels out of the loader's squares, by `amounts` at random."""
+    return functools.partial(encoder_crops.as_trained_on_photos, size=size, margin=config.data.margin)
+
+
+def packaged_photos(
+    config: Config, size: int, *, kept: tuple[str, ...] = ("image", "landmarks")
+) -> tuple[KeptBatches, Callable[[], Iterator[dict[str, Any]]]]:
+    """Batches of the datasets to train on, and what cuts out those to judge on, as they are at inference."""
+    data = config.data
+    groups_stay_together(config, len(data.names))
     batching = Batching(
         size=config.batch // jax.process_count(), seed=config.settings.seed, side=data.side, margin=data.margin,
-        threads=data.threads, ahead=data.ahead, **grouped,
+        threads=data.threads, ahead=data.ahead, **_grouped(config),
     )  # fmt: skip
-    kept = ("image", "landmarks")
     sources = [open_records(name, data.split, data_dir=data.folder) for name in data.names]
     others = open_records(data.names[0], data.held_out, data_dir=data.folder)
     for name, source in zip((*data.names, data.names[0]), (*sources, others), strict=True):
@@ -95,18 +131,18 @@ def coarse_on_photos(config: Config) -> tuple[Stage, Batches]:
             )
     if len(others) < config.batch:
         raise InputError(f"{data.names[0]} holds out {len(others)} samples; a batch takes {config.batch}")
-    training = KeptBatches(iter(loaded(Joined(sources), batching)), kept=kept)
-    cut = functools.partial(encoder_crops.as_trained_on_photos, size=encoders.size, margin=data.margin)
+    still = functools.partial(photo_crops_of(config, size), amounts=Amounts(turn=0, zoom=0, shift=0))
 
     def held_out() -> Iterator[dict[str, Any]]:
         once = Batching(size=config.batch, side=data.side, margin=data.margin, epochs=1, processes=1, process=0)
         for batch in KeptBatches(iter(loaded(others, once)), kept=kept):
-            yield cut(jax.random.key(0), jax.device_put(batch), amounts=Amounts(turn=0, zoom=0, shift=0))
+            yield still(jax.random.key(0), jax.device_put(batch))
 
-    return coarse_stage(
-        config.name, coarse, official_start(folder, encoders, config), optax.adam(config.rate), held_out,
-        augment=functools.partial(cut, amounts=Amounts(**config.augment)),
-    ), training  # fmt: skip
+    return KeptBatches(iter(loaded(Joined(sources), batching)), kept=kept), held_out
+
+
+def _grouped(config: Config) -> dict[str, Any]:
+    return {"group": "identity", "per_group": config.per_identity} if config.per_identity > 1 else {}
 
 
 def groups_stay_together(config: Config, sources: int) -> None:

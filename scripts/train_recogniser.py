@@ -1,30 +1,90 @@
-"""The stage of scripts/train.py that reads labelled photos: ResNet-50, Swin-B and EmoNet on AffectNet."""
+"""The stages of scripts/train.py that learn to read emotion: from codes, from drawings, from labelled photos.
+
+A stage is made apart from its data, so that it can be compiled without any (tests/accelerators/steps.py).
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 import optax
+from jaxtyping import Array, Key
 
+from data_pipelines import photo_crops
 from data_pipelines.augment import BLOCK, Amounts
 from data_pipelines.loader import Batching, batches
+from data_pipelines.open_faces import crops
+from data_pipelines.open_faces.codes import Misfit, as_fitted, coded_faces
 from data_pipelines.open_faces.crops import KeptBatches
-from data_pipelines.photo_crops import KEPT, as_trained_on, held_out
-from data_pipelines.sources import open_records
+from data_pipelines.sources import Joined, open_records
 from emoca_jax.errors import InputError
+from emoca_jax.flame import load_head
 from emoca_jax.model_folder import read_model_folder
 from emoca_jax.training.checkpoint import Batches
+from emoca_jax.training.in_memory import InMemory
 from emoca_jax.training.loop import Stage
-from emoca_jax.training.stages.emotion import Start, emotion_stage, image_recogniser
+from emoca_jax.training.stages.emotion import Start, code_recogniser, emotion_stage, image_recogniser
+from emoca_jax.training.step import Batch
 
 STARTS = {"resnet50": "identity_resnet50", "swin": "emotion_swin", "emonet": "emonet"}
 """Network -> the part of a converted folder from which its training starts: VGGFace2's, or what was trained before."""
+CROP_STEP = 16
+"""The small network halves a picture four times, and JPEG has blocks of 8."""
 Config = Any
 """An `ml_collections.ConfigDict`."""
+HeldOut = Callable[[], Iterable[dict[str, np.ndarray]]]
+
+
+def emotion_from_codes(config: Config) -> tuple[Stage, Batches]:
+    """EMO-MLP on the open head's units."""
+    head = load_head("open")
+    examples = coded_faces(head, config.data.seed, config.data.train)
+    held_out = coded_faces(head, config.data.held_out_seed, config.data.held_out)
+    part = {"process": jax.process_index(), "processes": jax.process_count()}
+    training = InMemory(examples, config.batch, seed=config.settings.seed, **part)
+    return stage_on_codes(config, examples["codes"].shape[1], lambda: [held_out]), training
+
+
+def stage_on_codes(config: Config, codes: int, held_out: HeldOut) -> Stage:
+    """The stage, whatever its data are; so many codes to a face."""
+
+    def fitted(key: Key[Array, ""], batch: Batch) -> Batch:
+        return {**batch, "codes": as_fitted(key, batch["codes"], Misfit(**config.misfit))}
+
+    network = code_recogniser(codes, **config.network)
+    return emotion_stage(network, optax.adam(config.rate), held_out, augment=fitted)
+
+
+def emotion_from_drawings(config: Config) -> tuple[Stage, Batches]:
+    """A recogniser of pictures on packaged open faces."""
+    data = config.data
+    if config.crop % CROP_STEP:
+        raise InputError(f"config.crop is {config.crop}; give a multiple of {CROP_STEP} pixels")
+    batching = Batching(
+        size=config.batch // jax.process_count(), seed=config.settings.seed, side=data.side, margin=None,
+        threads=data.threads, ahead=data.ahead,
+    )  # fmt: skip
+    sources = [open_records("open_faces", "train", data_dir=folder) for folder in data.train]
+    training = KeptBatches(iter(batches(Joined(sources), batching)))
+    others = open_records("open_faces", "validation", data_dir=data.held_out)
+    once = Batching(size=config.batch, side=data.side, margin=None, epochs=1, threads=1, processes=1, process=0)
+    if len(others) < config.batch:
+        raise InputError(f"{data.held_out} holds out {len(others)} faces; a batch takes {config.batch}: package more")
+    judged = crops.held_out(KeptBatches(iter(batches(others, once))), size=config.crop)
+    return stage_on_drawings(config, load_head("open").expression_names, lambda: judged), training
+
+
+def stage_on_drawings(config: Config, names: tuple[str, ...], held_out: HeldOut) -> Stage:
+    """The stage, whatever its data are. names: of the units."""
+    amounts = Amounts(**config.augment)
+    augment = functools.partial(crops.as_trained_on, names=names, size=config.crop, amounts=amounts)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, config.rate, config.warm_up, config.schedule)
+    optimiser = optax.adamw(schedule, weight_decay=config.weight_decay)
+    return emotion_stage(image_recogniser(config.network, size=config.crop), optimiser, held_out, augment=augment)
 
 
 def emotion_from_photos(config: Config) -> tuple[Stage, Batches]:
@@ -36,18 +96,25 @@ def emotion_from_photos(config: Config) -> tuple[Stage, Batches]:
     source = open_records(data.name, data.train, data_dir=data.folder)
     size = config.batch // jax.process_count()
     shuffled = Batching(size=size, seed=config.settings.seed, balance="expression", **seen)
-    training = KeptBatches(iter(batches(source, shuffled)), kept=KEPT)
+    training = KeptBatches(iter(batches(source, shuffled)), kept=photo_crops.KEPT)
     others = open_records(data.name, data.held_out, data_dir=data.folder)
     once = Batching(size=data.judged_at_once, epochs=1, processes=1, process=0, **seen)
     if len(others) < once.size:
         raise InputError(f"{data.name} holds out {len(others)} photos, fewer than config.data.judged_at_once")
 
     def judged() -> Iterator[dict[str, np.ndarray]]:
-        return held_out(iter(batches(others, once)), size=config.crop, margin=data.margin)
+        return photo_crops.held_out(iter(batches(others, once)), size=config.crop, margin=data.margin)
 
-    augment = functools.partial(as_trained_on, size=config.crop, margin=data.margin, amounts=Amounts(**config.augment))
-    network = image_recogniser(config.network, size=config.crop, start=_start(config))
-    return emotion_stage(network, optax.adam(config.rate), judged, augment=augment), training
+    return stage_on_photos(config, _start(config), judged), training
+
+
+def stage_on_photos(config: Config, start: Start, held_out: HeldOut) -> Stage:
+    """The stage, whatever its data are."""
+    augment = functools.partial(
+        photo_crops.as_trained_on, size=config.crop, margin=config.data.margin, amounts=Amounts(**config.augment)
+    )
+    network = image_recogniser(config.network, size=config.crop, start=start)
+    return emotion_stage(network, optax.adam(config.rate), held_out, augment=augment)
 
 
 def _start(config: Config) -> Start:

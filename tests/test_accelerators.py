@@ -26,8 +26,10 @@ from emoca_jax.export import obj
 from emoca_jax.nets.mediapipe import blaze_blocks
 from emoca_jax.render import neighbours, texture
 from emoca_jax.texture import unwrap
+from emoca_jax.training.described import missing_packages
 from tests.accelerators.programs import PROGRAMS
-from tests.accelerators.targets import TARGETS, missing_packages
+from tests.accelerators.steps import STEPS
+from tests.accelerators.targets import TARGETS
 
 ROOT = Path(__file__).parents[1]
 LONGEST = 3600
@@ -51,7 +53,7 @@ def reports(request: pytest.FixtureRequest) -> dict[tuple[str, str], Report]:
     for item in request.session.items:
         if item.path == request.path and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
             target, program = item.callspec.params["target"], item.callspec.params["program"]
-            if not missing_packages(TARGETS[target]):
+            if not missing_packages(TARGETS[target].machine):
                 asked.setdefault(target, []).append(program)
     with ThreadPoolExecutor() as pool:
         found = dict(zip(asked, pool.map(compile_all, asked, asked.values()), strict=True))
@@ -68,19 +70,45 @@ def reports(request: pytest.FixtureRequest) -> dict[tuple[str, str], Report]:
     ],
 )
 def test_it_compiles_and_keeps_little(reports: dict[tuple[str, str], Report], target: str, program: str) -> None:
-    missing = missing_packages(TARGETS[target])
-    if missing:
-        pytest.skip(f"{', '.join(missing)} not installed: bash scripts/test_accelerators.sh")
+    _skip_without_compiler(target)
     report = reports[target, program]
     assert report["state"] == "compiled", f"{program} for {target} {report['state']}:\n{report.get('error')}"
-    assert report["temporaries"] <= TARGETS[target].most_temporaries + PROGRAMS[program].kept
+    assert report["temporaries"] <= TARGETS[target].most_temporaries
+
+
+@pytest.mark.accelerators
+@pytest.mark.parametrize(
+    ("target", "program"),
+    [
+        pytest.param(target, name, marks=[pytest.mark.slow] if target in step.slow else [])
+        for target in TARGETS
+        for name, step in STEPS.items()
+    ],
+)
+def test_a_training_step_sums_its_gradient_once(
+    reports: dict[tuple[str, str], Report], target: str, program: str
+) -> None:
+    """Beside the gradient, eight chips share the batch norms' sums, forward and back, and a few numbers to look at."""
+    _skip_without_compiler(target)
+    report = reports[target, program]
+    assert report["state"] == "compiled", f"{program} for {target} {report['state']}:\n{report.get('error')}"
+    assert report["temporaries"] <= TARGETS[target].most_temporaries + STEPS[program].kept
+    assert {kind for kind, _ in report["moves"]} == {"all-reduce"}, report["moves"]
+    sent = sum(numbers for _, numbers in report["moves"])
+    assert report["trained"] <= sent <= report["trained"] + 2 * report["statistics"] + 1000
 
 
 def test_every_jitted_function_is_in_the_table() -> None:
     listed = [*(program.function for program in PROGRAMS.values()), *INSIDE_OTHERS]
     known = {id(_jitted(function)) for function in listed}
     missing = {name for name, function in jitted_functions() if id(function) not in known}
-    assert not missing, "add to tests/accelerators/programs.py"
+    assert not missing, "add to tests/accelerators/of_*.py"
+
+
+def _skip_without_compiler(target: str) -> None:
+    missing = missing_packages(TARGETS[target].machine)
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed: bash scripts/test_accelerators.sh")
 
 
 def jitted_functions() -> Iterator[tuple[str, Any]]:
@@ -110,7 +138,7 @@ def compile_all(target: str, programs: list[str]) -> dict[str, Report]:
 
 
 def compile_until_one_dies(target: str, programs: list[str]) -> dict[str, Report]:
-    environment = {**TARGETS[target].environment, **os.environ, "JAX_PLATFORMS": "cpu"}
+    environment = {**TARGETS[target].machine.environment, **os.environ, "JAX_PLATFORMS": "cpu"}
     # Each program is to be compiled, whatever an earlier run has left.
     environment["JAX_ENABLE_COMPILATION_CACHE"] = "false"
     with subprocess.Popen(

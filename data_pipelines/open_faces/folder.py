@@ -109,6 +109,8 @@ def _plan(path: Path) -> tuple[int, int, dict[str, int]]:
     values = known | ({} if plan.keys() & COUNTS.keys() else COUNTS) | plan
     if not all(type(value) is int and value >= 0 for value in values.values()) or values["size"] < 16:
         raise InputError(f"{path}: numbers must be whole and not negative, and size at least 16")
+    if none := [name for name in COUNTS if plan.get(name) == 0]:
+        raise InputError(f"{path}: 0 faces of {none[0]} are asked for; leave {none[0]} out, or give 1 or more")
     return values["seed"], values["size"], {name: values[name] for name in COUNTS}
 
 

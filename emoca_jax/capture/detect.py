@@ -21,12 +21,12 @@ from emoca_jax.capture.crop import apply_transform
 from emoca_jax.capture.detector_inputs import DetectorInput, tile_inputs, whole_input
 from emoca_jax.capture.exposure import brightened
 from emoca_jax.capture.place_landmarks import (
-    VIEW_BATCH,
     Roi,
     place_landmarks,
     refine_landmarks,
     roi_of_box,
     run_batched,
+    view_batch,
     yaw_of_landmarks,
 )
 from emoca_jax.errors import InputError
@@ -211,7 +211,7 @@ def _candidates(
     if not views:
         return []
     pixels = np.stack([view.pixels for _, view in views])
-    scores, points = run_batched(partial(network, parameters), pixels, VIEW_BATCH)
+    scores, points = run_batched(partial(network, parameters), pixels, view_batch())
     return [
         (i, float(score), np.asarray(apply_transform(view.transform, position)))
         for (i, view), row, positions in zip(views, scores, points, strict=True)

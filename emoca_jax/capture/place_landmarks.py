@@ -15,6 +15,7 @@ from emoca_jax.capture.crop import apply_transform, cut, square_crop
 from emoca_jax.mediapipe_points import ALL_POINTS, OUTER_EYE_CORNERS
 from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE, FaceMesh, presence_score
 from emoca_jax.products import CUBLAS
+from emoca_jax.running_on import backend
 
 ROI_SCALE = 1.5
 """The crop's side over the longer side of the face's box (MediaPipe's RectTransformationCalculator)."""
@@ -30,7 +31,6 @@ MOVES = np.array([[1, 1, -1, 1], [-1, 1, 1, -1], [1, -1, 1, -1], [-1, -1, -1, 1]
 parts of the crop's side, the logarithm of its scale, and radians. Over ten photos, the RMS distance to the mean over 64
 crops is 1.07 % of the face's width for one crop, 0.60 % for a second, 0.27 % for this."""
 
-VIEW_BATCH = 1 if jax.default_backend() == "cpu" else 4
 CROP_BATCH = 4
 """Inputs are padded to one batch size per network: each is a program of its own to trace and compile, seconds at every
 start. Four crops at once cost the mesh network less than two one by one, on a CPU too, where the detectors gain nothing
@@ -38,6 +38,11 @@ from batches."""
 
 Landmarks = Float[np.ndarray, "478 3"]
 Image = UInt8[np.ndarray, "_height _width 3"]
+
+
+def view_batch() -> int:
+    """Views that a detector takes at once; asking when imported would start jax, too early for many hosts."""
+    return 1 if backend() == "cpu" else 4
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ CROP_SIZE = IMAGE_SIZE
 
 def look(networks: Parameters, found: PhotoFace) -> SeenFace:
     """Cut the square that is fitted out of a face's photo, its landmarks with it, and read its expression."""
-    to_pixels = _fit_crop(found.landmarks)
+    to_pixels = fit_crop(found.landmarks)
     image = cut_plane(found.photo, to_pixels, CROP_SIZE)
     plane = _to_plane(found.landmarks, to_pixels)
     crop = _expression_crop(plane)
@@ -33,7 +33,7 @@ def look(networks: Parameters, found: PhotoFace) -> SeenFace:
     )
 
 
-def _fit_crop(landmarks: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "3 3"]:
+def fit_crop(landmarks: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "3 3"]:
     """Plane [-1, 1]^2 to photo pixels, for the upright square around all landmarks."""
     low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
     half = CROP_MARGIN * np.mean(high - low) / 2

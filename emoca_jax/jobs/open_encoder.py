@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from safetensors.numpy import save
 from emoca_jax import flame
 from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.codes import Codes
-from emoca_jax.emotion.reading import open_reading
+from emoca_jax.emotion.reading import EmotionReading, open_reading, units_reading
 from emoca_jax.errors import InputError
 from emoca_jax.files.regular import read_regular
 from emoca_jax.files.whole import write_file
@@ -28,17 +29,18 @@ from emoca_jax.fit.landmarks import landmark_model
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.jobs.assemble import assemble
 from emoca_jax.jobs.face_model import FaceModel
-from emoca_jax.jobs.look import look, read
+from emoca_jax.jobs.look import cut_plane, fit_crop, look, read
 from emoca_jax.jobs.result import FaceResult
 from emoca_jax.jobs.trained_model import _over_photo
-from emoca_jax.model import codes_from
+from emoca_jax.model import pose
 from emoca_jax.model_folder import read_tensors
 from emoca_jax.nets.encoders import IMAGE_SIZE
 from emoca_jax.nets.open_encoder import OPEN_SIZE, OpenReader, OpenTrunk
-from emoca_jax.open_codes import open_outputs, split_open, split_units
+from emoca_jax.open_codes import open_outputs
 from emoca_jax.products import CUBLAS
 from emoca_jax.texture.layout import TEXTURE_SIZE, texture_layout
 from emoca_jax.texture.surface import skin_surface
+from emoca_jax.training.stages.encoders import OpenEncoders
 
 KIND, FORMAT_VERSION = "emoca_jax open encoder", 1
 DESCRIPTION_NAME = "open_encoder.json"
@@ -150,14 +152,38 @@ def encode_open(model: OpenEncoderModel, found: PhotoFace) -> FaceResult:
 def _open_codes(head: FaceHead, variables: Mapping, images: Float[Array, "faces 224 224 3"]) -> Codes:
     """Codes of faces cut out as for a fit, RGB in [0, 1]."""
     small = images.reshape(images.shape[0], OPEN_SIZE, REDUCTION, OPEN_SIZE, REDUCTION, 3).mean(axis=(2, 4))
-    parameters, statistics = variables["params"], variables["batch_stats"]
-    maps = OpenTrunk().apply({"params": parameters["trunk"]}, small)
-
-    def run(name: str, outputs: int) -> Any:
-        return OpenReader(outputs).apply({"params": parameters[name], "batch_stats": statistics[name]}, maps)
-
-    told = split_units(run("expression", head.expression_dirs.shape[-1])) if "expression" in parameters else None
-    return codes_from(split_open(head, run("flame", open_outputs(head))), expression=told)
+    return OpenEncoders(head).encode(variables["params"], variables["batch_stats"], small, trained=None).codes
 
 
 open_codes = jax.jit(_open_codes, compiler_options=CUBLAS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedFace(PhotoFace):
+    """What one pass tells of a face, as NumPy arrays: nothing is drawn, nothing unwrapped."""
+
+    crop: Float[np.ndarray, "3 3"]
+    """Maps (x, y, 1) of the encoded crop's plane to pixels of `photo`, as of `FaceResult`."""
+    codes: Codes
+    """No batch dimensions."""
+    vertices: Float[np.ndarray, "vertices 3"]
+    """Posed as in the photo, metres, world frame."""
+    emotion: EmotionReading
+    """What EMO-MLP reads in the expression."""
+
+
+def encode_quickly(model: OpenEncoderModel, found: PhotoFace) -> EncodedFace:
+    """One face of a photo, encoded, posed and read: 10 ms of a processor; with a texture 480 (`encode_open`)."""
+    to_pixels = fit_crop(found.landmarks)
+    image = cut_plane(found.photo, to_pixels, IMAGE_SIZE)
+    codes, vertices = jax.device_get(_coded_and_posed(model.head, model.variables, image))
+    told = units_reading(model.head, codes)
+    return EncodedFace(**vars(found), crop=to_pixels, codes=codes, vertices=vertices, emotion=told)
+
+
+@functools.partial(jax.jit, compiler_options=CUBLAS)
+def _coded_and_posed(
+    head: FaceHead, variables: Mapping, image: Float[Array, "224 224 3"]
+) -> tuple[Codes, Float[Array, "vertices 3"]]:
+    codes = jax.tree.map(lambda leaf: leaf[0], _open_codes(head, variables, image[None]))
+    return codes, pose(head, codes).vertices

@@ -12,7 +12,14 @@ from PIL import Image
 from emoca_jax.capture.found_faces import PhotoFace, found_faces
 from emoca_jax.capture.images import Photo, as_photo
 from emoca_jax.errors import InputError, checked_path
-from emoca_jax.jobs.open_encoder import OpenEncoderModel, encode_open, is_open_encoder, load_open_encoder
+from emoca_jax.jobs.open_encoder import (
+    EncodedFace,
+    OpenEncoderModel,
+    encode_open,
+    encode_quickly,
+    is_open_encoder,
+    load_open_encoder,
+)
 from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel, fitted_face, load_open_model
 from emoca_jax.jobs.result import FaceResult
 from emoca_jax.jobs.trained_model import TrainedModel, encode_photo, load_trained_model
@@ -60,3 +67,20 @@ def reconstruct(
         return encode_open(model, face) if isinstance(model, OpenEncoderModel) else fitted_face(model, face, weights)
 
     return [face_of(face) for face in found_faces(model.detector, photo, faces)]
+
+
+def encode_faces(
+    model: OpenEncoderModel,
+    image: str | Path | Image.Image | UInt8[np.ndarray, "height width 3"] | Photo,
+    *,
+    faces: Literal["all", "largest"] = "all",
+) -> list[EncodedFace]:
+    """Every face of a photo as codes, posed vertices and emotion, in one pass, without drawing or texture.
+
+    For an encoder of the open head (FOLDER/model of a training run). image, faces, errors: as of `reconstruct`, which
+    gives what can be saved.
+    """
+    if not isinstance(model, OpenEncoderModel):
+        raise InputError("One pass needs an encoder of the open head: load_model(FOLDER/model of a training run).")
+    photo = image if isinstance(image, Photo) else as_photo(image)
+    return [encode_quickly(model, face) for face in found_faces(model.detector, photo, faces)]

@@ -32,6 +32,7 @@ from emoca_jax.nets.detail_decoder import INNER_EPSILON
 from emoca_jax.nets.emotion.open import Parameters
 from emoca_jax.nets.encoders import inference_variables
 from emoca_jax.objectives.photo import SeenFace
+from emoca_jax.running_on import backend
 from emoca_jax.texture.layout import TEXTURE_SIZE, texture_layout
 from emoca_jax.texture.surface import skin_surface
 
@@ -79,7 +80,7 @@ def load_encoders(folder: ModelFolder, *, detail: bool) -> EncoderVariables:
     """
 
     def load(part: str) -> dict:
-        winograd = jax.default_backend() == "cpu"
+        winograd = backend() == "cpu"
         return jax.device_put(inference_variables(folder.variables(part), winograd=winograd))
 
     return EncoderVariables(

@@ -25,12 +25,28 @@ def exchange_order(key: PRNGKeyArray, identities: int, images: int) -> Int[Array
 
 
 @checks_arguments
-def doubled(rows: Tree, exchanged: Tree) -> Tree:
-    """Batch followed by a copy of it with some codes exchanged: every leaf twice as long.
+def exchanged(key: PRNGKeyArray, code: Float[Array, "rows size"], images: int) -> Float[Array, "rows size"]:
+    """Codes in a random order within each identity, as `exchange_order` has it.
 
-    Every loss on the second half asks that another photo's identity (or detail) code explain this photo as well.
+    An identity that lies on one device stays there.
     """
-    return jax.tree.map(lambda first, second: jnp.concatenate([first, second]), rows, exchanged)
+    within = exchange_order(key, code.shape[0] // images, images).reshape(-1, images) % images
+    grouped = code.reshape(-1, images, code.shape[-1])
+    return jnp.take_along_axis(grouped, within[..., None], axis=1).reshape(code.shape)
+
+
+@checks_arguments
+def doubled(rows: Tree, exchanged: Tree) -> Tree:
+    """Each row of a batch followed by a copy with some codes exchanged: every leaf twice as long.
+
+    Every loss on the copies asks that another photo's identity (or detail) code explain this photo as well. A copy
+    stands beside its row and not behind the batch, so that it needs no other device where rows lie on many.
+    """
+
+    def beside(first: Array, second: Array) -> Array:
+        return jnp.stack([first, second], axis=1).reshape(2 * first.shape[0], *first.shape[1:])
+
+    return jax.tree.map(beside, rows, exchanged)
 
 
 @checks_arguments

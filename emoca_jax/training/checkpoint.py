@@ -19,6 +19,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 from emoca_jax.errors import InputError
 from emoca_jax.files.regular import read_regular
 from emoca_jax.files.whole import write_file
+from emoca_jax.training.hosts import all_agree
 from emoca_jax.training.state import TrainState
 
 BEST_KEPT = 2
@@ -68,6 +69,7 @@ class Checkpoints:
         # Before the manager comes, which stumbles over damaged measures.
         if jax.process_index() == 0:
             _put_damaged_aside(self.folder, tell)
+        all_agree(True, what="damaged checkpoints are out of the way")
         self._manager = ocp.CheckpointManager(
             self.folder,
             options=ocp.CheckpointManagerOptions(
@@ -126,15 +128,22 @@ class Checkpoints:
         Raises: InputError where the checkpoint is of another configuration.
         """
         for step in reversed(self.steps()):
+            found, error = None, None
             try:
-                return self.restore(step, like)
-            except InputError as error:
-                if (self.folder / str(step) / SEAL).exists():
-                    raise
-                # The run was killed before it could be sealed.
-                self._tell(f"{error}; going on from the one before")
+                found = self.restore(step, like)
+            except InputError as wrong:
+                error = wrong
+            if all_agree(found is not None, what=f"checkpoint {step} is read"):
+                return found
+            error = error or InputError(f"{self.folder / str(step)}: another process cannot read it")
+            if (self.folder / str(step) / SEAL).exists():
+                raise error
+            # The run was killed before it could be sealed.
+            self._tell(f"{error}; going on from the one before")
+            if jax.process_index() == 0:
                 _put_aside(self.folder / str(step))
-                self._manager.reload()
+            all_agree(True, what=f"checkpoint {step} is put aside")
+            self._manager.reload()
         return None
 
     def restore(self, step: int, like: TrainState) -> tuple[TrainState, Any]:

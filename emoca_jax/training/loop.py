@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import optax
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
@@ -111,24 +112,41 @@ def run(stage: Stage, batches: Batches, settings: Settings, folder: Path, *, mes
 
 def prepare(stage: Stage, settings: Settings, mesh: Mesh) -> tuple[TrainState, Step]:
     """The state before the first step, on its devices, and the step."""
-    begin, draw = jax.random.split(jax.random.key(settings.seed))
-    state = start(
-        *stage.initial(begin),
-        stage.optimiser,
-        draw,
-        is_trained=stage.is_trained,
-        averaged=settings.decay is not None,
-    )
-    shardings = state_shardings(mesh, state, spread_parameters=settings.spread_parameters)
-    step = make_step(stage.loss, stage.optimiser, mesh, shardings, accumulate=settings.accumulate, decay=settings.decay)
+    state = begun(stage, settings)
+    shardings, step = step_of(stage, settings, mesh, state)
     # A copy: what the step takes over must not be the caller's.
-    return jax.device_put(jax.tree.map(lambda leaf: leaf.copy(), state), shardings), step
+    state = jax.tree.map(lambda leaf: leaf.copy(), state)
+    if jax.process_count() == 1:
+        return jax.device_put(state, shardings), step
+    # `device_put` takes no keys to devices of other processes. All have made the same state.
+    return jax.jit(lambda whole: whole, out_shardings=shardings)(state), step
+
+
+def begun(stage: Stage, settings: Settings) -> TrainState:
+    """The state before the first step, wherever it was made."""
+    begin, draw = jax.random.split(jax.random.key(settings.seed))
+    initial, averaged = stage.initial(begin), settings.decay is not None
+    return start(*initial, stage.optimiser, draw, is_trained=stage.is_trained, averaged=averaged)
+
+
+def step_of(stage: Stage, settings: Settings, mesh: Mesh, state: TrainState) -> tuple[TrainState, Step]:
+    """Where the state lies on a mesh, and the step; of the state, shapes are enough."""
+    shardings = state_shardings(mesh, state, spread_parameters=settings.spread_parameters)
+    how = {"accumulate": settings.accumulate, "decay": settings.decay}
+    return shardings, make_step(stage.loss, stage.optimiser, mesh, shardings, **how)
 
 
 def evaluated(state: TrainState, settings: Settings) -> tuple[Parameters, Parameters]:
     """Parameters and statistics to judge and to keep: averaged ones where there are such."""
     trained = state.trained if settings.decay is None else state.average
     return merge(trained, state.frozen), state.statistics
+
+
+def gathered(tree: Any) -> Any:
+    """A tree of NumPy arrays that are whole, also where their parts lie with other processes: all of them must ask."""
+    if jax.process_count() == 1:
+        return jax.device_get(tree)
+    return multihost_utils.process_allgather(tree, tiled=True)
 
 
 def placed(mesh: Mesh, batches: Batches) -> Iterator[tuple[Batch, Any]]:

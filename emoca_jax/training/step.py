@@ -69,7 +69,9 @@ def make_step(
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Report]:
         key = jax.random.fold_in(state.key, state.step)
-        gradient, outcome = _mean_gradient(loss, state, batch, key, accumulate, mesh)
+        # What draws asks which devices there are.
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            gradient, outcome = _mean_gradient(loss, state, batch, key, accumulate, mesh)
         norm = optax.tree.norm(cast(Any, gradient))
         total = sum(outcome.terms.values(), jnp.zeros(()))
         finite = jnp.isfinite(total) & jnp.isfinite(norm)

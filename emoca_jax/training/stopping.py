@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType, TracebackType
 
@@ -12,14 +13,18 @@ EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 class Stopping:
-    """While inside, signals are noted; `asked` tells of them between steps."""
+    """While inside, signals are noted; `asked` tells of them between steps.
+
+    Of many processes, one that is told is enough: SIGTERM is left to the notice of `jax.distributed`, by which all
+    agree on a step to stop after; it looks once a second.
+    """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Stopping:
-        for number in EXIT_CODES:
+        for number in EXIT_CODES if jax.process_count() == 1 else [signal.SIGINT]:
             self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -30,7 +35,7 @@ class Stopping:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def asked(self, step: int) -> bool:
-        """Whether to stop after this step. Many processes agree on one: that of `jax.distributed`'s notice."""
+        """Whether to stop after this step: in many processes the same."""
         if jax.process_count() > 1:
             return multihost_utils.reached_preemption_sync_point(step)
         return self.signal is not None
@@ -44,3 +49,5 @@ class Stopping:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self.signal = signal.Signals(number)
+        if jax.process_count() > 1:
+            os.kill(os.getpid(), signal.SIGTERM)

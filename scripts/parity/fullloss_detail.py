@@ -1,4 +1,4 @@
-"""The detail stage's whole loss: every term, and the gradient of their sum to the codes that it trains."""
+"""The detail stage's whole loss as training has it: every term, and its gradient to the codes that it trains."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 
-from emoca_jax.model import decode
-from emoca_jax.objectives.detail import EMOCA_DETAIL_WEIGHTS, DetailBatch, detail_objective
+from emoca_jax.objectives.detail import EMOCA_DETAIL_WEIGHTS, DetailBatch
+from emoca_jax.training.stages.detail import Detailing, drawn_loss
+from emoca_jax.training.stages.encoders import OfficialEncoders
 from parity.assets import Assets
-from parity.decoding import PREFIX, SIZE, codes_of, official_detail, official_names, photos
+from parity.decoding import PREFIX, codes_of, official_detail, official_names, photos
 from parity.golden import Comparison, Golden, Tolerance
 
 OFFICIAL_TERMS = {
@@ -41,9 +42,8 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     batch = DetailBatch(photos(assets, golden), jnp.asarray(golden["mask"], jnp.float32))
 
     def loss(trained, given, head, stage, batch, vgg):
-        codes = codes_of({**given, **trained})
-        found = decode(head, codes, SIZE, detail=stage, official=True)
-        objective = detail_objective(head, stage, found, batch, vgg, EMOCA_DETAIL_WEIGHTS, official=True)
+        detailing = Detailing(head, OfficialEncoders(), stage, EMOCA_DETAIL_WEIGHTS, vgg, official=True)
+        objective = drawn_loss(detailing, codes_of({**given, **trained}), batch)
         return objective.total, objective
 
     gradients, found = jax.jit(jax.grad(loss, has_aux=True))(

@@ -14,7 +14,10 @@ import time
 import traceback
 from typing import Any
 
-from tests.accelerators.targets import BATCH, TARGETS, device_mesh
+from emoca_jax.running_on import as_if_on
+from emoca_jax.training.described import described_mesh
+from emoca_jax.training.devices import BATCH
+from tests.accelerators.targets import TARGETS
 
 
 def main(target_name: str, names: list[str]) -> None:
@@ -22,20 +25,40 @@ def main(target_name: str, names: list[str]) -> None:
     reports = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     target = TARGETS[target_name]
-    import jax
-
-    # The package chooses some programs by where it runs. That is asked before it is imported, too.
-    jax.default_backend = lambda: target.backend
     from tests.accelerators.programs import PROGRAMS
+    from tests.accelerators.steps import STEPS
 
-    mesh = device_mesh(target)
-    for name in names:
-        print(json.dumps({"program": name, "state": "started"}), file=reports)
-        try:
-            report = {"state": "compiled", **compile_program(PROGRAMS[name], target.chips, mesh)}
-        except Exception:
-            report = {"state": "failed", "error": traceback.format_exc()}
-        print(json.dumps({"program": name, **report}), file=reports)
+    # The package chooses some programs by where it runs.
+    with as_if_on(target.machine.backend):
+        for name in names:
+            print(json.dumps({"program": name, "state": "started"}), file=reports)
+            try:
+                if name in STEPS:
+                    found = compile_step(STEPS[name], described_mesh(target.training))
+                else:
+                    found = compile_program(PROGRAMS[name], target.machine.chips, described_mesh(target.machine))
+                report = {"state": "compiled", **found}
+            except Exception:
+                report = {"state": "failed", "error": traceback.format_exc()}
+            print(json.dumps({"program": name, **report}), file=reports)
+
+
+def compile_step(step: Any, mesh: Any) -> dict[str, Any]:
+    """Seconds it took, bytes on each chip, and what the chips send each other."""
+    from emoca_jax.training.dry_run import cost_of
+
+    began, processor = time.perf_counter(), _processor_seconds()
+    stage, batch, settings = step.made()
+    cost = cost_of(stage, batch, settings, mesh)
+    return {
+        "seconds": time.perf_counter() - began,
+        "processor_seconds": _processor_seconds() - processor,
+        "temporaries": cost.step_bytes,
+        "results": cost.state_bytes,
+        "trained": cost.trained,
+        "statistics": cost.statistics,
+        "moves": [[move.kind, move.numbers] for move in cost.moves],
+    }
 
 
 def compile_program(program: Any, chips: int, mesh: Any) -> dict[str, float]:

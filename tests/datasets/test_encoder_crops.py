@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from data_pipelines.augment import Amounts
 from data_pipelines.encoder_crops import as_encoded, as_trained_on, as_trained_on_photos
@@ -17,6 +20,7 @@ from emoca_jax.mediapipe_points import FACE_OVAL
 from emoca_jax.nets.encoders import CROP_MARGIN
 
 pytest.importorskip("grain", reason="grain has no wheel here")
+from data_pipelines import found as found_module
 from data_pipelines.found import FOUND, FoundFaces, open_found
 
 SIDE, SIZE, COUNT = 96, 112, 3
@@ -84,3 +88,30 @@ def test_pictures_without_a_face_are_left_out(tmp_path: Path) -> None:
     assert faces.columns["identity"].tolist() == [7, 8]
     with pytest.raises(InputError, match=r"make it with python -m data_pipelines\.build open_faces"):
         open_found("open_faces", "train", data_dir=tmp_path)
+
+
+def test_looking_for_faces_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped in its third batch it has saved two; it goes on with that of the last face it found."""
+    shown = (Path(__file__).parents[2] / "examples/grace_hopper.jpg").read_bytes()
+    empty = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(empty, "PNG")
+    looked: list[int] = []
+
+    def read(row: int) -> dict[str, Any]:
+        looked.append(row)
+        return {"image": shown if row in (0, 3) else empty.getvalue()}
+
+    monkeypatch.setattr(found_module, "open_records", lambda *name, **place: Split(range(6), read, {}))
+    monkeypatch.setattr(found_module, "AT_ONCE", 2)
+    monkeypatch.setattr(found_module, "SAVED_EVERY", 2)
+    (tmp_path / "open_faces").mkdir()
+    monkeypatch.setattr(found_module, "track", lambda steps, name: list(steps)[:2])
+    found_module.find("open_faces", "train", data_dir=tmp_path)
+    monkeypatch.setattr(found_module, "track", lambda steps, name: steps)
+    looked.clear()
+    assert found_module.find("open_faces", "train", data_dir=tmp_path) == (2, 6)
+    # Besides those that tell one dataset from another, 0, 3 and 5, which it reads each time it opens or saves.
+    assert 1 not in looked and {2, 4} <= set(looked)
+    with np.load(tmp_path / "open_faces" / "found_train.npz") as file:
+        np.testing.assert_array_equal(np.isfinite(file["points"][:, 0, 0]), [True, False, False, True, False, False])
+        np.testing.assert_array_equal(file["points"][0], file["points"][3])

@@ -208,7 +208,7 @@ def test_records_hold_the_truth_in_pixels(some: list[faces.OpenFace]) -> None:
 @pytest.mark.parametrize(
     ("plan", "said"),
     [("{", "is no JSON"), ('{"trian": 3}', "whole numbers for some of"), ('{"train": -1}', "not negative"),
-     ('{"train": 0}', "counts of faces")],
+     ('{"train": 3, "validation": 0}', "leave validation out")],
 )  # fmt: skip
 def test_a_wrong_plan_gets_a_sentence(tmp_path, plan: str, said: str) -> None:
     (tmp_path / "open_faces.json").write_text(plan)

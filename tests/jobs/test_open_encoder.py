@@ -18,6 +18,7 @@ from emoca_jax.jobs.open_encoder import (
     open_codes,
     save_open_encoder,
 )
+from emoca_jax.jobs.reconstruct import encode_faces, reconstruct
 from emoca_jax.training.stages.encoders import OpenEncoders
 
 
@@ -87,3 +88,20 @@ def test_a_reader_that_has_learned_nothing_shows_the_average_face_at_rest(encode
     np.testing.assert_allclose(np.ptp(points, axis=0).mean(), 2 / (1.1 * 1.25), rtol=0.02)
     assert float(codes.expression.max()) < 0.05
     assert not codes.shape.any() and not codes.pose.any()
+
+
+def test_one_pass_says_what_the_whole_job_says(variables: dict[str, Any], tmp_path: Path) -> None:
+    """Codes, mesh and feeling of `reconstruct`, without its texture."""
+    save_open_encoder(tmp_path, "made up", variables)
+    model, photo = load_open_encoder(tmp_path), Path(__file__).parents[2] / "examples/grace_hopper.jpg"
+    (quick,), (whole,) = encode_faces(model, photo), reconstruct(model, photo)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), quick.codes, whole.codes)
+    np.testing.assert_allclose(quick.vertices, whole.vertices, atol=1e-6)
+    np.testing.assert_array_equal(quick.crop, whole.crop)
+    told = whole.emotion
+    np.testing.assert_allclose([quick.emotion.valence, quick.emotion.arousal], [told.valence, told.arousal], atol=1e-4)
+
+
+def test_one_pass_needs_an_encoder(types_unchecked: None) -> None:
+    with pytest.raises(InputError, match="needs an encoder of the open head"):
+        encode_faces(None, "nowhere.jpg")

@@ -158,8 +158,11 @@ def test_exchange_stays_within_an_identity(normal):
     np.testing.assert_array_equal(np.sort(order), np.arange(15))
     assert (order != jnp.arange(15)).any()
     codes = {"shape": normal(15, 4)}
-    both = shape_consistency.doubled(codes, {"shape": codes["shape"][order]})
-    assert both["shape"].shape == (30, 4)
+    swapped = shape_consistency.exchanged(jax.random.key(3), codes["shape"], 3)
+    np.testing.assert_array_equal(swapped, codes["shape"][order])
+    both = shape_consistency.doubled(codes, {"shape": swapped})["shape"]
+    np.testing.assert_array_equal(both[0::2], codes["shape"])
+    np.testing.assert_array_equal(both[1::2], swapped)
     same = shape_consistency.mean_within_identity(codes["shape"], 3)
     np.testing.assert_allclose(same[4], codes["shape"][3:6].mean(0), rtol=1e-5)
 

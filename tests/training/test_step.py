@@ -17,8 +17,9 @@ import pytest
 import torch
 
 from emoca_jax.errors import InputError
+from emoca_jax.training.described import MACHINES, get_ready
 from emoca_jax.training.devices import device_mesh, place_batch
-from emoca_jax.training.dry_run import dry_run
+from emoca_jax.training.dry_run import Move, dry_run, moves_in
 from emoca_jax.training.state import merge, split, start, under
 from emoca_jax.training.step import Outcome, Report, make_step, state_shardings
 from tests.training import toy
@@ -149,3 +150,22 @@ def test_a_dry_run_tells_what_a_step_costs_and_trains_nothing() -> None:
     assert 2 * products < cost.flops < 20 * products
     # Four times: parameters, two moments, average.
     assert cost.state_bytes >= 4 * 4 * cost.trained
+
+
+def test_what_devices_send_each_other_is_read_off_a_program() -> None:
+    program = """
+  %all-reduce.3 = (f32[32]{0}, f32[3,4]{1,0:T(8,128)}) all-reduce(%a, %b), channel_id=1, to_apply=%add
+  %start = (u8[2,5]{1,0}, u8[16,5]{1,0}) all-gather-start(%c), dimensions={0}
+  %done = u8[16,5]{1,0} all-gather-done(%start)
+  ROOT %sum = f32[] add(%all-reduce.9, %d)
+"""
+    assert moves_in(program) == [Move("all-reduce", ((32,), (3, 4))), Move("all-gather", ((2, 5), (16, 5)))]
+    assert [move.numbers for move in moves_in(program)] == [44, 90]
+
+
+def test_a_machine_without_description_or_compiler_gets_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="no description of 'a100'; choose h100, v5e"):
+        get_ready("a100")
+    monkeypatch.setitem(MACHINES, "h100", MACHINES["h100"]._replace(packages=("no_such_compiler",)))
+    with pytest.raises(InputError, match=r"not installed \(no_such_compiler\): pip install"):
+        get_ready("h100")

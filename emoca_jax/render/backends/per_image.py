@@ -1,4 +1,4 @@
-"""A batch of images one at a time or all at once, whichever the platform prefers."""
+"""A batch of images one at a time or all at once, whichever the platform prefers, each on the device that has it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,30 @@ from typing import Any
 
 import jax
 from jax import lax
+from jax.sharding import PartitionSpec
+
+from emoca_jax.running_on import backend
 
 
 def one_by_one() -> bool:
     """On a CPU one image and what leads to it fit into its cache, a batch of them does not: going image by image halves
     the time of a batch of eight. Other platforms want all the work they can get at once."""
-    return jax.default_backend() == "cpu"
+    return backend() == "cpu"
+
+
+def on_own_devices(function: Callable[..., Any], images: Any, *shared: Any) -> Any:
+    """`function` of arrays whose first axis are images, and of others that all images share; results as the former.
+
+    Inside of a program over a mesh (`jax.sharding.use_abstract_mesh`, as training steps have it) each device runs it on
+    its own images. XLA, which splits such programs by itself, would send every picture to every device where one loop
+    goes through all of them.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or mesh.size == 1 or images.shape[0] % mesh.size:
+        return function(images, *shared)
+    split, whole = PartitionSpec(mesh.axis_names), PartitionSpec()
+    specs = (split, *(whole for _ in shared))
+    return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False)(images, *shared)
 
 
 def for_each_image(function: Callable[..., Any], batch: tuple[int, ...], arguments: tuple[Any, ...]) -> Any:

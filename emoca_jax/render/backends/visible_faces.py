@@ -27,7 +27,7 @@ from emoca_jax.render.backends.edge_functions import (
     signed_area,
     weights_and_depth,
 )
-from emoca_jax.render.backends.per_image import one_by_one
+from emoca_jax.render.backends.per_image import on_own_devices, one_by_one
 
 Cull = Literal["back", "front"] | None
 
@@ -164,5 +164,5 @@ def visible_faces(
     See `rasterize` for frames and rules.
     """
     flat = lax.stop_gradient(vertices).astype(jnp.float32).reshape(-1, *vertices.shape[-2:])
-    found = _search_for(size, rules)(flat, jnp.asarray(faces, jnp.int32))
+    found = on_own_devices(_search_for(size, rules), flat, jnp.asarray(faces, jnp.int32))
     return found.reshape(*vertices.shape[:-2], *size)

@@ -19,7 +19,7 @@ from emoca_jax.codes import Codes
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.losses.photometric import MaskKind
-from emoca_jax.losses.shape_consistency import doubled, exchange_order, mean_within_identity
+from emoca_jax.losses.shape_consistency import doubled, exchanged, mean_within_identity
 from emoca_jax.model import decode
 from emoca_jax.objectives.coarse import CoarseBatch, Judges, coarse_objective
 from emoca_jax.objectives.terms import Objective
@@ -109,8 +109,7 @@ def whole_loss(
     if coarse.same_shape == "same":
         codes = codes.replace(shape=mean_within_identity(codes.shape, coarse.per_identity))
     elif coarse.same_shape == "exchange":
-        rows = exchange_order(key, codes.shape.shape[0] // coarse.per_identity, coarse.per_identity)
-        codes = doubled(codes, codes.replace(shape=codes.shape[rows]))
+        codes = doubled(codes, codes.replace(shape=exchanged(key, codes.shape, coarse.per_identity)))
         seen = doubled(seen, seen)
     return drawn_loss(coarse, codes, seen), encoded.statistics
 
@@ -127,10 +126,12 @@ def drawn_loss(coarse: Coarse, codes: Codes, seen: CoarseBatch) -> Objective:
 def as_seen(batch: Batch) -> CoarseBatch:
     """A batch's ENTRIES."""
     entries = {name: batch[name] for name in ENTRIES if name in batch}
-    images = entries["images"]
-    # Pictures travel as bytes.
-    entries["images"] = images.astype(jnp.float32) / BYTE if images.dtype == jnp.uint8 else images
-    return CoarseBatch(**entries)
+    return CoarseBatch(**{**entries, "images": as_floats(entries["images"])})
+
+
+def as_floats(images: Array) -> Array:
+    """Pictures in [0, 1], which travel as bytes."""
+    return images.astype(jnp.float32) / BYTE if images.dtype == jnp.uint8 else images
 
 
 def _judge(coarse: Coarse, parameters: Parameters, statistics: Parameters, batch: Batch) -> dict[str, Array]:

@@ -20,7 +20,6 @@ from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import codes_from
 from emoca_jax.nets.emotion.open import load_expression_networks
 from emoca_jax.nets.encoders import (
-    EXPRESSION_JAW_OUTPUTS,
     EXPRESSION_OUTPUTS,
     FLAME_OUTPUTS,
     FLAME_PARTS,
@@ -65,7 +64,9 @@ class Encoders(Protocol):
         ...
 
 
-def _network(apply: Callable[..., Any], parameters: Any, statistics: Any, *seen: Any, train: bool) -> tuple[Array, Any]:
+def run_network(
+    apply: Callable[..., Any], parameters: Any, statistics: Any, *seen: Any, train: bool
+) -> tuple[Array, Any]:
     """What a network says, and its statistics afterwards."""
     variables = {"params": parameters, "batch_stats": statistics}
     if not train:
@@ -79,13 +80,8 @@ class OfficialEncoders(NamedTuple):
 
     dtype: Any = jnp.float32
     jaw: bool = False
-    """Whether E_expression tells the jaw too (EMOCA v2)."""
+    """Whether an E_expression that starts as a copy tells the jaw too (EMOCA v2)."""
     size: int = IMAGE_SIZE
-
-    @property
-    def outputs(self) -> int:
-        """Of E_expression."""
-        return EXPRESSION_JAW_OUTPUTS if self.jaw else EXPRESSION_OUTPUTS
 
     def start(self, key: Array) -> tuple[Parameters, Parameters]:
         variables = Encoder(FLAME_OUTPUTS).init(key, jnp.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3)))
@@ -101,12 +97,14 @@ class OfficialEncoders(NamedTuple):
     def encode(self, parameters: Parameters, statistics: Parameters, images: Array, *, trained: str | None) -> Encoded:
         def run(name: str, outputs: int) -> Array:
             apply = Encoder(outputs, dtype=self.dtype).apply
-            said, after[name] = _network(apply, parameters[name], statistics[name], images, train=name == trained)
+            said, after[name] = run_network(apply, parameters[name], statistics[name], images, train=name == trained)
             return said
 
         after = dict(statistics)
         coarse = split_flame(run(FLAME, FLAME_OUTPUTS))
-        told = split_expression(run(EXPRESSION, self.outputs)) if EXPRESSION in parameters else None
+        told = None
+        if EXPRESSION in parameters:
+            told = split_expression(run(EXPRESSION, parameters[EXPRESSION]["head"]["bias"].shape[-1]))
         return Encoded(codes_from(coarse, expression=told), after)
 
 
@@ -132,7 +130,7 @@ class OpenEncoders(NamedTuple):
 
         def run(name: str, outputs: int) -> Array:
             reader = OpenReader(outputs).apply
-            said, after[name] = _network(reader, parameters[name], statistics[name], maps, train=name == trained)
+            said, after[name] = run_network(reader, parameters[name], statistics[name], maps, train=name == trained)
             return said
 
         after = dict(statistics)

@@ -1,0 +1,26 @@
+"""Where programs run, for the few that are chosen by it: a CPU wants other ones than a GPU or a TPU."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+import jax
+
+_DESCRIBED: ContextVar[str | None] = ContextVar("described", default=None)
+
+
+def backend() -> str:
+    """ "cpu", "gpu" or "tpu". Asking starts jax, so it is asked when a program is made, not when a module is read."""
+    return _DESCRIBED.get() or jax.default_backend()
+
+
+@contextlib.contextmanager
+def as_if_on(name: str) -> Iterator[None]:
+    """Programs made inside are those of that backend, to be compiled for a machine that is not there."""
+    token = _DESCRIBED.set(name)
+    try:
+        yield
+    finally:
+        _DESCRIBED.reset(token)

@@ -1,0 +1,164 @@
+"""The detail stage: E_detail and D_detail (DECA section 3.4, EMOCA section 3.2), everything coarse frozen.
+
+One step: images to codes by frozen encoders and a trained E_detail, codes to a displacement by a trained D_detail, the
+displaced head to its texture, texture and photo to the one whole loss of `objectives.detail`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+from jaxtyping import Array, Float
+
+from emoca_jax.codes import Codes
+from emoca_jax.detail import DetailModel
+from emoca_jax.errors import InputError
+from emoca_jax.flame.head import FaceHead
+from emoca_jax.losses.shape_consistency import doubled, exchanged
+from emoca_jax.model import decode
+from emoca_jax.nets.detail_decoder import LATENT, DetailDecoder
+from emoca_jax.nets.encoders import DETAIL_OUTPUTS, Encoder
+from emoca_jax.objectives.detail import DetailBatch, detail_objective
+from emoca_jax.objectives.terms import Objective
+from emoca_jax.products import CUBLAS
+from emoca_jax.training.loop import Stage
+from emoca_jax.training.stages.coarse import Augment, as_floats
+from emoca_jax.training.stages.encoders import Encoders, run_network
+from emoca_jax.training.state import Parameters, under
+from emoca_jax.training.step import Batch, Outcome
+
+DETAIL, DECODER = "detail", "decoder"
+"""Where parameters of E_detail and D_detail lie, at the root, beside the coarse encoders'."""
+ENTRIES = ("images", "mask")
+"""What a batch may hold, as `DetailBatch` has it; images as bytes or in [0, 1]."""
+
+
+class Detailing(NamedTuple):
+    """What a detail stage minimises."""
+
+    head: FaceHead
+    encoders: Encoders
+    """Of the coarse face, which stay as they are."""
+    model: DetailModel
+    """Layout and maps; its decoder is not asked while training."""
+    weights: Mapping[str, float]
+    """By term, as `objectives.detail` names them."""
+    vgg: Any = None
+    """Frozen variables of VGG-19, where "mrf" has a weight."""
+    same_detail: Literal["none", "exchange"] = "none"
+    """Whether the photos of one identity are explained with each other's detail code, too."""
+    per_identity: int = 1
+    """Images of one identity, next to each other in a batch."""
+    dtype: Any = jnp.float32
+    """Of the convolutions of E_detail and D_detail."""
+    official: bool = False
+    """Follow the reference's bugs, as the released weights were trained with them."""
+
+
+def detail_stage(
+    name: str,
+    detailing: Detailing,
+    start: tuple[Parameters, Parameters] | Callable[[Array], tuple[Parameters, Parameters]],
+    optimiser: optax.GradientTransformation,
+    held_out: Callable[[], Iterable[dict[str, np.ndarray]]],
+    *,
+    augment: Augment | None = None,
+) -> Stage:
+    """The stage for batches of ENTRIES. start, held_out, augment: as of `coarse_stage`; `with_detail` makes a start.
+
+    Neither gradient nor optimiser sees anything but E_detail and D_detail.
+    """
+    if detailing.same_detail != "none" and detailing.per_identity < 2:
+        raise InputError("same_detail 'exchange' ties images of a person: give per_identity of 2 or more")
+
+    def loss(parameters: Parameters, statistics: Parameters, batch: Batch, key: Array) -> Outcome:
+        change, order = jax.random.split(key)
+        seen = batch if augment is None else augment(change, batch)
+        result, after = whole_loss(detailing, parameters, statistics, seen, order, train=True)
+        return Outcome(result.terms, after, result.metrics)
+
+    alone = detailing._replace(same_detail="none")
+
+    def judge(parameters: Parameters, statistics: Parameters, batch: Batch) -> dict[str, Array]:
+        result, _ = whole_loss(alone, parameters, statistics, batch, jax.random.key(0), train=False)
+        return {"loss": result.total, **result.terms, **result.metrics}
+
+    judged = jax.jit(judge, compiler_options=CUBLAS)
+
+    def evaluate(parameters: Parameters, statistics: Parameters) -> dict[str, float]:
+        told = [jax.device_get(judged(parameters, statistics, batch)) for batch in held_out()]
+        return {name: float(np.mean([one[name] for one in told])) for name in told[0]}
+
+    return Stage(
+        name=name,
+        initial=start if callable(start) else lambda key: start,
+        loss=loss,
+        optimiser=optimiser,
+        evaluate=evaluate,
+        metric="loss",
+        best="min",
+        is_trained=under(DETAIL, DECODER),
+    )
+
+
+def with_detail(
+    parameters: Parameters, statistics: Parameters, key: Array, *, size: int, latent: int = LATENT
+) -> tuple[Parameters, Parameters]:
+    """Coarse encoders beside an E_detail and a D_detail that have learned nothing, where there are none yet.
+
+    size: pixels a side of the images. latent: numbers that D_detail takes.
+    """
+    networks = {
+        DETAIL: (Encoder(DETAIL_OUTPUTS), jnp.zeros((1, size, size, 3))),
+        DECODER: (DetailDecoder(), jnp.zeros((1, latent))),
+    }
+    parameters, statistics = dict(parameters), dict(statistics)
+    for own, (name, (network, seen)) in zip(jax.random.split(key), networks.items(), strict=True):
+        if name not in parameters:
+            variables = jax.jit(network.init)(own, seen)
+            parameters[name], statistics[name] = variables["params"], variables["batch_stats"]
+    return parameters, statistics
+
+
+def whole_loss(
+    detailing: Detailing, parameters: Parameters, statistics: Parameters, batch: Batch, key: Array, *, train: bool
+) -> tuple[Objective, Parameters]:
+    """The whole loss of a batch, and the statistics after it. key: of the exchange of details."""
+    seen = DetailBatch(as_floats(batch["images"]), batch.get("mask"))
+    coarse, after = detailing.encoders.encode(parameters, statistics, seen.images, trained=None)
+    after = dict(after)
+    encoder = Encoder(DETAIL_OUTPUTS, dtype=detailing.dtype).apply
+    told, after[DETAIL] = run_network(encoder, parameters[DETAIL], statistics[DETAIL], seen.images, train=train)
+    # What is coarse is a given.
+    codes = lax.stop_gradient(coarse).replace(detail=told)
+    if detailing.same_detail == "exchange":
+        codes = doubled(codes, codes.replace(detail=exchanged(key, told, detailing.per_identity)))
+        seen = doubled(seen, seen)
+    assert codes.detail is not None
+    latent = jnp.concatenate([codes.jaw, codes.expression, codes.detail], axis=-1)
+    decoder = DetailDecoder(dtype=detailing.dtype).apply
+    maps, after[DECODER] = run_network(decoder, parameters[DECODER], statistics[DECODER], latent, train=train)
+    return drawn_loss(detailing, codes, seen, displacement=maps), after
+
+
+def drawn_loss(
+    detailing: Detailing,
+    codes: Codes,
+    seen: DetailBatch,
+    *,
+    displacement: Float[Array, "batch rows columns"] | None = None,
+) -> Objective:
+    """The whole loss of codes, decoded at the size of the images. displacement: None for what the model predicts."""
+    found = decode(
+        detailing.head, codes, seen.images.shape[-3:-1],
+        detail=detailing.model, displacement=displacement, official=detailing.official,
+    )  # fmt: skip
+    return detail_objective(
+        detailing.head, detailing.model, found, seen, detailing.vgg, detailing.weights, official=detailing.official
+    )

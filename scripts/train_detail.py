@@ -1,0 +1,74 @@
+"""The detail stage of a configuration: E_detail and D_detail on photos of known people (see scripts/train.py)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from data_pipelines.augment import Amounts
+from emoca_jax.detail import DetailModel, detail_model
+from emoca_jax.errors import InputError
+from emoca_jax.flame.head import FaceHead
+from emoca_jax.model_folder import ModelFolder, read_model_folder
+from emoca_jax.training.checkpoint import Batches
+from emoca_jax.training.loop import Stage
+from emoca_jax.training.stages.detail import DECODER, DETAIL, Detailing, detail_stage, with_detail
+from emoca_jax.training.stages.encoders import EXPRESSION, FLAME
+from scripts.train_coarse import official_encoders, packaged_photos, photo_crops_of, started_from
+
+Config = Any
+PARTS = {
+    FLAME: "flame_encoder", EXPRESSION: "expression_encoder", DETAIL: "detail_encoder", DECODER: "detail_decoder",
+}  # fmt: skip
+"""Where a network's variables lie while training -> the part of a converted folder."""
+
+
+def detail_on_photos(config: Config) -> tuple[Stage, Batches]:
+    """E_detail and D_detail for FLAME, on packaged photos of known people; no landmarks are needed."""
+    folder = read_model_folder(config.model)
+    training, held_out = packaged_photos(config, official_encoders(config).size, kept=("image",))
+    head = jax.device_put(folder.head)
+    mask, fixed = folder.map("face_eye_mask"), folder.map("fixed_displacement")
+    model = detail_model(head, {}, mask, fixed, blend=config.blend, official=config.official)
+    vgg = jax.device_put(folder.variables("vgg19")) if config.weights.get("mrf") else None
+    start = functools.partial(started, config, folder)
+    return stage_on_photos(config, head, model, vgg, start, held_out), training
+
+
+def stage_on_photos(
+    config: Config, head: FaceHead, model: DetailModel, vgg: Any, start: Any,
+    held_out: Callable[[], Iterable[dict[str, np.ndarray]]],
+) -> Stage:  # fmt: skip
+    """The stage, whatever its data are."""
+    encoders = official_encoders(config)
+    weights = {name: weight for name, weight in config.weights.items() if weight}
+    detailing = Detailing(
+        head, encoders, model, weights, vgg, same_detail=config.same_detail, per_identity=config.per_identity,
+        dtype=encoders.dtype, official=config.official,
+    )  # fmt: skip
+    augment = functools.partial(photo_crops_of(config, encoders.size), amounts=Amounts(**config.augment))
+    return detail_stage(config.name, detailing, start, optax.adam(config.rate), held_out, augment=augment)
+
+
+def started(config: Config, folder: ModelFolder, key: jax.Array) -> Any:
+    """The coarse encoders of a run, else of the converted folder; its detail networks, if wanted and there, or new."""
+    encoders = official_encoders(config)
+    parameters: dict[str, Any] = {}
+    statistics: dict[str, Any] = {}
+    for name, part in PARTS.items():
+        wanted = config.start_detail if name in (DETAIL, DECODER) else not config.start
+        if wanted and folder.has(part):
+            variables = jax.device_put(folder.variables(part))
+            parameters[name], statistics[name] = variables["params"], variables["batch_stats"]
+    if config.start:
+        run = started_from(config.start, encoders, FLAME)
+        parameters, statistics = {**parameters, **run[0]}, {**statistics, **run[1]}
+    if FLAME not in parameters:
+        raise InputError(f"{config.model} has no E_flame: convert DECA's or EMOCA's, or give --config.start=RUN")
+    return with_detail(jax.tree.map(jnp.asarray, parameters), statistics, key, size=encoders.size)

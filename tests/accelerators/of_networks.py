@@ -1,0 +1,159 @@
+"""Programs of converted models, of encoders and of what reads emotion."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from emoca_jax import faces as face_results
+from emoca_jax.emotion import networks as emotion_networks
+from emoca_jax.emotion import units
+from emoca_jax.evaluation import emotion as emotion_measures
+from emoca_jax.export import detail_maps, tangents
+from emoca_jax.export.pictures import detail as detail_pictures
+from emoca_jax.jobs import open_encoder, trained_model
+from emoca_jax.nets import encoders
+from emoca_jax.nets.convolution import fold_batch_norms
+from emoca_jax.nets.emotion.emonet import EMONET_SIZE, EmoNet
+from emoca_jax.nets.emotion.mlp import CODE_INPUTS, DETAIL_INPUTS, EmotionMLP
+from emoca_jax.nets.emotion.resnet import EmotionResNet50
+from emoca_jax.nets.emotion.swin import EmotionSwin
+from emoca_jax.products import PRECISION
+from emoca_jax.training.stages import emotion as emotion_stage
+from emoca_jax.training.stages.encoders import OpenEncoders
+from tests.accelerators.inputs import (
+    POINTS,
+    SIDE,
+    array,
+    batch_of,
+    detail_model,
+    encoder,
+    flame_codes,
+    flame_head,
+    ones,
+    open_codes,
+    open_model,
+    shapes_of,
+    variables,
+)
+from tests.accelerators.table import SLOW_ON_TPU, Call, program, texture_shape
+
+PICTURE = 384
+"""Pixels a side of a tile of the comparison picture."""
+
+# Converted models.
+
+
+@program(encoders._features)
+def encoder_trunk(chips: int) -> Call:
+    trunk = {"params": encoder(encoders.FLAME_OUTPUTS)["params"]["trunk"]}
+    return Call((trunk, array(chips, SIDE, SIDE, 3), jnp.float32, PRECISION), (1,))
+
+
+@program(encoders._regress)
+def encoder_layers(chips: int) -> Call:
+    layers = {name: value for name, value in encoder(encoders.FLAME_OUTPUTS)["params"].items() if name != "trunk"}
+    return Call((layers, array(chips, 2048), PRECISION), (1,))
+
+
+@program(open_encoder.open_codes)
+def open_encoder_codes(chips: int) -> Call:
+    head = open_model().head
+    begin = OpenEncoders(head)
+    parameters, statistics = jax.eval_shape(lambda: begin.with_expression(*begin.start(jax.random.key(0))))
+    network = {"params": parameters, "batch_stats": statistics}
+    return Call((shapes_of(head), network, array(chips, SIDE, SIDE, 3)), (2,))
+
+
+@program(open_encoder._coded_and_posed)
+def encoded_and_posed(chips: int) -> Call:
+    head = open_model().head
+    begin = OpenEncoders(head)
+    parameters, statistics = jax.eval_shape(lambda: begin.with_expression(*begin.start(jax.random.key(0))))
+    return Call((shapes_of(head), {"params": parameters, "batch_stats": statistics}, array(SIDE, SIDE, 3)))
+
+
+@program(trained_model._over_photo, slow=SLOW_ON_TPU)
+def rendering_over_photo(chips: int) -> Call:
+    return Call((flame_head(), flame_codes(), array(SIDE, SIDE, 3), False))
+
+
+@program(face_results._decode, slow=SLOW_ON_TPU)
+def decode_detail_result(chips: int) -> Call:
+    return Call((flame_head(), flame_codes(), texture_shape(), detail_model(), False))
+
+
+@program(face_results._decode, slow=SLOW_ON_TPU)
+def decode_official_detail_result(chips: int) -> Call:
+    return Call((flame_head(), flame_codes(), texture_shape(), detail_model().replace(blend=True), True))
+
+
+@program(detail_pictures._draw, slow=SLOW_ON_TPU)
+def detail_picture(chips: int) -> Call:
+    return Call((flame_head(), flame_codes(), detail_model(), PICTURE, False))
+
+
+@program(detail_maps._tangent_space, slow=SLOW_ON_TPU)
+def normal_map(chips: int) -> Call:
+    head, detail = flame_head(), detail_model()
+    return Call((head, detail, head.template, array(*detail.mask.shape, 3)))
+
+
+@program(detail_maps._points)
+def dense_points(chips: int) -> Call:
+    head, detail = flame_head(), detail_model()
+    return Call((detail, head, detail.mask, head.template))
+
+
+@program(tangents.uv_tangents)
+def texture_tangents(chips: int) -> Call:
+    head = flame_head()
+    return Call((head, head.template))
+
+
+# Emotion.
+
+
+@program(units.read_units)
+def emotion_of_units(chips: int) -> Call:
+    network = shapes_of(units.load_units_network())
+    return Call((network, open_codes().expression, open_model().head.expression_names))
+
+
+@program(emotion_stage._read)
+def judged_recogniser(chips: int) -> Call:
+    network = EmotionMLP(units.LAYERS, units.FEATURES)
+    known = variables(network, array(1, len(units.ARKIT_UNITS)))
+    codes = array(chips, len(units.ARKIT_UNITS))
+    return Call((network, known["params"], known["batch_stats"], codes), (3,))
+
+
+@program(emotion_measures._resampled)
+def measures_with_intervals(chips: int) -> Call:
+    told, rows = array(POINTS), jax.ShapeDtypeStruct((emotion_measures.DRAWS, POINTS), jnp.int32)
+    return Call((emotion_measures._affect_measures, (told, told), rows))
+
+
+@program(emotion_networks._read_image)
+def emotion_resnet50(chips: int) -> Call:
+    network = shapes_of(fold_batch_norms(ones(variables(EmotionResNet50(), array(1, SIDE, SIDE, 3)))))
+    return Call(("emotion_resnet50", network, array(chips, SIDE, SIDE, 3)), (2,))
+
+
+@program(emotion_networks._read_image, slow=SLOW_ON_TPU)
+def emotion_swin(chips: int) -> Call:
+    network = variables(EmotionSwin(), array(1, SIDE, SIDE, 3))
+    return Call(("emotion_swin", network, array(chips, SIDE, SIDE, 3)), (2,))
+
+
+@program(emotion_networks._read_image, slow=SLOW_ON_TPU)
+def emonet(chips: int) -> Call:
+    network = variables(EmoNet(), array(1, EMONET_SIZE, EMONET_SIZE, 3))
+    return Call(("emonet", network, array(chips, SIDE, SIDE, 3)), (2,))
+
+
+@program(emotion_networks._read_codes)
+def emotion_mlp(chips: int) -> Call:
+    network = variables(EmotionMLP(), array(1, CODE_INPUTS + DETAIL_INPUTS))
+    codes = batch_of(flame_codes(), chips)
+    return Call((network, codes.shape, codes.expression, codes.jaw, codes.detail), (1, 2, 3, 4))

@@ -1,0 +1,144 @@
+"""Programs of the main job: faces are found, fitted, measured and written."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from emoca_jax import faces as face_results
+from emoca_jax.capture import detect, place_landmarks
+from emoca_jax.export import tables
+from emoca_jax.export.pictures import comparison
+from emoca_jax.export.rig import shapes
+from emoca_jax.fit import landmarks as landmark_fit
+from emoca_jax.fit.photo import fit_photo
+from emoca_jax.jobs import assemble, look
+from emoca_jax.nets.mediapipe.face_detection import FULL_RANGE_SIZE, SHORT_RANGE_SIZE
+from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE
+from emoca_jax.objectives.photo import FitWeights, SeenFace
+from emoca_jax.texture import layout, unwrap
+from emoca_jax.texture.surface import COARSE
+from tests.accelerators.inputs import (
+    POINTS,
+    SIDE,
+    array,
+    open_codes,
+    open_model,
+    shapes_of,
+)
+from tests.accelerators.table import SLOW_ON_TPU, Call, mesh_shapes, program, texture_shape
+
+PICTURE = 384
+"""Pixels a side of a tile of the comparison picture."""
+
+# The main job: find faces.
+
+
+@program(detect._look_short_range)
+def detect_short_range(chips: int) -> Call:
+    pixels = array(place_landmarks.view_batch() * chips, SHORT_RANGE_SIZE, SHORT_RANGE_SIZE, 3, dtype=jnp.uint8)
+    return Call((shapes_of(open_model().detector["short_range"]), pixels), (1,))
+
+
+@program(detect._look_full_range, slow=SLOW_ON_TPU)
+def detect_full_range(chips: int) -> Call:
+    pixels = array(place_landmarks.view_batch() * chips, FULL_RANGE_SIZE, FULL_RANGE_SIZE, 3, dtype=jnp.uint8)
+    return Call((shapes_of(open_model().detector["full_range"]), pixels), (1,))
+
+
+@program(detect._merge_across_views)
+def merge_across_views(chips: int) -> Call:
+    return Call((array(detect.PER_PHOTO), array(detect.PER_PHOTO, 8, 2)))
+
+
+@program(place_landmarks._mesh)
+def face_mesh(chips: int) -> Call:
+    crops = array(place_landmarks.CROP_BATCH * chips, MESH_SIZE, MESH_SIZE, 3, dtype=jnp.uint8)
+    return Call((shapes_of(open_model().detector["mesh"]), crops), (1,))
+
+
+# The main job: fit a head.
+
+
+@program(landmark_fit._point_normals)
+def point_normals(chips: int) -> Call:
+    head = open_model().head
+    return Call(shapes_of((head.template, head.faces, head.landmarks_mediapipe)))
+
+
+@program(layout._on_template, slow=SLOW_ON_TPU)
+def texture_of_template(chips: int) -> Call:
+    return Call((shapes_of(open_model().head),), options={"size": layout.TEXTURE_SIZE})
+
+
+@program(look._expression_crop)
+def expression_crop(chips: int) -> Call:
+    return Call((array(POINTS, 3),))
+
+
+@program(look.read, slow=SLOW_ON_TPU)
+def read_expression(chips: int) -> Call:
+    seen = _seen()
+    return Call((shapes_of(open_model().expression), seen.image, seen.crop))
+
+
+@program(landmark_fit.fit_landmarks)
+def fit_landmarks(chips: int) -> Call:
+    return Call((shapes_of(open_model().landmarks), array(chips, POINTS, 3), array(chips, 7)), (1, 2))
+
+
+@program(fit_photo)
+def photo_fit(chips: int) -> Call:
+    face_model = open_model()
+    fixed = shapes_of((face_model.head, face_model.landmarks, face_model.expression))
+    # Light and albedo begin here.
+    start = open_codes().replace(albedo=array(0))
+    return Call((*fixed, _seen(), start, shapes_of(FitWeights())))
+
+
+@program(assemble.measure, slow=SLOW_ON_TPU)
+def measure(chips: int) -> Call:
+    face_model, side = open_model(), layout.TEXTURE_SIZE
+    fixed = shapes_of((face_model.head, face_model.landmarks, face_model.layout))
+    return Call((*fixed, open_codes(), array(POINTS, 3), array(side, side, 3), array(2, 2)))
+
+
+@program(unwrap._composed)
+def composed_texture(chips: int) -> Call:
+    side = layout.TEXTURE_SIZE
+    coarse, colours, grey = array(COARSE, COARSE), array(side, side, 3), array(side, side)
+    seen = unwrap.Observed(colours, colours, grey, colours, array(side, side, 2), colours, grey, array())
+    return Call((shapes_of(open_model().layout), seen, coarse, colours, colours, grey))
+
+
+# The main job: results and files.
+
+
+@program(face_results._decode, slow=SLOW_ON_TPU)
+def decode_result(chips: int) -> Call:
+    return Call((shapes_of(open_model().head), open_codes(), texture_shape(), None, False))
+
+
+@program(comparison._draw, slow=SLOW_ON_TPU)
+def comparison_picture(chips: int) -> Call:
+    return Call((shapes_of(open_model().head), open_codes(), texture_shape()), options={"size": PICTURE})
+
+
+@program(shapes._normals)
+def vertex_normals(chips: int) -> Call:
+    return Call(mesh_shapes())
+
+
+@program(tables._rotation_matrix)
+def head_rotation(chips: int) -> Call:
+    return Call((array(2, 3),))
+
+
+@functools.cache
+def _seen() -> SeenFace:
+    image, landmarks = array(SIDE, SIDE, 3), array(POINTS, 3)
+    crop = jax.eval_shape(look._expression_crop, landmarks)
+    read = jax.eval_shape(look.read, shapes_of(open_model().expression), image, crop)
+    return SeenFace(to_pixels=array(3, 3), image=image, landmarks=landmarks, crop=crop, read=read)
