@@ -61,7 +61,8 @@ OF_RESNET = 4 * (64 << 20)
 
 def _step(*, slow: tuple[str, ...] = EVERYWHERE, kept: int = 0) -> Callable[[Callable[[], Made]], None]:
     def enter(made: Callable[[], Made]) -> None:
-        STEPS[made.__name__] = TrainingStep(made, slow, kept)
+        # Networks that are trained and networks that answer have the same names.
+        STEPS[f"{made.__name__}_step"] = TrainingStep(made, slow, kept)
 
     return enter
 
