@@ -90,7 +90,7 @@ def rasterize(
         )
         return index, weights, depth
 
-    if draws_natively(backend, "hard"):
+    if draws_natively(backend, "hard") and vertices.dtype == jnp.float32:
         return Fragments(*native_surface(vertices, faces, size, rules, plain))
     return Fragments(*plain(vertices, faces))
 

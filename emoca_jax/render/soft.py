@@ -107,6 +107,8 @@ def soft_silhouette(
     backend: as for `rasterize`; kernels take up to 256 faces per pixel, or all.
     """
     _check_layers(faces_per_pixel)
+    if vertices.shape[-2] == 0 and faces.shape[0] > 0:
+        raise InputError(f"{faces.shape[0]} faces have no vertices; give the vertices that they number.")
     vertices, faces = vertices.astype(jnp.float32), jnp.asarray(faces, jnp.int32)
     radius = default_blur_radius(sigma) if blur_radius is None else blur_radius
     numbers = jnp.asarray(radius, jnp.float32), jnp.asarray(sigma, jnp.float32), jnp.asarray(clip)
@@ -115,7 +117,7 @@ def soft_silhouette(
         return _silhouette(vertices, faces, size, sigma, radius, faces_per_pixel, clip)
 
     drawable = faces.shape[0] > 0 and (faces_per_pixel or 0) <= MOST_FACES and size[1] >= LEAST_WIDTH
-    if drawable and draws_natively(backend, "soft"):
+    if draws_natively(backend, "soft") and drawable:
         return native_silhouette(vertices, faces, size, *numbers, faces_per_pixel, plain)
     return plain(vertices, faces, *numbers)
 

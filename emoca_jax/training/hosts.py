@@ -11,6 +11,8 @@ from jax.experimental import multihost_utils
 
 from emoca_jax.errors import InputError
 
+LAST_PORT = 65535
+
 
 def join(*, address: str | None = None, processes: int | None = None, process: int | None = None) -> None:
     """Meet the other processes; call it before anything runs on a device. Alone where nobody says otherwise.
@@ -25,7 +27,8 @@ def join(*, address: str | None = None, processes: int | None = None, process: i
         return
     if address is not None and (processes is None or process is None or not 0 <= process < processes):
         raise InputError(f"--process is {process}; of {processes} processes, count them from 0")
-    if address is not None and not address.rpartition(":")[2].isdecimal():
+    port = (address or "").rpartition(":")[2]
+    if address is not None and not (port.isdecimal() and 0 < int(port) <= LAST_PORT):
         raise InputError(f"--coordinator is {address!r}; give HOST:PORT of process 0")
     try:
         # With an address, nobody else is asked: a SLURM job may hold two runs.

@@ -158,6 +158,60 @@ def test_every_face_map_under_vmap_and_shards():
     np.testing.assert_allclose(jax.grad(loss)(vertices), one_by_one, atol=1e-5 * float(jnp.abs(one_by_one).max()))
 
 
+def test_mapped_faces_and_blurs_of_a_batch():
+    """What is shared by a batch and mapped over it: each turn has its own, with gradients."""
+    vertices = jnp.array(mesh(0, 2, "plain")[0])
+    faces = jnp.array(np.stack([mesh(seed, 1, "plain")[1] for seed in range(3)]))
+    sigmas = jnp.array([1e-4, 1e-3, 1e-2])
+
+    def hard(faces):
+        seen = rasterize(vertices, faces, SIZE, backend="native")
+        return seen.face_index, jax.grad(
+            lambda v: rasterize(v, faces, SIZE, backend="native").barycentric[..., 0].sum()
+        )(vertices)
+
+    def soft(sigma):
+        def total(v):
+            return soft_silhouette(v, faces[0], SIZE, sigma=sigma, backend="native").sum()
+
+        return jax.value_and_grad(total)(vertices)
+
+    for function, mapped in ((hard, faces), (soft, sigmas)):
+        for got, expected in zip(
+            jax.tree.leaves(jax.vmap(function)(mapped)),
+            jax.tree.leaves(jax.tree.map(lambda *x: jnp.stack(x), *[function(each) for each in mapped])),
+            strict=True,
+        ):
+            np.testing.assert_allclose(got, expected, atol=1e-4 * max(1, float(jnp.abs(expected).max())))
+
+
+@pytest.mark.parametrize("number", [-(2**31), -1000, -1, VERTICES, 10**6, 2**31 - 1])
+def test_faces_of_vertices_that_do_not_exist_are_not_drawn(number):
+    vertices, faces = mesh(1, 2, "plain")
+    broken, without = faces.copy(), faces.copy()
+    broken[0, 0], without[0] = number, 0
+
+    def both(faces):
+        def loss(v):
+            seen = rasterize(v, faces, SIZE, backend="native")
+            soft = soft_silhouette(v, faces, SIZE, sigma=1e-3, backend="native")
+            return seen.barycentric[..., 0].sum() + soft.sum(), seen.face_index
+
+        return jax.grad(loss, has_aux=True)(jnp.array(vertices))
+
+    for got, expected in zip(both(broken), both(without), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_64_bits_are_drawn_in_plain_jax():
+    vertices, faces = mesh(1, 1, "plain")
+    with jax.enable_x64(True):
+        seen, plain = (rasterize(vertices, faces, SIZE, backend=name).face_index for name in (None, "jax"))
+        with pytest.raises(InputError, match="jax_enable_x64"):
+            rasterize(vertices, faces, SIZE, backend="native")
+    np.testing.assert_array_equal(seen, plain)
+
+
 def test_many_threads_at_once():
     """More calls at once than XLA has threads, with gradients and under `vmap`: all end, and all alike."""
     vertices, faces = mesh(3, 12, "plain")

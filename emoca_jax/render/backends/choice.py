@@ -37,7 +37,10 @@ def draws_natively(backend: Backend | None, kernels: library.Library) -> bool:
         if backend == "native":
             raise InputError(f'There are no kernels for {platform}; choose backend="jax" or leave it out.')
         return False
-    reason = library.why_not(kernels)
+    if jax.config.read("jax_enable_x64"):
+        reason = "they draw in float32; unset jax_enable_x64"
+    else:
+        reason = library.why_not(kernels)
     if backend == "native" and reason:
         raise InputError(f"There are no kernels here: {reason}.")
     return not reason

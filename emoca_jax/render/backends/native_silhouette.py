@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from emoca_jax.render.backends.choice import by_platform
 from emoca_jax.render.backends.kernels.library import target
-from emoca_jax.render.backends.native_surface import MANY_IMAGES, PARTS
+from emoca_jax.render.backends.native_surface import MANY_IMAGES, PARTS, each_image, existing
 
 MOST_FACES = 256
 """Per pixel: with more the lists of a band of pixels would leave the processor's cache."""
@@ -29,8 +29,8 @@ def native_silhouette(
     differentiable, for other platforms."""
     attributes = {"nearest": np.int64(faces_per_pixel or 0)}
 
-    def options(radius, sigma, clip):
-        return jnp.stack([radius, sigma, clip.astype(jnp.float32)])
+    def options(radius, sigma, clip, batch):
+        return each_image(jnp.stack([radius, sigma, clip.astype(jnp.float32)]), batch)
 
     def kernel(vertices, faces, radius, sigma, clip):
         batch = vertices.shape[:-2]
@@ -40,7 +40,8 @@ def native_silhouette(
             jax.ShapeDtypeStruct((*batch, faces.shape[-2], 2), jnp.int32),
         )
         called = jax.ffi.ffi_call(target("silhouette"), shapes, vmap_method="expand_dims")
-        return tuple(called(vertices, faces, options(radius, sigma, clip), **attributes))
+        shared = each_image(faces, batch), options(radius, sigma, clip, batch)
+        return tuple(called(vertices, *shared, **attributes))
 
     def plainly(vertices, faces, radius, sigma, clip):
         batch = vertices.shape[:-2]
@@ -55,7 +56,9 @@ def native_silhouette(
             jax.ShapeDtypeStruct((*vertices.shape[:-2], parts, *vertices.shape[-2:]), jnp.float32),
         )
         called = jax.ffi.ffi_call(target("silhouette_derivative"), shapes, vmap_method="expand_dims")
-        return called(vertices, faces, options(radius, sigma, clip), uncovered, limits, rows, cotangent)[0]
+        batch = vertices.shape[:-2]
+        shared = each_image(faces, batch), options(radius, sigma, clip, batch)
+        return called(vertices, *shared, uncovered, limits, rows, cotangent)[0]
 
     def plain_pull(vertices, faces, radius, sigma, clip, uncovered, limits, rows, cotangent):
         return jax.vjp(lambda own: plain(own, faces, radius, sigma, clip), vertices)[1](cotangent)[0]
@@ -72,4 +75,4 @@ def native_silhouette(
         return by_platform(pull, plain_pull, *kept, cotangent), None, None, None, None
 
     draw.defvjp(forward, backward)
-    return draw(vertices, faces, radius, sigma, clip)
+    return draw(vertices, existing(faces, vertices.shape[-2]), radius, sigma, clip)

@@ -1,4 +1,4 @@
-"""The visible surface by kernels: what `rasterize` returns, differentiable in the vertices, in both modes."""
+"""The visible surface by kernels: what `rasterize` returns, differentiable in the vertices once, in reverse."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from emoca_jax.render.backends.choice import by_platform
 from emoca_jax.render.backends.kernels.library import target
@@ -41,7 +41,7 @@ def native_surface(
             jax.ShapeDtypeStruct((*batch, faces.shape[-2], 2), jnp.int32),
         )
         return tuple(jax.ffi.ffi_call(target("surface"), shapes, vmap_method="expand_dims")(
-            vertices, faces, **attributes)[:3])  # fmt: skip
+            vertices, each_image(faces, batch), **attributes)[:3])  # fmt: skip
 
     def pull(vertices, faces, index, to_weights, to_depth):
         parts = 1 if vertices.ndim > 2 and vertices.shape[0] >= MANY_IMAGES else PARTS
@@ -50,7 +50,7 @@ def native_surface(
             jax.ShapeDtypeStruct((*vertices.shape[:-2], parts, *vertices.shape[-2:]), jnp.float32),
         )
         return jax.ffi.ffi_call(target("surface_derivative"), shapes, vmap_method="expand_dims")(
-            vertices, faces, index, to_weights, to_depth, **attributes)[0]  # fmt: skip
+            vertices, each_image(faces, vertices.shape[:-2]), index, to_weights, to_depth, **attributes)[0]  # fmt: skip
 
     def plain_pull(vertices, faces, index, to_weights, to_depth):
         return jax.vjp(lambda own: plain(own, faces)[1:], vertices)[1]((to_weights, to_depth))[0]
@@ -69,4 +69,15 @@ def native_surface(
         return by_platform(pull, plain_pull, vertices, faces, index, to_weights, to_depth), None
 
     draw.defvjp(forward, backward)
-    return draw(vertices, faces)
+    return draw(vertices, existing(faces, vertices.shape[-2]))
+
+
+def existing(faces: Int[Array, "faces 3"], vertices: int) -> Int[Array, "faces 3"]:
+    """Faces with a corner that does not exist made to faces of no area: kernels read and write where they are told."""
+    there = jnp.all((faces >= 0) & (faces < vertices), axis=-1, keepdims=True)
+    return jnp.where(there, faces, 0)
+
+
+def each_image(values: Shaped[Array, "*own"], batch: tuple[int, ...]) -> Shaped[Array, "*batch_and_own"]:
+    """Values for every image of a batch: kernels find them by leading axes, which `vmap` adds in front of these."""
+    return jnp.broadcast_to(values, (*batch, *values.shape))
