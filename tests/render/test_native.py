@@ -206,10 +206,9 @@ def test_faces_of_vertices_that_do_not_exist_are_not_drawn(number):
 def test_64_bits_are_drawn_in_plain_jax():
     vertices, faces = mesh(1, 1, "plain")
     with jax.enable_x64(True):
-        seen, plain = (rasterize(vertices, faces, SIZE, backend=name).face_index for name in (None, "jax"))
+        assert not choice.draws_natively(None, "hard")
         with pytest.raises(InputError, match="jax_enable_x64"):
             rasterize(vertices, faces, SIZE, backend="native")
-    np.testing.assert_array_equal(seen, plain)
 
 
 def test_many_threads_at_once():
