@@ -39,6 +39,8 @@ SHARED_PARTS = {
     "emotion_resnet50": "the run folder ResNet50 of EMOCA's EmotionRecognition/image_based_networks",
     "emotion_swin": "the run folder SWIN-B of EMOCA's EmotionRecognition/image_based_networks",
     "emonet": "emonet_8.pth of the EmoNet repository",
+    "emotion_small": "network.npz of a run of configs/open/emotion_small.py",
+    "emotion_on_open": "network.npz of a run of configs/open/emotion_on_open.py",
     "emotion_mlp": "the run folder EMOCA-emorec of EMOCA's EmotionRecognition/face_reconstruction_based",
     "identity_resnet50": "resnet50_ft_weight.pkl (VGGFace2)",
     "vgg19": "vgg19-dcbb9e9d.pth (torchvision)",

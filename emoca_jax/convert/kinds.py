@@ -41,6 +41,11 @@ class Kind(StrEnum):
     EMOTION_MLP = "EMO-MLP"
     VGGFACE2 = "VGGFace2 ResNet-50"
     VGG19 = "VGG-19"
+    TRAINED_RESNET = "emotion network ResNet-50 trained by scripts/train.py"
+    TRAINED_SWIN = "emotion network Swin-B trained by scripts/train.py"
+    TRAINED_EMONET = "EmoNet trained by scripts/train.py"
+    TRAINED_SMALL = "small recogniser trained by scripts/train.py"
+    TRAINED_ON_OPEN = "recogniser on the open network's layers trained by scripts/train.py"
 
 
 class Found(NamedTuple):
@@ -50,11 +55,20 @@ class Found(NamedTuple):
     kind: Kind | None
     """None where the file is none of the above."""
     content: Any
-    """Of a network file the state dictionary, of a mask its grey values; of an unknown file the reason, a phrase."""
+    """Of a network file the state dictionary (variables by path if trained here), of a mask its grey values; of an
+    unknown file the reason, a phrase."""
     beside: tuple[str, ...] = ()
     """Names that a Lightning checkpoint holds beside its state dictionary."""
 
 
+TRAINED_MARKS = {
+    Kind.TRAINED_RESNET: {"params/trunk/conv1/conv/kernel", "params/head/kernel"},
+    Kind.TRAINED_SWIN: {"params/patch_embed/kernel", "params/head/kernel"},
+    Kind.TRAINED_EMONET: {"params/emotion_input/kernel", "params/emotion_output/kernel"},
+    Kind.TRAINED_SMALL: {"params/stem/conv/kernel", "params/units/kernel"},
+    Kind.TRAINED_ON_OPEN: {"params/dense/block0_conv0/kernel", "params/head/units/kernel"},
+}
+"""Arrays of `network.npz`, by path, that no other of these networks has."""
 FLAME_VERTICES, FLAME_FACES, FLAME_UVS = 5023, 9976, 5118
 """FLAME's mesh and its uv layout (FLAME, SIGGRAPH Asia 2017; the same in all releases)."""
 EMOCA_PREFIXES = ("deca.E_flame.", "deca.E_expression.", "deca.E_detail.")
@@ -179,6 +193,8 @@ def _arrays(path: Path, content: Mapping[str, Any]) -> Found:
     ):
         if needed <= names:
             return Found(path, kind, content)
+    if trained := next((kind for kind, marks in TRAINED_MARKS.items() if marks <= names), None):
+        return Found(path, trained, content)
     return Found(path, None, "a NumPy archive of no known kind")
 
 

@@ -148,7 +148,7 @@ def _off_the_photo(model: EmotionModel, found: PhotoFace) -> Iterator[EmotionRea
         yield open_reading(seen.read)
     crop = np.asarray(seen.image)
     for part, variables in model.images.items():
-        yield reading_of(IMAGE_NETWORKS[part], read_crop(part, variables, crop))
+        yield reading_of(IMAGE_NETWORKS[part], read_crop(part, variables, crop, seen.crop))
     if model.encoders is not None and model.codes is not None:
         codes = jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, jnp.asarray(crop)[None]))
         yield reading_of(CODES_NETWORK_NAME, read_codes(model.codes, codes))

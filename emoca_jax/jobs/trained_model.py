@@ -132,7 +132,7 @@ def _read_emotion(
     affect = None
     if model.emotion is not None:
         name, pictures = IMAGE_NETWORKS[EMOTION_NETWORK], (seen.image, picture)
-        reads = [read_crop(EMOTION_NETWORK, model.emotion, np.asarray(x)) for x in pictures]
+        reads = [read_crop(EMOTION_NETWORK, model.emotion, np.asarray(x), seen.crop) for x in pictures]
         photo, rendering = (reading_of(name, x) for x in reads)
         affect = photo
     else:

@@ -15,9 +15,12 @@ from jaxtyping import Shaped
 
 from emoca_jax.errors import InputError
 from emoca_jax.nets.detail_decoder import LATENT, DetailDecoder
+from emoca_jax.nets.emotion.crop import CROP_SIZE
 from emoca_jax.nets.emotion.emonet import EMONET_SIZE, EmoNet
 from emoca_jax.nets.emotion.mlp import CODE_INPUTS, DETAIL_INPUTS, EmotionMLP
+from emoca_jax.nets.emotion.on_open import OpenFaceReader
 from emoca_jax.nets.emotion.resnet import EmotionResNet50
+from emoca_jax.nets.emotion.small import SMALL_SIZE, SmallFaceReader
 from emoca_jax.nets.emotion.swin import SWIN_SIZE, EmotionSwin
 from emoca_jax.nets.encoders import (
     DETAIL_OUTPUTS,
@@ -40,16 +43,26 @@ _NETWORKS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "emotion_resnet50": (EmotionResNet50(), _IMAGE),
     "emotion_swin": (EmotionSwin(), (1, SWIN_SIZE, SWIN_SIZE, 3)),
     "emonet": (EmoNet(), (1, EMONET_SIZE, EMONET_SIZE, 3)),
+    "emotion_small": (SmallFaceReader(), (1, SMALL_SIZE, SMALL_SIZE, 3)),
+    "emotion_on_open": (OpenFaceReader(), (1, CROP_SIZE, CROP_SIZE, 3)),
     "identity_resnet50": (ResNet50("vggface2"), _IMAGE),
     "vgg19": (VGG19(), _IMAGE),
 }
 _MOST_NAMED = 3
 
 
-def check_network(part: str, arrays: Mapping[str, Shaped[np.ndarray, "..."]], place: str, *, jaw: bool = False) -> None:
+def check_network(
+    part: str,
+    arrays: Mapping[str, Shaped[np.ndarray, "..."]],
+    place: str,
+    *,
+    jaw: bool = False,
+    advice: str = "convert the file again",
+) -> None:
     """Arrays by their path ("params/conv1/kernel") are those of the network `part`: all of them, float32, sound.
 
-    jaw: whether the expression encoder tells the jaw as well. Errors: InputError naming the first that are not.
+    jaw: whether the expression encoder tells the jaw as well. advice: what mends a damaged file. Errors: InputError
+    naming the first that are not.
     """
     wanted = declared_shapes(part, jaw=jaw, inputs=_inputs(arrays))
     wrong = [f"lacks {path}" for path in wanted if path not in arrays]
@@ -65,7 +78,7 @@ def check_network(part: str, arrays: Mapping[str, Shaped[np.ndarray, "..."]], pl
             wrong.append(f"holds NaN, infinity or absurd numbers in {path}")
     if wrong:
         more = f" and {len(wrong) - _MOST_NAMED} more faults" if len(wrong) > _MOST_NAMED else ""
-        raise InputError(f"{place} is damaged: it {'; '.join(wrong[:_MOST_NAMED])}{more}: convert the file again.")
+        raise InputError(f"{place} is damaged: it {'; '.join(wrong[:_MOST_NAMED])}{more}: {advice}.")
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from emoca_jax.errors import InputError
 from emoca_jax.nets.emotion.crop import CROP_SIZE, crop_image, expression_crop
 from emoca_jax.nets.emotion.open import expression_features
 from emoca_jax.nets.emotion.resnet import EmotionResNet50
-from emoca_jax.nets.emotion.small import SmallFaceReader
+from emoca_jax.nets.emotion.small import SMALL_TRAINED_SIDE, SmallFaceReader
 from emoca_jax.objectives.judges import as_batch, is_folded
 
 
@@ -55,7 +55,7 @@ def _open(variables: Mapping, pictures: Array, landmarks: Array | None) -> Emoti
 
 
 def _small(variables: Mapping, pictures: Array, landmarks: Array | None) -> EmotionRead:
-    read: Any = SmallFaceReader().apply(variables, _upright(pictures, landmarks, SMALL_SIDE))
+    read: Any = SmallFaceReader().apply(variables, _upright(pictures, landmarks, SMALL_TRAINED_SIDE))
     affect = read.affect
     return EmotionRead(affect.features, affect.expression_logits, affect.valence, affect.arousal)
 
@@ -68,8 +68,6 @@ def _upright(pictures: Array, landmarks: Array | None, size: int) -> Float[Array
     return jax.vmap(lambda image, one: crop_image(image, one, size=size))(as_batch(pictures), crop)
 
 
-SMALL_SIDE = 80
-"""Pixels a side of what the small recogniser sees here: what configs/open/emotion_small.py trains it on."""
 OFFICIAL_EYE = EmotionEye(_official, over_photo=False)
 """EMOCA's emotion ResNet-50, on the crop itself."""
 OPEN_EYE = EmotionEye(_open, over_photo=True)

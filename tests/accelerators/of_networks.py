@@ -14,9 +14,11 @@ from emoca_jax.export.pictures import detail as detail_pictures
 from emoca_jax.jobs import open_encoder, trained_model
 from emoca_jax.nets import encoders
 from emoca_jax.nets.convolution import fold_batch_norms
+from emoca_jax.nets.emotion.crop import ExpressionCrop
 from emoca_jax.nets.emotion.emonet import EMONET_SIZE, EmoNet
 from emoca_jax.nets.emotion.mlp import CODE_INPUTS, DETAIL_INPUTS, EmotionMLP
 from emoca_jax.nets.emotion.resnet import EmotionResNet50
+from emoca_jax.nets.emotion.small import SMALL_TRAINED_SIDE, SmallFaceReader
 from emoca_jax.nets.emotion.swin import EmotionSwin
 from emoca_jax.products import PRECISION
 from emoca_jax.training.stages import emotion as emotion_stage
@@ -150,6 +152,13 @@ def emotion_swin(chips: int) -> Call:
 def emonet(chips: int) -> Call:
     network = variables(EmoNet(), array(1, EMONET_SIZE, EMONET_SIZE, 3))
     return Call(("emonet", network, array(chips, SIDE, SIDE, 3)), (2,))
+
+
+@program(emotion_networks._read_upright)
+def trained_small_recogniser(chips: int) -> Call:
+    network = variables(SmallFaceReader(), array(1, SMALL_TRAINED_SIDE, SMALL_TRAINED_SIDE, 3))
+    square = ExpressionCrop(array(2), array(), array())
+    return Call(("emotion_small", network, array(SIDE, SIDE, 3), square))
 
 
 @program(emotion_networks._read_codes)

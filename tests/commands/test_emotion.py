@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -31,9 +32,13 @@ from emoca_jax.model import encode
 from emoca_jax.model_folder import FORMAT_VERSION, KIND
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
+from emoca_jax.nets.emotion.crop import ExpressionCrop, crop_image
+from emoca_jax.training.stages.emotion import image_recogniser
+from scripts.train import as_npz
 from tests import reference_weights as reference
 
 TOLERANCE = 1e-5
+UPRIGHT = ExpressionCrop(np.zeros(2, np.float32), np.array(0.5, np.float32), np.array(0, np.float32))
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 
 
@@ -64,14 +69,14 @@ def emotion_mlp():
 
 def test_image_networks_read_what_the_official_ones_read(emonet):
     golden, image = reference.golden("emonet"), reference.images()[1]
-    read = read_crop("emonet", emonet, image)
+    read = read_crop("emonet", emonet, image, UPRIGHT)
     np.testing.assert_allclose(read.valence, golden["valence"][1], rtol=TOLERANCE)
     exponentials = np.exp(golden["expression"][1].astype(np.float64))
     shares = dict(zip(AFFECTNET_CLASSES, exponentials / exponentials.sum(), strict=True))
     assert reading_of("EmoNet", read).probabilities == pytest.approx(shares, rel=TOLERANCE)
     golden = reference.golden("emotion")
     resnet = fold_batch_norms(translators.emotion_resnet50(reference.emotion_resnet()).variables)
-    read = read_crop("emotion_resnet50", resnet, image)
+    read = read_crop("emotion_resnet50", resnet, image, UPRIGHT)
     np.testing.assert_allclose(read.arousal, golden["cnn_arousal"][1, 0], rtol=1e-4)
     logarithms = np.log(list(reading_of("ResNet-50", read).probabilities.values()))
     np.testing.assert_allclose(logarithms, golden["cnn_expr_classification"][1], rtol=TOLERANCE)
@@ -88,6 +93,36 @@ def test_emotion_is_read_off_codes(emotion_mlp):
     read = read_codes(emotion_mlp, face)
     np.testing.assert_allclose(read.valence, golden["emodeca_valence"][2, 0], rtol=TOLERANCE)
     np.testing.assert_allclose(read.arousal, golden["emodeca_arousal"][2, 0], rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("part", "side"), [("emotion_small", 80), ("emotion_on_open", 112)])
+def test_what_a_run_leaves_is_converted_and_reads_photos(part, side, tmp_path, found):
+    """The answer is that of the trained network on the upright face, as training showed it, and no side counts."""
+    network = image_recogniser(part.removeprefix("emotion_"), size=side)
+    variables = network.module.init(jax.random.key(3), np.zeros((1, side, side, 3), np.float32))
+    (tmp_path / "network.npz").write_bytes(as_npz(variables["params"], variables["batch_stats"]))
+    assert main(["convert", str(tmp_path / "network.npz"), "--output", str(tmp_path / "converted")]) == 0
+    model = capture.load_emotion_model(tmp_path / "converted")
+    (result,) = capture.read_emotion(model, np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8))
+    seen = capture.look(model.expression, result)
+    face = np.asarray(crop_image(seen.image, seen.crop, size=side))[None]
+    reads: list[Any] = [network.module.apply(variables, picture) for picture in (face, face[:, :, ::-1])]
+    told = [read.affect for read in reads]
+    (reading,) = result.readings
+    assert reading.valence == pytest.approx(float(told[0].valence[0] + told[1].valence[0]) / 2, abs=1e-5)
+    assert reading.arousal == pytest.approx(float(told[0].arousal[0] + told[1].arousal[0]) / 2, abs=1e-5)
+    logits = np.asarray(told[0].expression_logits[0] + told[1].expression_logits[0]) / 2
+    assert list(reading.probabilities.values()) == pytest.approx(
+        (np.exp(logits) / np.exp(logits).sum()).tolist(), rel=1e-4
+    )
+
+
+def test_a_trained_network_that_lacks_arrays_is_refused(tmp_path, capsys):
+    np.savez(tmp_path / "network.npz", **{"params/stem/conv/kernel": np.ones(3), "params/units/kernel": np.ones(3)})
+    assert main(["convert", str(tmp_path / "network.npz"), "--output", str(tmp_path / "converted")]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "network.npz is damaged: it lacks" in said and "train again" in said
+    assert not (tmp_path / "converted").exists()
 
 
 def write_folder(folder, parts, encoders):
@@ -127,8 +162,10 @@ def test_a_folder_is_read_by_all_it_has(tmp_path, found, emonet, emotion_mlp):
     photo = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
     (result,) = capture.read_emotion(model, photo)
     assert [reading.network for reading in result.readings] == ["EmoNet", "EMO-MLP (3D)"]
-    crop = np.asarray(capture.look(model.expression, result).image)
-    assert result.readings[0].valence == pytest.approx(float(read_crop("emonet", emonet, crop).valence), rel=1e-4)
+    seen = capture.look(model.expression, result)
+    crop = np.asarray(seen.image)
+    alone = read_crop("emonet", emonet, crop, seen.crop)
+    assert result.readings[0].valence == pytest.approx(float(alone.valence), rel=1e-4)
     told = read_codes(emotion_mlp, jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, crop[None])))
     assert result.readings[1].arousal == pytest.approx(float(told.arousal), rel=1e-5)
     (unasked,) = capture.read_emotion(capture.load_emotion_model(folder), photo)

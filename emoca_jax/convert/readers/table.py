@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from emoca_jax.convert.kinds import Found, Kind
 from emoca_jax.convert.readers import albedo, emoca, emotion_networks, flame, networks, uv_maps
-from emoca_jax.convert.readers.pieces import Pieces
-from emoca_jax.convert.readers.translate import Translated
+from emoca_jax.convert.readers.pieces import Pieces, shape_of
+from emoca_jax.convert.readers.translate import Row, Translated
+from emoca_jax.nets.declared import check_network
 
 HEAD, MAPS = "head", "maps"
 """Parts that several files give together; every other part comes out of one."""
@@ -35,6 +36,17 @@ def _network(part: str, translate: Callable[[Any], Translated]) -> Reader:
     return Reader(part, lambda found, _: emoca.network_pieces(part, translate(found.content), beside=found.beside))
 
 
+def _trained(part: str) -> Reader:
+    """What a run of scripts/train.py leaves: our own names already."""
+
+    def as_it_is(found: Found, shown: str) -> Pieces:
+        arrays = dict(found.content)
+        check_network(part, arrays, shown, advice="train again, or copy the file again")
+        return Pieces(arrays, [Row(name, f"{part}: {name}", shape_of(array), "") for name, array in arrays.items()])
+
+    return Reader(part, as_it_is)
+
+
 READERS: dict[Kind, Reader] = {
     Kind.FLAME: _content(HEAD, flame.flame_model),
     Kind.LANDMARKS: _content(HEAD, flame.landmark_embedding),
@@ -52,6 +64,11 @@ READERS: dict[Kind, Reader] = {
     Kind.EMOTION_MLP: _network("emotion_mlp", emotion_networks.emotion_mlp),
     Kind.VGGFACE2: _network("identity_resnet50", networks.identity_resnet50),
     Kind.VGG19: _network("vgg19", networks.vgg19),
+    Kind.TRAINED_RESNET: _trained("emotion_resnet50"),
+    Kind.TRAINED_SWIN: _trained("emotion_swin"),
+    Kind.TRAINED_EMONET: _trained("emonet"),
+    Kind.TRAINED_SMALL: _trained("emotion_small"),
+    Kind.TRAINED_ON_OPEN: _trained("emotion_on_open"),
 }
 MODEL_READERS: dict[Kind, Callable[[Found, str], emoca.Model]] = {
     Kind.EMOCA: emoca.read_emoca,

@@ -14,6 +14,8 @@ from emoca_jax.products import PRECISION
 
 SMALL_SIZE = 112
 """Side of the crops it is made for; any multiple of 16 works."""
+SMALL_TRAINED_SIDE = 80
+"""Side of the crops that configs/open/emotion_small.py trains it on, and that it reads best."""
 WIDTHS = (48, 96, 160)
 BLOCKS = (1, 1, 2)
 """Residual blocks at 1/4, 1/8 and 1/16 of the crop's side: 1.5 million parameters, 134 million products a face."""
