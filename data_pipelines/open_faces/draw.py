@@ -76,7 +76,7 @@ def studio(head: FaceHead | None = None) -> Studio:
     head = flame.load_head() if head is None else head
     return Studio(
         head=head, maps=skin_maps(head), wear=wear_of(head), tile=jnp.asarray(scenery.noise_tile()),
-        noise=jnp.asarray(sensor.noise_of_sensor()), iris=jnp.asarray(_iris_vertices(head)),
+        noise=jnp.asarray(sensor.noise_of_sensor()), iris=jnp.asarray(iris_vertices(head)),
     )  # fmt: skip
 
 
@@ -264,7 +264,7 @@ def _visible(landmarks: Array, depth: Array, mask: Array) -> Array:
     return inside & ~hidden & (-landmarks[:, 2] < drawn + within)
 
 
-def _iris_vertices(head: FaceHead) -> np.ndarray:
+def iris_vertices(head: FaceHead) -> Int[np.ndarray, "2 5"]:
     """[2, 5]: right, then left; the iris' middle, then right, top, left, bottom of its rim as the viewer sees them."""
     template, faces = np.asarray(head.template, np.float64), np.asarray(head.faces)
     eyes = np.unique(faces[np.asarray(head.face_part) == head.part_names.index("eyes")])

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from emoca_jax import faces as face_results
+from emoca_jax.emotion import landmark_units, units
 from emoca_jax.emotion import networks as emotion_networks
-from emoca_jax.emotion import units
 from emoca_jax.evaluation import emotion as emotion_measures
 from emoca_jax.export import detail_maps, tangents
 from emoca_jax.export.pictures import detail as detail_pictures
@@ -120,6 +120,12 @@ def texture_tangents(chips: int) -> Call:
 def emotion_of_units(chips: int) -> Call:
     network = shapes_of(units.load_units_network())
     return Call((network, open_codes().expression, open_model().head.expression_names))
+
+
+@program(landmark_units.landmark_units)
+def units_of_landmarks(chips: int) -> Call:
+    network = shapes_of(landmark_units.load_unit_reader())
+    return Call((network, array(POINTS, 3)))
 
 
 @program(emotion_stage._read)
