@@ -32,7 +32,7 @@ from tests.export.made_up_face import made_up_face, made_up_head
 MADE_UP = made_up_face()
 
 
-def made_up_reconstruct(model, image, *, faces="all"):
+def made_up_reconstruct(model, image, *, faces="all", method=None):
     """Two faces on every photo that can be read, none on a wall."""
     photo = as_photo(image)
     assert photo.source is not None

@@ -18,9 +18,10 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from emoca_jax.capture.crop import apply_transform
-from emoca_jax.capture.detector_inputs import DetectorInput, tile_inputs, whole_input
+from emoca_jax.capture.detector_inputs import DetectorInput, tile_inputs, tile_side, whole_input
 from emoca_jax.capture.exposure import brightened
 from emoca_jax.capture.place_landmarks import (
+    ROI_SCALE,
     Roi,
     place_landmarks,
     refine_landmarks,
@@ -67,6 +68,8 @@ PER_VIEW = 16
 PER_PHOTO = 128
 """Candidates kept per view, and per photo before merging."""
 Networks = dict[str, dict]
+Candidate = tuple[int, float, np.ndarray]
+"""Photo, score, points in its pixels: box corners, then key points."""
 
 
 @dataclass(frozen=True)
@@ -104,19 +107,42 @@ def detect_faces(networks: Networks, image: UInt8[np.ndarray, "height width 3"])
     return detect_batch(networks, [image])[0]
 
 
+def detect_largest(networks: Networks, image: UInt8[np.ndarray, "height width 3"]) -> DetectedFace | None:
+    """The largest face of a photo, as `largest_face` takes it of all of them; None where there is none.
+
+    Tiles are looked at only where they could hold a larger face: half of the time where one face fills the photo.
+    Errors: as of `detect_faces`.
+    """
+    check_image(image)
+    image = brightened(image)
+    least = tile_side(image, FULL_RANGE_SIZE)
+    seen = _seen_whole(networks, [image], (0,))
+    if any(np.ptp(points[:2], axis=0).max() >= least for *_, points in seen):
+        (found,) = _faces_among(networks, [image], seen)
+        if any(_doubt(face) <= CERTAIN and face.roi.size >= ROI_SCALE * least for face in found):
+            return largest_face(found)
+    (faces,) = _turned_where_doubtful(networks, [image], [*seen, *_seen_in_tiles(networks, [image], (0,))])
+    return largest_face(faces) if faces else None
+
+
 def detect_batch(
     networks: Networks, images: Sequence[UInt8[np.ndarray, "_height _width 3"]]
 ) -> list[list[DetectedFace]]:
     """`detect_faces` for several photos of any sizes; their views and crops share the networks' batches."""
     for image in images:
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-            raise InputError(
-                f"Faces are found in uint8 RGB images [height, width, 3], this one is {image.dtype} {image.shape}."
-            )
+        check_image(image)
     images = [brightened(image) for image in images]
-    found = _detect_turned(networks, images, (0,))
+    return _turned_where_doubtful(networks, images, _seen(networks, images, (0,)))
+
+
+def _turned_where_doubtful(
+    networks: Networks, images: Sequence[np.ndarray], upright: Sequence[Candidate]
+) -> list[list[DetectedFace]]:
+    """The faces among candidates of upright photos, and those of photos turned by quarters where none is certain."""
+    found = _faces_among(networks, images, upright)
     doubtful = [i for i, faces in enumerate(found) if not any(_doubt(face) <= CERTAIN for face in faces)]
-    turned = _detect_turned(networks, [images[i] for i in doubtful], (1, 2, 3))
+    again = [images[i] for i in doubtful]
+    turned = _faces_among(networks, again, _seen(networks, again, (1, 2, 3)))
     for i, faces in zip(doubtful, turned, strict=True):
         found[i] = _without_duplicates(found[i] + faces)
     return found
@@ -129,17 +155,41 @@ def largest_face(faces: Sequence[DetectedFace]) -> DetectedFace:
     return max(sure, key=lambda face: face.roi.size, default=largest)
 
 
-def _detect_turned(networks: Networks, images: Sequence[np.ndarray], turns: Sequence[int]) -> list[list[DetectedFace]]:
-    short, full = [], []
-    for i, image in enumerate(images):
-        for turn in turns:
-            short.append((i, whole_input(image, SHORT_RANGE_SIZE, turn)))
-            full.append((i, whole_input(image, FULL_RANGE_SIZE, turn)))
-            full.extend((i, view) for view in tile_inputs(image, FULL_RANGE_SIZE, turn))
-    seen = [
-        *_candidates(_look_short_range, networks["short_range"], short),
-        *_candidates(_look_full_range, networks["full_range"], full),
+def check_image(image: np.ndarray) -> None:
+    """Errors: InputError where faces cannot be looked for in it."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise InputError(
+            f"Faces are found in uint8 RGB images [height, width, 3], this one is {image.dtype} {image.shape}."
+        )
+
+
+def _seen(networks: Networks, images: Sequence[np.ndarray], turns: Sequence[int]) -> list[Candidate]:
+    return _seen_whole(networks, images, turns) + _seen_in_tiles(networks, images, turns)
+
+
+def _seen_in_tiles(networks: Networks, images: Sequence[np.ndarray], turns: Sequence[int]) -> list[Candidate]:
+    views = [
+        (i, v) for i, image in enumerate(images) for turn in turns for v in tile_inputs(image, FULL_RANGE_SIZE, turn)
     ]
+    return _candidates(_look_full_range, networks["full_range"], views)
+
+
+def _seen_whole(networks: Networks, images: Sequence[np.ndarray], turns: Sequence[int]) -> list[Candidate]:
+    """What both detectors take for a face in views of whole photos."""
+    found: list[Candidate] = []
+    for look, name, size in (
+        (_look_short_range, "short_range", SHORT_RANGE_SIZE),
+        (_look_full_range, "full_range", FULL_RANGE_SIZE),
+    ):
+        views = [(i, whole_input(image, size, turn)) for i, image in enumerate(images) for turn in turns]
+        found += _candidates(look, networks[name], views)
+    return found
+
+
+def _faces_among(
+    networks: Networks, images: Sequence[np.ndarray], seen: Sequence[Candidate]
+) -> list[list[DetectedFace]]:
+    """The faces of each photo among candidates of all views, of which some are the same face's."""
     boxes = [
         (i, *best) for i in range(len(images)) for best in _merge([(s, points) for j, s, points in seen if j == i])
     ]
@@ -204,10 +254,8 @@ def _strongest(outputs: Any, anchors: np.ndarray) -> tuple[Array, Array]:
 _merge_across_views = jax.jit(partial(weighted_non_maximum_suppression, min_score=MIN_SCORE))
 
 
-def _candidates(
-    network: Callable, parameters: dict, views: list[tuple[int, DetectorInput]]
-) -> list[tuple[int, float, np.ndarray]]:
-    """(photo, score, points in image pixels) of everything a detector takes for a face."""
+def _candidates(network: Callable, parameters: dict, views: list[tuple[int, DetectorInput]]) -> list[Candidate]:
+    """Everything a detector takes for a face."""
     if not views:
         return []
     pixels = np.stack([view.pixels for _, view in views])

@@ -40,7 +40,7 @@ def tile_inputs(image: UInt8[np.ndarray, "height width 3"], size: int, turns: in
     height, width = image.shape[:2]
     if max(height, width) < MIN_FINE_SIDE:
         return []
-    canvas, transform = _resized(image, min(1.0, FINE_HEIGHT / height, MAX_FINE_WIDTH / width))
+    canvas, transform = _resized(image, _fine_scale(height, width))
     views = []
     for y in _starts(canvas.shape[0], size):
         for x in _starts(canvas.shape[1], size):
@@ -48,6 +48,16 @@ def tile_inputs(image: UInt8[np.ndarray, "height width 3"], size: int, turns: in
             moved = np.concatenate([transform[:, :2], offset[:, None]], axis=1)
             views.append(_turned(_square(canvas[y : y + size, x : x + size], size), moved, turns))
     return views
+
+
+def tile_side(image: UInt8[np.ndarray, "height width 3"], size: int) -> float:
+    """Side of a tile in pixels of the photo, which no face in it passes; 0 where there are no tiles."""
+    height, width = image.shape[:2]
+    return size / _fine_scale(height, width) if max(height, width) >= MIN_FINE_SIDE else 0.0
+
+
+def _fine_scale(height: int, width: int) -> float:
+    return min(1.0, FINE_HEIGHT / height, MAX_FINE_WIDTH / width)
 
 
 def _starts(length: int, size: int) -> list[int]:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from emoca_jax.capture.detect import detect_faces, largest_face
+from emoca_jax.capture.detect import detect_faces, detect_largest
 from emoca_jax.capture.images import Photo
 from emoca_jax.errors import InputError
 from emoca_jax.nets.emotion.open import Parameters
@@ -54,13 +54,17 @@ def found_faces(detector: Parameters, photo: Photo, faces: Literal["all", "large
     """
     if faces not in ("all", "largest"):
         raise InputError(f"faces must be 'all' or 'largest', not {faces!r}.")
-    found = detect_faces(detector, photo.pixels)
+    if faces == "largest":
+        largest = detect_largest(detector, photo.pixels)
+        found = [] if largest is None else [largest]
+    else:
+        found = detect_faces(detector, photo.pixels)
     if not found:
         raise InputError(
             f"{photo.source or 'This image'} shows no face that can be found: use a photo in which a face is at least "
             "5 % of the image's height and not covered."
         )
-    for index, face in enumerate([largest_face(found)] if faces == "largest" else found):
+    for index, face in enumerate(found):
         yield PhotoFace(
             photo=photo.pixels,
             photo_scale=photo.scale,

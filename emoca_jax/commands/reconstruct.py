@@ -32,7 +32,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--model",
         default="open",
         metavar="open|FOLDER",
-        help="the open model, fitted to the photo, or official weights converted by `emoca convert` (default: open)",
+        help="the open model, fitted to the photo, official weights converted by `emoca convert`, or what a training "
+        "run left, RUN/model (default: open)",
+    )
+    parser.add_argument(
+        "--method",
+        choices=("fit", "landmarks", "encoder"),
+        help="how a photo becomes a head: fit (by landmarks, then by how it looks) or landmarks alone with the open "
+        "model, encoder (one pass) with converted or trained ones (default: fit, or encoder)",
     )
     parser.add_argument(
         "--head",
@@ -76,20 +83,23 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("--lod writes levels of the .glb: add glb to --format, or leave --lod out")
 
     def load() -> Any:
-        from emoca_jax.jobs.reconstruct import load_model
+        from emoca_jax.jobs.reconstruct import check_method, load_model
 
-        return load_model(arguments.model, head=arguments.head, official=arguments.official)
+        model = load_model(arguments.model, head=arguments.head, official=arguments.official)
+        check_method(model, arguments.method)
+        return model
 
     def work(model: Any, photo: Path, stem: str) -> list[list[Row]]:
         from emoca_jax.jobs.reconstruct import reconstruct
 
-        faces = reconstruct(model, photo, faces=arguments.faces)
+        faces = reconstruct(model, photo, faces=arguments.faces, method=arguments.method)
         for face in faces:
             place, size = arguments.output / f"{stem}_{face.face}", arguments.size
             face.save(place, arguments.format, size=size, names=arguments.names, lod=arguments.lod)
         return [[_row(face)] for face in faces]
 
-    compiles = "" if arguments.model == "open" else "converted"
+    by_landmarks = "landmarks" * (arguments.method == "landmarks")
+    compiles = by_landmarks if arguments.model == "open" else "converted"
     return run_on_photos(arguments.inputs, arguments.output, PhotoCommand(load, work, COLUMNS, compiles=compiles))
 
 

@@ -75,7 +75,8 @@ def fit_photo(
     goal = landmark_goal(model, seen.landmarks, weights.emotion * seen.read.probabilities, rotation)
     start = _with_light(head, start, seen.image, mask)
 
-    optimiser = optax.adam(optax.cosine_decay_schedule(1.0, steps, alpha=0.05), b1=0.8, b2=0.95)
+    # Of no steps no schedule can be made, and light and albedo are all that is added to the start.
+    optimiser = optax.adam(optax.cosine_decay_schedule(1.0, max(steps, 1), alpha=0.05), b1=0.8, b2=0.95)
 
     def step(state: tuple, _: None) -> tuple[tuple, None]:
         codes, moments = state

@@ -14,7 +14,7 @@ from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.emotion.reading import open_reading
 from emoca_jax.fit.inner_landmarks import with_landmarks
 from emoca_jax.fit.landmarks import fit_landmarks, landmark_model
-from emoca_jax.fit.photo import PhotoFit, fit_photo
+from emoca_jax.fit.photo import ADAM_STEPS, PhotoFit, fit_photo
 from emoca_jax.jobs.assemble import assemble
 from emoca_jax.jobs.face_model import FaceModel
 from emoca_jax.jobs.look import look, read
@@ -44,19 +44,22 @@ def load_open_model(head: str | Path) -> OpenModel:
     )
 
 
-def fitted_face(model: OpenModel, found: PhotoFace, weights: FitWeights) -> FaceResult:
-    """One face of a photo, fitted."""
+def fitted_face(model: OpenModel, found: PhotoFace, weights: FitWeights, *, steps: int = ADAM_STEPS) -> FaceResult:
+    """One face of a photo, fitted; steps: through the renderer."""
     began = time.perf_counter()
     seen = look(model.expression, found)
-    fit = fit_face(model, seen, weights)
+    fit = fit_face(model, seen, weights, steps=steps)
     readings = open_reading(seen.read), open_reading(read(model.expression, fit.picture, seen.crop))
     return assemble(model, found, seen, fit.codes, readings, None, began=began)
 
 
-def fit_face(model: OpenModel, seen: SeenFace, weights: FitWeights) -> PhotoFit:
-    """One face's codes, from landmarks first and then through the renderer, and its rendering in the photo's place."""
+def fit_face(model: OpenModel, seen: SeenFace, weights: FitWeights, *, steps: int = ADAM_STEPS) -> PhotoFit:
+    """One face's codes, from landmarks first and then through the renderer, and its rendering in the photo's place.
+
+    steps: through the renderer; with 0 of them the codes are those of the landmarks, with light and albedo beside.
+    """
     # Between programs all is NumPy: each step on the device would be one more program to compile.
     expected = weights.emotion * np.asarray(seen.read.probabilities)
     start = fit_landmarks(model.landmarks, np.asarray(seen.landmarks)[None], expected[None]).codes
     start = jax.tree.map(lambda leaf: np.asarray(leaf)[0], start)
-    return fit_photo(model.head, model.landmarks, model.expression, seen, start, weights)
+    return fit_photo(model.head, model.landmarks, model.expression, seen, start, weights, steps=steps)

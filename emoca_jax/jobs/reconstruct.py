@@ -1,4 +1,4 @@
-"""Photo in, faces out: detect, then fit (the open model) or encode (a converted one)."""
+"""Photo in, faces out: detect, then fit (the open model) or encode (a converted or trained one)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL import Image
 from emoca_jax.capture.found_faces import PhotoFace, found_faces
 from emoca_jax.capture.images import Photo, as_photo
 from emoca_jax.errors import InputError, checked_path
+from emoca_jax.fit.photo import ADAM_STEPS
 from emoca_jax.jobs.open_encoder import (
     EncodedFace,
     OpenEncoderModel,
@@ -25,10 +26,16 @@ from emoca_jax.jobs.result import FaceResult
 from emoca_jax.jobs.trained_model import TrainedModel, encode_photo, load_trained_model
 from emoca_jax.objectives.photo import FitWeights
 
+METHODS = ("fit", "landmarks", "encoder")
+Method = Literal["fit", "landmarks", "encoder"]
+NO_ENCODER = (
+    "One pass needs an encoder of the open head, and none ships: train one (docs/training.md), then give its folder, "
+    "RUN/model, as the model (--model)."
+)
+AnyModel = OpenModel | OpenEncoderModel | TrainedModel
 
-def load_model(
-    name: str | Path = OPEN_MODEL, *, head: str | Path | None = None, official: bool = False
-) -> OpenModel | OpenEncoderModel | TrainedModel:
+
+def load_model(name: str | Path = OPEN_MODEL, *, head: str | Path | None = None, official: bool = False) -> AnyModel:
     """What `reconstruct` needs: "open", a folder made by `emoca convert` (FOLDER/NAME for one of its models), or one
     that a training run left (FOLDER/model).
 
@@ -47,26 +54,44 @@ def load_model(
 
 
 def reconstruct(
-    model: OpenModel | OpenEncoderModel | TrainedModel,
+    model: AnyModel,
     image: str | Path | Image.Image | UInt8[np.ndarray, "height width 3"] | Photo,
     *,
     faces: Literal["all", "largest"] = "all",
     weights: FitWeights | None = None,
+    method: Method | None = None,
 ) -> list[FaceResult]:
     """Every face of a photo as an animatable head, largest first.
 
     image: a file, a PIL image (the same as its file), or an array as `images.check_array` takes it. weights: of the
-    open model's fit. Errors: InputError where the photo cannot be read or shows no face.
+    open model's fit. method: "fit" (by landmarks, then through the renderer) or "landmarks" (by them alone) with the
+    open model, "encoder" (one pass) with a converted or trained one; None: what the model is for.
+    Errors: InputError where the photo cannot be read or shows no face, or the method is not one of the model's.
     """
+    check_method(model, method)
     photo = image if isinstance(image, Photo) else as_photo(image)
     weights = weights or FitWeights()
 
     def face_of(face: PhotoFace) -> FaceResult:
         if isinstance(model, TrainedModel):
             return encode_photo(model, face)
-        return encode_open(model, face) if isinstance(model, OpenEncoderModel) else fitted_face(model, face, weights)
+        if isinstance(model, OpenEncoderModel):
+            return encode_open(model, face)
+        return fitted_face(model, face, weights, steps=0 if method == "landmarks" else ADAM_STEPS)
 
     return [face_of(face) for face in found_faces(model.detector, photo, faces)]
+
+
+def check_method(model: AnyModel, method: str | None) -> None:
+    """Errors: InputError where a model does not go from photo to codes in that way."""
+    if method is None:
+        return
+    if method not in METHODS:
+        raise InputError(f"method must be one of {', '.join(METHODS)}, not {method!r}.")
+    if method == "encoder" and isinstance(model, OpenModel):
+        raise InputError(NO_ENCODER)
+    if method != "encoder" and not isinstance(model, OpenModel):
+        raise InputError(f"Method {method!r} is of the open model; this one encodes: leave `method` (--method) out.")
 
 
 def encode_faces(
@@ -81,6 +106,6 @@ def encode_faces(
     gives what can be saved.
     """
     if not isinstance(model, OpenEncoderModel):
-        raise InputError("One pass needs an encoder of the open head: load_model(FOLDER/model of a training run).")
+        raise InputError(NO_ENCODER)
     photo = image if isinstance(image, Photo) else as_photo(image)
     return [encode_quickly(model, face) for face in found_faces(model.detector, photo, faces)]

@@ -55,7 +55,7 @@ def merge_across_views(chips: int) -> Call:
 
 @program(place_landmarks._mesh)
 def face_mesh(chips: int) -> Call:
-    crops = array(place_landmarks.CROP_BATCH * chips, MESH_SIZE, MESH_SIZE, 3, dtype=jnp.uint8)
+    crops = array(place_landmarks.view_batch() * chips, MESH_SIZE, MESH_SIZE, 3, dtype=jnp.uint8)
     return Call((shapes_of(open_model().detector["mesh"]), crops), (1,))
 
 

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from emoca_jax.capture.detect import detect_batch, detect_faces, largest_face, load_networks
+from emoca_jax.capture import detect
+from emoca_jax.capture.detect import detect_batch, detect_faces, detect_largest, largest_face, load_networks
 from emoca_jax.capture.exposure import brightened
 from emoca_jax.capture.found_faces import found_faces
 from emoca_jax.capture.images import check_array
@@ -91,6 +92,22 @@ def test_the_largest_face_is_no_doubtful_one(astronaut):
     small = replace(sure, roi=replace(sure.roi, size=0.2 * size))
     assert largest_face([phantom, small]) is phantom, "a face in the background is not meant"
     assert largest_face([sure, small]) is sure
+
+
+def test_the_largest_face_is_found_without_tiles_that_could_hold_no_larger_one(networks, monkeypatch):
+    portrait = data.astronaut()[:256, 96:352]
+    large = np.asarray(Image.fromarray(portrait).resize((512, 512), Image.Resampling.LANCZOS))
+    every, none = detect_faces(networks, large), np.zeros((300, 300, 3), np.uint8)
+    small = pasted([70, 110], (900, 1200), [(40, 60), (100, 500)])
+    found = detect_largest(networks, small)
+    assert found is not None
+    np.testing.assert_allclose(np.ptp(found.landmarks[:, 1]), 110, rtol=0.06)
+    assert detect_largest(networks, none) is None
+    monkeypatch.setattr(detect, "tile_inputs", lambda *_: pytest.fail("looked at tiles"))
+    alone = detect_largest(networks, large)
+    assert alone is not None
+    error = np.linalg.norm((alone.landmarks - largest_face(every).landmarks)[:, :2], axis=1).mean()
+    assert error < 0.003 * np.ptp(alone.landmarks[:, 0])
 
 
 def test_a_face_of_five_percent_of_the_height_is_found_where_it_is(networks, astronaut):
