@@ -26,7 +26,6 @@ from emoca_jax.emotion.units import ARKIT_UNITS, UNITS_NETWORK, load_units_netwo
 from emoca_jax.evaluation.emotion import Labels, Told, calibration_error, cooled, reliability, temperature
 from emoca_jax.jobs.read_emotion import load_emotion_model, read_emotion
 from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
-from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES
 
 CHOSEN_ON = 300
 """Faces, the first of the file, that choose the temperature; EMO-MLP's own was chosen on them, too."""
@@ -66,12 +65,9 @@ def main() -> None:
             print(f"{len(told)} photos, temperature {heat:.2f}: {right} right, sureness {sure:.2f}")
 
 
-def in_eight(shares: Float[np.ndarray, "faces 7"]) -> Shares:
-    """Contempt, which the networks do not know, has no share."""
-    places = [AFFECTNET_CLASSES.index(name) for name in EXPRESSION_CLASSES]
-    told = np.zeros((len(shares), len(AFFECTNET_CLASSES)))
-    told[:, places] = shares
-    return told
+def in_eight(shares: Float[np.ndarray, "faces classes"]) -> Shares:
+    """Contempt has no share in files of when the networks on the photo knew none: the last of the eight."""
+    return np.pad(shares, ((0, 0), (0, len(AFFECTNET_CLASSES) - shares.shape[1])))
 
 
 def chosen(told: Shares, label: Int[np.ndarray, "faces"]) -> float:

@@ -61,7 +61,7 @@ def fit(path: Path, faces: int, seed: int) -> None:
 
 
 def judge(path: Path) -> None:
-    """Print what the network that ships, and the networks on the photo, tell of the fits that are kept."""
+    """Print what the network that ships, and those on the photo, tell of the fits that are kept."""
     network = load_units_network()
     fits = {name: array[CHOSEN_ON:] for name, array in np.load(path).items() if array.ndim}
     label, affect = fits["label"], jnp.asarray(fits["affect"], jnp.float32)
@@ -71,7 +71,7 @@ def judge(path: Path) -> None:
         measures = valence_arousal_measures(read.valence, read.arousal, affect[:, 0], affect[:, 1])
         told = np.asarray(read.expression_logits).argmax(-1)
         print(f"{name + ' units':14} {measures['v_ccc']:6.3f} {measures['a_ccc']:6.3f}", recalls(told, label))
-    print(f"{'photo':28}", recalls(fits["photo"].argmax(-1), label), " (networks that ship; they know no contempt)")
+    print(f"{'photo':28}", recalls(fits["photo"].argmax(-1), label), " (what ships, off the photo)")
 
 
 def recalls(told: np.ndarray, label: np.ndarray) -> str:

@@ -188,7 +188,7 @@ def units(reader: Reader, folder: Path, judge: Path, python: str) -> None:
     told = judged(judge, python, paths)
     read: Callable[[str], Any] = lambda path: reader(path)[0].units  # noqa: E731
     print("\nunits of the fit")
-    print_agreement(ours(paths), told)
+    print_agreement(ours(paths, "open", None), told)
     print("\nunits of the trained network")
     print_agreement({path: dict(zip(names, read(path).tolist(), strict=True)) for path in paths}, told)
 

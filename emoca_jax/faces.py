@@ -22,7 +22,7 @@ from emoca_jax.nets.encoders import IMAGE_SIZE
 
 @dataclass(frozen=True)
 class Emotion:
-    """What the expression network reads on the photo, and valence and arousal, off the 3D face where a network can."""
+    """What the networks read on the photo, and valence and arousal, off the 3D face where a network can."""
 
     photo: dict[str, float]
     """Probability of each expression class on the photo; sums to 1."""

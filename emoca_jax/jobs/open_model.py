@@ -11,7 +11,7 @@ import numpy as np
 
 from emoca_jax import flame
 from emoca_jax.capture.found_faces import PhotoFace
-from emoca_jax.emotion.reading import open_reading
+from emoca_jax.emotion.reading import compared_readings
 from emoca_jax.fit.inner_landmarks import with_landmarks
 from emoca_jax.fit.landmarks import fit_landmarks, landmark_model
 from emoca_jax.fit.photo import ADAM_STEPS, PhotoFit, fit_photo
@@ -49,7 +49,8 @@ def fitted_face(model: OpenModel, found: PhotoFace, weights: FitWeights, *, step
     began = time.perf_counter()
     seen = look(model.expression, found)
     fit = fit_face(model, seen, weights, steps=steps)
-    readings = open_reading(seen.read), open_reading(read(model.expression, fit.picture, seen.crop))
+    drawn = read(model.expression, fit.picture, seen.crop)
+    readings = compared_readings(model.head, fit.codes, seen.read, seen.landmarks, drawn)
     return assemble(model, found, seen, fit.codes, readings, None, began=began)
 
 

@@ -27,7 +27,7 @@ from emoca_jax.emotion.networks import (
     read_crop,
     takes_detail,
 )
-from emoca_jax.emotion.reading import EmotionReading, open_reading, reading_of, units_reading
+from emoca_jax.emotion.reading import EmotionReading, photo_reading, reading_of, units_reading
 from emoca_jax.errors import InputError, checked_path
 from emoca_jax.faces import EmotionResult
 from emoca_jax.jobs.look import look
@@ -145,7 +145,7 @@ def _off_the_photo(model: EmotionModel, found: PhotoFace) -> Iterator[EmotionRea
     """Off the crop that EMOCA encodes, and off its codes."""
     seen = look(model.expression, found)
     if model.reads_open:
-        yield open_reading(seen.read)
+        yield photo_reading(seen.read, seen.landmarks)
     crop = np.asarray(seen.image)
     for part, variables in model.images.items():
         yield reading_of(IMAGE_NETWORKS[part], read_crop(part, variables, crop, seen.crop))

@@ -17,7 +17,7 @@ from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.codes import Codes
 from emoca_jax.detail import DetailModel, detail_model
 from emoca_jax.emotion.networks import CODES_NETWORK, CODES_NETWORK_NAME, IMAGE_NETWORKS, read_codes, read_crop
-from emoca_jax.emotion.reading import EmotionReading, open_reading, reading_of
+from emoca_jax.emotion.reading import EmotionReading, compared_readings, reading_of
 from emoca_jax.fit.inner_landmarks import with_landmarks
 from emoca_jax.fit.landmarks import landmark_model
 from emoca_jax.flame.head import FaceHead
@@ -136,7 +136,8 @@ def _read_emotion(
         photo, rendering = (reading_of(name, x) for x in reads)
         affect = photo
     else:
-        photo, rendering = open_reading(seen.read), open_reading(read(model.expression, picture, seen.crop))
+        drawn = read(model.expression, picture, seen.crop)
+        photo, rendering = compared_readings(model.head, codes, seen.read, seen.landmarks, drawn)
     if model.emotion_from_codes is not None:
         affect = reading_of(CODES_NETWORK_NAME, read_codes(model.emotion_from_codes, codes))
     return (photo, rendering), affect
