@@ -75,7 +75,7 @@ def judged(judge: Path, python: str, paths: list[str]) -> dict[str, dict[str, fl
     return json.loads(told.stdout.splitlines()[-1])
 
 
-def ours(paths: list[str], name: str, method: Any) -> dict[str, dict[str, float]]:
+def ours(paths: list[str], name: str = "open", method: Any = None) -> dict[str, dict[str, float]]:
     """Units of each photo's largest face."""
     model, found, errors = ej.load_model(name), {}, []
     for path in paths:

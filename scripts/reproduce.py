@@ -14,7 +14,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # data_pipelines, the package and the other scripts are beside this folder.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -38,14 +38,32 @@ DECA, WITHOUT, WITH, GAIN = "DECA (the start)", "without", "with", "with minus w
 CLAIMED = ("V-CCC (EMO-MLP)", "A-CCC (EMO-MLP)")
 OPTIONS = "reproduction_options.json"
 """What the runs of a folder were made of."""
+NUMBERS = "reproduction.json"
 ASKED = 0.05
 """By which both must rise, with an interval above zero."""
 
 
-def train(config: str, folder: Path, data: str, *options: str) -> None:
+class Asked(NamedTuple):
+    """What the arms are trained on, for how long, and how often."""
+
+    data: str
+    """Folder of packaged open faces, looked for."""
+    runs: Path
+    eye: str = "open"
+    """Emotion network of the loss."""
+    seeds: int = 1
+    steps: tuple[int, ...] | None = None
+    """Of DECA's two stages and of each arm; None for what the configurations say."""
+
+
+def train(config: str, folder: Path, data: str, *options: str, steps: int | None = None) -> None:
     """One run, unless it has come to its end before. Errors: InputError where it fails."""
     if (folder / NETWORK).exists():
         return
+    if steps is not None:
+        # The rate falls to nothing with the last step.
+        told = (f"schedule={steps}", f"warm_up={max(1, steps // 20)}", f"settings.steps={steps}")
+        options = (*options, *(f"--config.{one}" for one in (*told, f"settings.evaluate_every={steps}")))
     place = [f"--config.data.train=('{data}',)", f"--config.data.held_out={data}"]
     command = [sys.executable, str(ROOT / "scripts/train.py"), f"--config={CONFIGS / config}", f"--folder={folder}"]
     print(f"training {folder}", flush=True)
@@ -53,9 +71,11 @@ def train(config: str, folder: Path, data: str, *options: str) -> None:
         raise InputError(f"{folder}: the run did not come to its end; the same command goes on from there")
 
 
-def same_as_before(asked: argparse.Namespace) -> None:
-    """Errors: InputError where the folder's runs, which are taken as they are, had other data or another eye."""
+def same_as_before(asked: Asked) -> None:
+    """Errors: InputError where the folder's runs, which are taken as they are, had other data, eye or length."""
     place, options = asked.runs / OPTIONS, {"data": str(asked.data), "eye": str(asked.eye)}
+    if asked.steps:
+        options["steps"] = ", ".join(map(str, asked.steps))
     if place.exists():
         before = json.loads(read_regular(place))
         if before != options:
@@ -64,17 +84,19 @@ def same_as_before(asked: argparse.Namespace) -> None:
     write_file(place, json.dumps(options).encode())
 
 
-def train_all(asked: argparse.Namespace) -> dict[str, list[Path]]:
-    """Every run, by arm."""
+def train_all(asked: Asked) -> dict[str, list[Path]]:
+    """Every run, by arm. Errors: InputError where one fails, or the folder holds others."""
+    same_as_before(asked)
     runs, data = asked.runs, asked.data
-    train("deca_pretrain_tiny.py", runs / "pretrain", data)
-    train("deca_coarse_tiny.py", runs / "deca", data, f"--config.start={runs / 'pretrain'}")
+    first, second, third = asked.steps or (None, None, None)
+    train("deca_pretrain_tiny.py", runs / "pretrain", data, steps=first)
+    train("deca_coarse_tiny.py", runs / "deca", data, f"--config.start={runs / 'pretrain'}", steps=second)
     arms: dict[str, list[Path]] = {DECA: [runs / "deca"], WITHOUT: [], WITH: []}
     for seed in range(asked.seeds):
         for arm, options in ((WITHOUT, ("--config.weights.emotion=0.",)), (WITH, (f"--config.eye={asked.eye}",))):
             folder = runs / (arm if seed == 0 else f"{arm}_{seed}")
             start = f"--config.start={runs / 'deca'}"
-            train("emoca_coarse_tiny.py", folder, data, start, f"--config.settings.seed={seed}", *options)
+            train("emoca_coarse_tiny.py", folder, data, start, f"--config.settings.seed={seed}", *options, steps=third)
             arms[arm].append(folder)
     return arms
 
@@ -137,12 +159,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--eye", default="open", help='emotion network of the loss: "open", or a recogniser\'s run')
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--steps", type=int, nargs=3, help="of DECA's two stages and of each arm; else 600 400 400")
     asked = parser.parse_args(arguments)
     try:
-        if asked.seeds < 1:
-            raise InputError(f"--seeds is {asked.seeds}; give 1 or more")
-        same_as_before(asked)
-        arms = train_all(asked)
+        for name, value in (("--seeds", asked.seeds), *(("--steps", value) for value in asked.steps or ())):
+            if value < 1:
+                raise InputError(f"{name} is {value}; give 1 or more")
+        steps = tuple(asked.steps) if asked.steps else None
+        arms = train_all(Asked(asked.data, asked.runs, asked.eye, asked.seeds, steps))
         faces = held_out(asked.judged or asked.data, side=SIDE, size=OpenEncoders(load_head("open")).size)
         found = table(judged(arms, faces), faces)
     except InputError as error:
@@ -154,9 +178,14 @@ def main(arguments: list[str] | None = None) -> int:
     text = as_markdown(found, faces, asked.seeds)
     print(text)
     write_file(asked.runs / "reproduction.md", text.encode())
-    numbers = {name: {arm: interval._asdict() for arm, interval in row.items()} for name, row in found.items()}
-    write_file(asked.runs / "reproduction.json", json.dumps(numbers, indent=1).encode())
+    write_file(asked.runs / NUMBERS, as_json(found))
     return 0
+
+
+def as_json(found: dict[str, dict[str, Interval]]) -> bytes:
+    """The table for programs: measure -> arm -> value, low, high."""
+    numbers = {name: {arm: interval._asdict() for arm, interval in row.items()} for name, row in found.items()}
+    return json.dumps(numbers, indent=1).encode()
 
 
 if __name__ == "__main__":

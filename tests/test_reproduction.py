@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,6 +16,8 @@ from emoca_jax.flame import load_head
 
 pytest.importorskip("grain", reason="grain has no wheel here")
 pytest.importorskip("ml_collections", reason="the extra train is not installed")
+from scripts.draw_reproduction import _curve, best_median_worst
+from scripts.draw_reproduction import main as draw
 from scripts.reproduce import GAIN, WITH, WITHOUT, as_markdown
 from scripts.reproduction_measures import (
     MEASURES,
@@ -80,3 +84,25 @@ def test_a_measure_reads_the_rows_that_it_is_given() -> None:
     assert MEASURES["accuracy (EMO-MLP)"](told, truth, both) == 1
     assert MEASURES["V-CCC (EMO-MLP)"](told, truth, both) == pytest.approx(1)
     assert MEASURES["accuracy (EMO-MLP)"](told, truth, np.arange(3)) == pytest.approx(2 / 3)
+
+
+def test_the_best_face_is_felt_as_it_is_and_the_worst_farthest_off() -> None:
+    told = Told(*[np.zeros(5)] * len(Told._fields))._replace(valence=np.array([0.5, 0, 0, 0.1, 0.4]))
+    truth = {"valence": np.array([0.5, 0.2, 0.9, 0, 0]), "arousal": np.array([0, 0, 0, 0.1, 0])}
+    assert best_median_worst(told, truth).tolist() == [0, 1, 2]
+
+
+def test_a_curve_is_the_running_mean_of_what_was_logged(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.jsonl"
+    notes = [{"step": 20 * row, "train/emotion": float(row**2)} for row in range(1, 8)]
+    log.write_text("".join(json.dumps(note) + "\n" for note in [*notes, {"step": 140, "eval/loss": 1.0}]))
+    steps, values = _curve(log, "train/emotion")
+    np.testing.assert_array_equal(steps, [100, 120, 140])
+    np.testing.assert_allclose(values, [11, 18, 27])
+    assert len(_curve(log, "train/photometric")[0]) == 0
+
+
+def test_figures_need_runs_that_have_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert draw(["--runs", str(tmp_path), "--output", str(tmp_path / "out")]) == 2
+    assert "let scripts/reproduce.py come to its end" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
