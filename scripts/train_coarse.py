@@ -32,18 +32,28 @@ from emoca_jax.objectives.emotion_eyes import EYES, SMALL_EYE
 from emoca_jax.training.checkpoint import Batches
 from emoca_jax.training.loop import Stage
 from emoca_jax.training.stages.coarse import Coarse, coarse_stage
-from emoca_jax.training.stages.encoders import EXPRESSION, FLAME, Encoders, OfficialEncoders, OpenEncoders
+from emoca_jax.training.stages.encoders import (
+    EXPRESSION,
+    FLAME,
+    Encoders,
+    OfficialEncoders,
+    OpenEncoders,
+    OpenResNets,
+)
 
 Config = Any
 NETWORK = "network.npz"
 """What a run that came to its end leaves: every variable by its path."""
+READER = "reader"
+BACKBONES: dict[str, Callable[[FaceHead], Encoders]] = {READER: OpenEncoders, "resnet50": OpenResNets}
+"""What the open head's encoders are made of, by `config.backbone`."""
 
 
 def coarse_on_drawings(config: Config) -> tuple[Stage, Batches]:
     """E_flame or E_expression for the open head, on packaged open faces in which our detector has looked for faces."""
     head, data = jax.device_put(load_head("open")), config.data
     groups_stay_together(config, len(data.train))
-    encoders = OpenEncoders(head)
+    encoders = open_encoders(config, head)
     together = Joined([open_found("open_faces", "train", data_dir=folder) for folder in data.train])
     batching = Batching(
         size=config.batch // jax.process_count(), seed=config.settings.seed, side=data.side, margin=None,
@@ -55,11 +65,18 @@ def coarse_on_drawings(config: Config) -> tuple[Stage, Batches]:
     return stage_on_drawings(config, head, open_judges(config), start, lambda: judged), training
 
 
+def open_encoders(config: Config, head: FaceHead) -> Encoders:
+    """Errors: InputError where the configuration names none."""
+    if config.backbone not in BACKBONES:
+        raise InputError(f"config.backbone is {config.backbone!r}; there are {', '.join(BACKBONES)}")
+    return BACKBONES[config.backbone](head)
+
+
 def stage_on_drawings(
     config: Config, head: FaceHead, judges: Judges, start: Any, held_out: Callable[[], Iterable[dict[str, np.ndarray]]]
 ) -> Stage:
     """The stage, whatever its data are."""
-    encoders = OpenEncoders(head)
+    encoders = open_encoders(config, head)
     # A term without weight is not even computed.
     weights = {name: weight for name, weight in config.weights.items() if weight}
     coarse = Coarse(

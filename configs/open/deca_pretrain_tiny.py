@@ -23,6 +23,8 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.stage, config.name = "coarse_on_drawings", "deca_pretrain"
     config.trained = "flame"
+    # "reader": of a frozen expression network, on 112 pixels; "resnet50": EMOCA's, on 224, in bfloat16.
+    config.backbone = "reader"
     # A run's folder to go on from; "" for a network that has learned nothing.
     config.start = ""
     config.weights = ConfigDict(LANDMARKS | PRIORS)

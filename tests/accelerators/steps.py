@@ -135,7 +135,7 @@ def emotion_emonet() -> Made:
 def _coarse_on_drawings(config: str) -> Made:
     chosen, head = _config(config), jax.device_put(load_head("open"))
     judges = Judges(emotion=open_model().expression, eye=OPEN_EYE) if chosen.weights.get("emotion") else Judges()
-    encoders = train_coarse.OpenEncoders(head)
+    encoders = train_coarse.open_encoders(chosen, head)
 
     def start(key: jax.Array) -> Any:
         flame = encoders.start(key)

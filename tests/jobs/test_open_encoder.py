@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from emoca_jax.codes import Codes
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
 from emoca_jax.jobs.open_encoder import (
@@ -19,7 +20,7 @@ from emoca_jax.jobs.open_encoder import (
     save_open_encoder,
 )
 from emoca_jax.jobs.reconstruct import encode_faces, reconstruct
-from emoca_jax.training.stages.encoders import OpenEncoders
+from emoca_jax.training.stages.encoders import Encoders, OpenEncoders, OpenResNets
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +77,22 @@ def test_encoders_that_cannot_work_are_refused_when_they_are_loaded(
         load_open_encoder(tmp_path)
 
 
-def test_a_reader_that_has_learned_nothing_shows_the_average_face_at_rest(encoders: OpenEncoders) -> None:
-    """From the front, as large in the crop as faces of photos are."""
+@pytest.mark.parametrize("kind", [OpenEncoders, OpenResNets])
+def test_encoders_that_have_learned_nothing_show_the_average_face_at_rest(encoders: OpenEncoders, kind: Any) -> None:
+    """From the front, as large in the crop as faces of photos are; E_expression begins with the same."""
     from emoca_jax.model import decode
 
-    parameters, statistics = encoders.start(jax.random.key(0))
-    images = jax.numpy.zeros((1, 112, 112, 3))
-    codes = encoders.encode(parameters, statistics, images, trained=None).codes
+    made: Encoders = kind(encoders.head)
+    images = jax.numpy.full((1, made.size, made.size, 3), 0.3)
+
+    @jax.jit
+    def both(key: jax.Array) -> tuple[Codes, Codes]:
+        begin = made.start(key)
+        first = made.encode(*begin, images, trained=None).codes
+        return first, made.encode(*made.with_expression(*begin), images, trained=None).codes
+
+    codes, copied = both(jax.random.key(0))
+    jax.tree.map(np.testing.assert_array_equal, codes, copied)
     still = codes.replace(expression=jax.numpy.zeros_like(codes.expression))
     points = np.asarray(decode(encoders.head, still, (16, 16)).landmarks_mediapipe)[0, :, :2]
     np.testing.assert_allclose(np.ptp(points, axis=0).mean(), 2 / (1.1 * 1.25), rtol=0.02)

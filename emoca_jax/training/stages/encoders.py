@@ -140,6 +140,36 @@ class OpenEncoders(NamedTuple):
         return Encoded(codes_from(coarse, expression=told), after)
 
 
+class OpenResNets(NamedTuple):
+    """EMOCA's ResNet-50s on 224 pixels, for the open head: what a GPU trains from nothing."""
+
+    head: FaceHead
+    dtype: Any = jnp.bfloat16
+    size: int = IMAGE_SIZE
+
+    def start(self, key: Array) -> tuple[Parameters, Parameters]:
+        variables = Encoder(open_outputs(self.head)).init(key, jnp.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3)))
+        # As the readers': the average face at rest, in its place, before anything is learned.
+        still = jax.tree.map(jnp.zeros_like, variables["params"]["head"])
+        return {FLAME: {**variables["params"], "head": still}}, {FLAME: variables["batch_stats"]}
+
+    def with_expression(self, parameters: Parameters, statistics: Parameters) -> tuple[Parameters, Parameters]:
+        part = part_of(self.head, "expression")
+        return _with_copy(parameters, statistics, np.arange(part.start, part.stop))
+
+    def encode(self, parameters: Parameters, statistics: Parameters, images: Array, *, trained: str | None) -> Encoded:
+        def run(name: str, outputs: int) -> Array:
+            apply = Encoder(outputs, dtype=self.dtype).apply
+            said, after[name] = run_network(apply, parameters[name], statistics[name], images, train=name == trained)
+            return said
+
+        after = dict(statistics)
+        coarse = split_open(self.head, run(FLAME, open_outputs(self.head)))
+        units = self.head.expression_dirs.shape[-1]
+        told = split_units(run(EXPRESSION, units)) if EXPRESSION in parameters else None
+        return Encoded(codes_from(coarse, expression=told), after)
+
+
 def _with_copy(parameters: Parameters, statistics: Parameters, told: np.ndarray) -> tuple[Parameters, Parameters]:
     """E_flame beside a copy of it that tells some of its numbers only: whoever sees the copy sees no change."""
     if FLAME not in parameters or FLAME not in statistics:

@@ -1,0 +1,33 @@
+"""DECA's first stage for one H100: a ResNet-50 on 224 pixels learns E_flame for the open head from found landmarks.
+
+Paper: DECA (arXiv:2012.04012), section 4.1; learning rate and weights as there but for those of deca_pretrain_tiny.py.
+Command: python scripts/train.py --config=configs/open/deca_pretrain_small.py --folder=runs/pretrain
+    --config.data.train="('datasets',)" --config.data.held_out=datasets
+Data: as for the tiny stages, drawn larger (PLAN: "size": 320, "train": 40000).
+Expected: NOBODY HAS RUN IT. Sized for 8 minutes at 1,000 images/s (128 x 3,500 = 448,000 images). A run leaves
+network.npz; `emoca reconstruct --model` reads no ResNet-50 of the open head yet.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from configs.open import deca_pretrain_tiny
+
+
+def get_config() -> ConfigDict:
+    config: Any = deca_pretrain_tiny.get_config()
+    sized_for_a_gpu(config, steps=3_500)
+    config.batch, config.rate = 128, 1e-4
+    return config
+
+
+def sized_for_a_gpu(config: Any, *, steps: int) -> None:
+    """What all small stages share: the backbone, finer pictures, the length of a run."""
+    config.backbone = "resnet50"
+    # Faces fill half to three quarters of the pictures.
+    config.data.side, config.data.threads, config.data.ahead = 320, 12, 4
+    config.warm_up = steps // 20
+    config.schedule = config.settings.steps = steps
+    config.settings.log_every, config.settings.save_every, config.settings.evaluate_every = 50, 1_000, 1_000
+    config.settings.decay = 0.999
