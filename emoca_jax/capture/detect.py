@@ -113,7 +113,7 @@ def detect_largest(networks: Networks, image: UInt8[np.ndarray, "height width 3"
     Tiles are looked at only where they could hold a larger face: half of the time where one face fills the photo.
     Errors: as of `detect_faces`.
     """
-    check_image(image)
+    _check_image(image)
     image = brightened(image)
     least = tile_side(image, FULL_RANGE_SIZE)
     seen = _seen_whole(networks, [image], (0,))
@@ -130,7 +130,7 @@ def detect_batch(
 ) -> list[list[DetectedFace]]:
     """`detect_faces` for several photos of any sizes; their views and crops share the networks' batches."""
     for image in images:
-        check_image(image)
+        _check_image(image)
     images = [brightened(image) for image in images]
     return _turned_where_doubtful(networks, images, _seen(networks, images, (0,)))
 
@@ -155,7 +155,7 @@ def largest_face(faces: Sequence[DetectedFace]) -> DetectedFace:
     return max(sure, key=lambda face: face.roi.size, default=largest)
 
 
-def check_image(image: np.ndarray) -> None:
+def _check_image(image: np.ndarray) -> None:
     """Errors: InputError where faces cannot be looked for in it."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise InputError(

@@ -86,7 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
         from emoca_jax.jobs.reconstruct import check_method, load_model
 
         model = load_model(arguments.model, head=arguments.head, official=arguments.official)
-        check_method(model, arguments.method)
+        if arguments.method:
+            check_method(model, arguments.method)
         return model
 
     def work(model: Any, photo: Path, stem: str) -> list[list[Row]]:
