@@ -1,19 +1,22 @@
 """How long drawing a mesh takes here: `python benchmarks/rasterize.py [--mesh open|sphere|dense] [--runs N]`.
 
 Prints a table for the visible surface, a shaded textured image, that image with its gradients to vertices, texture and
-light, and the three ways to outlines with gradients: anti-aliased, soft with the nearest 4 or 50 faces per pixel. The
-fastest run and the processor time stand beside the median because other programs on the machine disturb them less.
-Memory is what the compiled program allocates beside its inputs. `benchmarks/rasterize_peers.py` compares with others.
+light, and the three ways to outlines with gradients: anti-aliased, soft with the nearest 4 or 50 faces per pixel; by
+every back end that draws here (docs/rendering.md), or the one that `--backend` names. The fastest run and the processor
+time stand beside the median because other programs on the machine disturb them less. Memory is what the compiled
+program allocates beside its inputs. `benchmarks/rasterize_peers.py` compares with others.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import os
 import platform
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +24,7 @@ import numpy as np
 
 from emoca_jax import render
 from emoca_jax.arrays import to_rank
+from emoca_jax.render.backends import choice
 
 SEED = 0
 TEXTURE_SIZE = 512
@@ -155,15 +159,36 @@ def machine() -> str:
     )
 
 
+def back_ends() -> tuple[choice.Backend, ...]:
+    """Those that draw here, the fastest first."""
+    return ("native", "jax") if choice.draws_natively(None, "hard") else ("jax",)
+
+
+@contextlib.contextmanager
+def drawing_by(backend: choice.Backend) -> Iterator[None]:
+    """All that is compiled inside is drawn by this back end."""
+    before = os.environ.get(choice.VARIABLE)
+    os.environ[choice.VARIABLE] = backend
+    jax.clear_caches()  # what has been traced keeps the back end that it was traced with
+    try:
+        yield
+    finally:
+        jax.clear_caches()
+        os.environ.pop(choice.VARIABLE)
+        if before is not None:
+            os.environ[choice.VARIABLE] = before
+
+
 HEADER = (
-    "| drawing | size | batch | ms per image, median | fastest | processor | first call, s | memory, MB |\n"
-    "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    "| drawing | back end | size | batch | ms per image, median | fastest | processor | first call, s | memory, MB |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
 )
 
 
-def row(name: str, size: int, batch: int, timing: Timing) -> str:
+def row(name: str, size: int, batch: int, timing: Timing, backend: choice.Backend = "jax") -> str:
     per_image = [f"{1e3 * seconds / batch:.1f}" for seconds in (timing.median, timing.fastest, timing.processor)]
-    return f"| {name} | {size} | {batch} | {' | '.join(per_image)} | {timing.first:.1f} | {timing.memory / 1e6:.0f} |"
+    cells = [name, backend, size, batch, *per_image, f"{timing.first:.1f}", f"{timing.memory / 1e6:.0f}"]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def main() -> None:
@@ -172,6 +197,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--sizes", type=int, nargs="+", default=(224, 512))
     parser.add_argument("--batches", type=int, nargs="+", default=(1, 8))
+    parser.add_argument("--backend", choices=get_args(choice.Backend), help="only this one")
     options = parser.parse_args()
     mesh = MESHES[options.mesh]()
 
@@ -180,10 +206,11 @@ def main() -> None:
         f"{options.mesh}: {len(mesh.vertices)} vertices, {len(mesh.faces)} faces, {100 * float(covered):.0f} % covered"
     )
     print(f"{machine()}\n{HEADER}")
-    for size in options.sizes:
-        for batch in options.batches:
-            for name, (function, inputs) in jobs(mesh, batch, size).items():
-                print(row(name, size, batch, measure(function, *inputs, runs=options.runs)), flush=True)
+    for backend in (options.backend,) if options.backend else back_ends():
+        for size, batch in itertools.product(options.sizes, options.batches):
+            with drawing_by(backend):
+                for name, (function, inputs) in jobs(mesh, batch, size).items():
+                    print(row(name, size, batch, measure(function, *inputs, runs=options.runs), backend), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Drawing speed, ours and everybody's, in one command: `python benchmarks/rasterize_peers.py --write PAGE.md`.
 
-Prints, and with --write puts into PAGE.md with plots in pictures/ beside it: depth and face of one mesh by every
-renderer that can be run here, the costs of our own drawings, and how they grow with faces, pixels and batch.
+Prints, and with --write puts into PAGE.md with plots in pictures/ beside it: depth and face of two meshes by every
+renderer that can be run here, ours by kernels (the extra `fast`) and in plain JAX, the costs of our own drawings, and
+how they grow with faces, pixels and batch. About ten minutes.
 
 Every renderer runs in a process of its own, one after the other. It is looked for with the interpreter of this script,
 or where `--environments FOLDER` is given with FOLDER/NAME/bin/python, since some need packages that others cannot have;
@@ -40,18 +41,23 @@ PEERS: dict[str, tuple[str, ...]] = {
 """What to install for each; after that pyrender needs a newer PyOpenGL and networkx than it asks for. Beside them, of
 Debian's packages: libegl1 and libgl1-mesa-dri (moderngl, vtk, pyrender, and LLVM for mitsuba), libusb-1.0-0 and
 libgomp1 (open3d). nvdiffrast, and pytorch3d for most systems, are not on PyPI."""
-OURS, PLAIN = "emoca_jax", "emoca_jax, plain JAX"
-SIZE, BATCHES = 224, (1, 8)
+OURS: dict[str, str] = {"native": "emoca_jax[fast]", "jax": "emoca_jax, plain JAX"}
+"""Our names by back end."""
+SIZE = 224
+CONTESTS = (("ball", 224, 1), ("ball", 224, 8), ("ball", 1024, 1), ("fine ball", 224, 1), ("fine ball", 1024, 1))
+"""Mesh, size and batch of the comparisons."""
 TOO_SLOW = 1.0
-"""Seconds per image beyond which the batch is left out."""
+"""Seconds per image beyond which a renderer is left out of the comparisons after the first."""
 LIMIT = 200
 """Seconds for one renderer and batch, compilation included."""
 FACES = ((24, 10), (48, 24), (101, 50), (345, 171))
 """Columns and rows of the balls of different fineness: 460 to 117,648 faces."""
 SIZES = (64, 224, 512, 1024)
 SHOWN_BATCHES = (1, 4, 16)
-SLOW = "soft outline, 50 faces"
-"""Takes long on a CPU: timed at SIZE, one image."""
+SECONDS = 0.7
+"""Of timing one of our drawings, beside its first call."""
+SOFT, SOFT_FACES = "soft outline", 20_000
+"""Soft drawings take seconds in plain JAX on a CPU: timed once, with few faces."""
 CURVES = ("surface", "shaded, textured image with gradients", "anti-aliased outline with gradients")
 
 
@@ -90,56 +96,63 @@ def install(folder: Path | None) -> None:
 
 def compare(options: argparse.Namespace, pictures: Path | None) -> list[str]:
     """The table of all renderers, ours first."""
-    from rasterize import sphere
+    from rasterize import back_ends, dense, sphere
 
-    mesh = sphere()
-    rows, missing = {}, []
+    meshes, rows, missing = {"ball": sphere(), "fine ball": dense()}, {}, {}
     with tempfile.TemporaryDirectory() as folder:
-        for batch in BATCHES:
-            job = Path(folder) / f"{batch}.npz"
-            save_job(job, mesh, batch, options.runs)
-            rows[OURS, batch] = run(sys.executable, "ours", job)
-            rows[PLAIN, batch] = run(sys.executable, "ours", job, EMOCA_JAX_BACKEND="jax")
+        for contest in CONTESTS:
+            mesh, size, batch = contest
+            job = Path(folder) / f"{mesh} {size} {batch}.npz"
+            save_job(job, meshes[mesh], size, batch, options.runs)
+            for backend in back_ends():
+                rows[contest, OURS[backend]] = run(sys.executable, "ours", job, EMOCA_JAX_BACKEND=backend)
             for name in PEERS:
-                earlier = rows.get((name, 1))
-                if batch > 1 and (earlier is None or earlier["forward"]["median"] > TOO_SLOW):
+                first = rows.get((CONTESTS[0], name))
+                if contest != CONTESTS[0] and (first is None or first["forward"]["median"] > TOO_SLOW):
                     continue
                 python = options.environments / name / "bin" / "python" if options.environments else None
                 found = run(str(python) if python and python.exists() else sys.executable, f"peer_{name}", job)
                 if "reason" in found:
-                    missing.append(f"- {name}: {found['reason']}")
+                    missing[name] = f"- {name}: {found['reason']}"
                 else:
-                    rows[name, batch] = found
-                print(f"{name} {batch}: {found}", file=sys.stderr, flush=True)
+                    rows[contest, name] = found
+                print(f"{name} {contest}: {found}", file=sys.stderr, flush=True)
+    best = OURS[back_ends()[0]]
+    count = f"{len(meshes['ball'].faces):,}"
     if pictures:
         from plots import bars
 
         panels = {
-            f"{title}, {len(mesh.faces):,} faces, {SIZE} x {SIZE}": {
-                name: 1e3 * row[key]["median"] for (name, batch), row in rows.items() if batch == 1 and key in row
+            f"{title}, {count} faces, {SIZE} x {SIZE}": {
+                name: 1e3 * row[key]["median"]
+                for (contest, name), row in rows.items()
+                if contest == CONTESTS[0] and key in row
             }
             for title, key in (("depth", "forward"), ("depth and its gradient", "gradient"))
         }
-        bars(pictures / "render_speed_peers.png", panels, OURS)
+        bars(pictures / "render_speed_peers.png", panels, best)
     lines = [
         "## Beside other renderers",
         "",
-        f"Depth (and where it is told, the face) of one ball of {len(mesh.faces):,} faces, new vertices each time, "
-        f"at {SIZE} x {SIZE}, results as NumPy arrays. Median milliseconds per image; `x` is that time over ours, so "
-        "above 1 we are faster. Gradient: forward and backward of the mean depth to the vertices.",
+        f"Depth (and where it is told, the face) of a ball of {count} faces or of {len(meshes['fine ball'].faces):,}, "
+        "new vertices each time, results as NumPy arrays. Median milliseconds per image; `x` is that time over that of "
+        f"{best}, so above 1 we are faster. Gradient: forward and backward of the mean depth to the vertices.",
         "",
-        "| renderer | batch | forward | x | with gradient | x | same coverage | median depth error | peak GB | note |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| renderer | faces | size | batch | forward | x | with gradient | x | same coverage | median depth error "
+        "| peak GB | note |",
+        "| --- " * 12 + "|",
     ]
-    for (name, batch), row in rows.items():
-        lines.append(peer_row(name, batch, row, rows[OURS, batch]))
+    for (contest, name), row in rows.items():
+        mesh, size, batch = contest
+        setting = [f"{len(meshes[mesh].faces):,}", str(size), str(batch)]
+        lines.append(peer_row(name, setting, batch, row, rows[contest, best]))
     if pictures:
         lines += ["", "![Milliseconds per image of each renderer](pictures/render_speed_peers.png)"]
-    return [*lines, "", "Not run here:", "", *missing, ""] if missing else [*lines, ""]
+    return [*lines, "", "Not run here:", "", *missing.values(), ""] if missing else [*lines, ""]
 
 
-def peer_row(name: str, batch: int, row: dict[str, Any], ours: dict[str, Any]) -> str:
-    cells = [f"{name} {row['version']}", str(batch)]
+def peer_row(name: str, setting: list[str], batch: int, row: dict[str, Any], ours: dict[str, Any]) -> str:
+    cells = [f"{name} {row['version']}", *setting]
     for key in ("forward", "gradient"):
         if key in row:
             cells += [f"{1e3 * row[key]['median'] / batch:.1f}", f"{row[key]['median'] / ours[key]['median']:.1f}"]
@@ -152,13 +165,13 @@ def peer_row(name: str, batch: int, row: dict[str, Any], ours: dict[str, Any]) -
     return f"| {' | '.join(cells)} |"
 
 
-def save_job(path: Path, mesh: Any, batch: int, runs: int) -> None:
+def save_job(path: Path, mesh: Any, size: int, batch: int, runs: int) -> None:
     from emoca_jax import render
 
     shift = np.random.default_rng(0).uniform(-0.02, 0.02, (batch, 1, 3))
     vertices = (np.asarray(mesh.vertices) + shift).astype(np.float32)
-    depth = np.asarray(render.rasterize(vertices, mesh.faces, (SIZE, SIZE)).depth)
-    np.savez(path, vertices=vertices, faces=np.asarray(mesh.faces), size=SIZE, runs=runs, depth=depth)
+    depth = np.asarray(render.rasterize(vertices, mesh.faces, (size, size)).depth)
+    np.savez(path, vertices=vertices, faces=np.asarray(mesh.faces), size=size, runs=runs, depth=depth)
 
 
 def run(python: str, script: str, job: Path, **environment: str) -> dict[str, Any]:
@@ -177,8 +190,8 @@ def run(python: str, script: str, job: Path, **environment: str) -> dict[str, An
 
 
 def own_table(options: argparse.Namespace, pictures: Path | None) -> list[str]:
-    """What our drawings cost at several sizes, and on a mesh of EMOCA's detail."""
-    from rasterize import HEADER, dense, jobs, measure, row, sphere
+    """What our drawings cost at several sizes, and on a mesh of EMOCA's detail, by every back end."""
+    from rasterize import HEADER, back_ends, dense, drawing_by, jobs, measure, row, sphere
 
     lines = ["## Our drawings", "", "Memory is what the compiled program allocates for results and on the way.", ""]
     for mesh, settings in (
@@ -186,27 +199,33 @@ def own_table(options: argparse.Namespace, pictures: Path | None) -> list[str]:
         (dense(), ((224, 1), (1024, 1))),
     ):
         lines += [f"{len(mesh.vertices):,} vertices, {len(mesh.faces):,} faces:", "", HEADER]
-        for size, batch in settings:
-            for name, (function, inputs) in jobs(mesh, batch, size).items():
-                if name.startswith(SLOW) and (size, batch) != (SIZE, 1):
-                    continue
-                timing = measure(function, *inputs, runs=options.runs, seconds=2.0)
-                lines.append(row(name, size, batch, timing))
-                print(lines[-1], file=sys.stderr, flush=True)
+        for index, (size, batch) in enumerate(settings):
+            found = {}
+            for backend in back_ends():
+                with drawing_by(backend):
+                    for name, (function, inputs) in jobs(mesh, batch, size).items():
+                        if name.startswith(SOFT) and backend == "jax" and (index > 0 or len(mesh.faces) > SOFT_FACES):
+                            continue
+                        timing = measure(function, *inputs, runs=options.runs, seconds=SECONDS)
+                        found[name, backend] = row(name, size, batch, timing, backend)
+                        print(found[name, backend], file=sys.stderr, flush=True)
+            # One drawing below the other, its back ends side by side.
+            names = list(dict.fromkeys(name for name, _ in found))
+            lines += [line for wanted in names for (name, _), line in found.items() if name == wanted]
         lines.append("")
     return lines
 
 
 def growth(options: argparse.Namespace, pictures: Path | None) -> list[str]:
     """Time against faces, pixels and batch."""
-    from rasterize import jobs, measure, sphere
+    from rasterize import back_ends, jobs, measure, sphere
 
     def curves(settings):
         found = {name: [] for name in CURVES}
         for x, mesh, batch, size in settings:
             for name in CURVES:
                 function, inputs = jobs(mesh, batch, size)[name]
-                found[name].append((x, 1e3 * measure(function, *inputs, runs=options.runs, seconds=1.0).median))
+                found[name].append((x, 1e3 * measure(function, *inputs, runs=options.runs, seconds=SECONDS).median))
             print(f"{x}: {[round(points[-1][1], 1) for points in found.values()]}", file=sys.stderr, flush=True)
         return found
 
@@ -217,7 +236,7 @@ def growth(options: argparse.Namespace, pictures: Path | None) -> list[str]:
         f"pixels, {len(ball.faces):,} faces": ("pixels", curves([(size**2, ball, 1, size) for size in SIZES])),
         f"batch, at {SIZE} x {SIZE}": ("images", curves([(batch, ball, batch, SIZE) for batch in SHOWN_BATCHES])),
     }
-    lines = ["## How it grows", ""]
+    lines = ["## How it grows", "", f'By the back end "{back_ends()[0]}".', ""]
     for title, (label, found) in panels.items():
         lines += [f"Milliseconds against {title}:", "", f"| {label} | {' | '.join(found)} |", "| --- " * 4 + "|"]
         for column in zip(*found.values(), strict=True):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-SECONDS = 12.0
+SECONDS = 3.0
 """Runs stop after this long; one there is in any case."""
 
 
