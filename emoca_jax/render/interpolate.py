@@ -2,35 +2,68 @@
 
 from __future__ import annotations
 
+import functools
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Integer
 
 from emoca_jax.arrays import checks_arguments
+from emoca_jax.render.backends.choice import Backend, draws_natively
+from emoca_jax.render.backends.native_colour import native_mix
 from emoca_jax.render.backends.per_image import for_each_image
 from emoca_jax.render.rasterize import Fragments, at_pixels
 
 
 @checks_arguments
-@jax.jit
+@functools.partial(jax.jit, static_argnames="backend")
 def interpolate(
-    fragments: Fragments, attributes: Float[Array, "*#batch vertices channels"], faces: Integer[Array, "faces 3"]
-) -> Float[Array, "*batch height width channels"]:
+    fragments: Fragments, attributes: Float[Array, "*#batch vertices channels"], faces: Integer[Array, "faces 3"], *,
+    backend: Backend | None = None,
+) -> Float[Array, "*batch height width channels"]:  # fmt: skip
     """Barycentric mix of the corner attributes at each pixel, 0 on the background.
 
     attributes: one row per vertex, with the fragments' batch dimensions or none. faces: which rows each face uses;
-    pass `uv_faces` with uv coordinates. Differentiable in `attributes` and in the fragments' barycentrics.
+    pass `uv_faces` with uv coordinates. backend: as for `rasterize`. Differentiable in `attributes` and in the
+    fragments' barycentrics; by kernels in reverse mode only.
     """
-    batch = fragments.face_index.shape[:-2]
+    batch, image = fragments.face_index.shape[:-2], fragments.face_index.shape[-2:]
+    index, weights = fragments.face_index, fragments.barycentric
     if attributes.ndim == 2:
-        return for_each_image(lambda seen, weights: _mixed(seen, weights, attributes, faces), batch,
-                              (fragments.face_index, fragments.barycentric))  # fmt: skip
-    lead = jnp.broadcast_shapes(batch, attributes.shape[:-2])
-    arrays = (fragments.face_index, fragments.barycentric, attributes)
-    ranks = (2, 3, 2)
-    arrays = tuple(jnp.broadcast_to(a, lead + a.shape[a.ndim - r :]) for a, r in zip(arrays, ranks, strict=True))
-    return for_each_image(lambda seen, weights, own: _mixed(seen, weights, own, faces), lead, arrays)
+        # All images in one long list.
+        lead: tuple[int, ...] = ()
+    else:
+        lead = jnp.broadcast_shapes(batch, attributes.shape[:-2])
+        index, weights = (
+            jnp.broadcast_to(a, lead + a.shape[a.ndim - r :]) for a, r in ((index, 2), (weights, 3))
+        )  # fmt: skip
+        attributes = jnp.broadcast_to(attributes, lead + attributes.shape[-2:])
+    arrays = index, weights, attributes
+    shape = (*index.shape, attributes.shape[-1])
+
+    def plain(index: Array, weights: Array, attributes: Array, faces: Array) -> Array:
+        if not lead:
+            return for_each_image(lambda seen, own: _mixed(seen, own, attributes, faces), batch, (index, weights))
+        return for_each_image(lambda seen, weights, own: _mixed(seen, weights, own, faces), lead,
+                              (index, weights, attributes))  # fmt: skip
+
+    singles = weights.dtype == attributes.dtype == jnp.float32
+    if not (draws_natively(backend, "colour") and singles and math.prod(shape) and attributes.size and faces.size):
+        return plain(*arrays, faces)
+    points = math.prod(image) if lead else math.prod(index.shape)
+
+    def plainly(index: Array, weights: Array, attributes: Array, faces: Array) -> Array:
+        pixels = shape[:-1]
+        mixed = plain(index.reshape(pixels), weights.reshape(*pixels, 3), attributes, faces)
+        return mixed.reshape(*lead, points, shape[-1])
+
+    mixed = native_mix(
+        index.reshape(*lead, points), weights.reshape(*lead, points, 3), attributes,
+        jnp.asarray(faces, jnp.int32), plainly,
+    )  # fmt: skip
+    return mixed.reshape(shape)
 
 
 def _mixed(face_index: Array, barycentric: Array, attributes: Array, faces: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Literal
 
 import jax
@@ -14,6 +15,8 @@ from jaxtyping import Array, Float
 
 from emoca_jax.arrays import checks_arguments, to_rank
 from emoca_jax.errors import InputError
+from emoca_jax.render.backends.choice import Backend, draws_natively
+from emoca_jax.render.backends.native_colour import native_look_up
 from emoca_jax.render.backends.per_image import for_each_image, one_by_one
 
 Outside = Literal["edge", "zero"]
@@ -68,7 +71,7 @@ def mip_level(
 def sample_texture(
     texture: Float[Array, "*batch height width channels"] | Pyramid, uv: Float[Array, "*batch_points 2"], *,
     level: Float[Array, "*#batch_points"] | float | None = None, outside: Outside = "edge",
-    align_corners: bool = False,
+    align_corners: bool = False, backend: Backend | None = None,
 ) -> Float[Array, "*batch_points channels"]:  # fmt: skip
     """Texture colour at uv, bilinear between texel centres; texel (row i, column j) is centred at
     u = (j + .5) / width, v = 1 - (i + .5) / height.
@@ -77,13 +80,14 @@ def sample_texture(
     outside: beyond the last texel centre repeat the edge, or fade to "zero" (torch's grid_sample default).
     level: with a `Pyramid`, which level to read, 0 the finest; between two levels mix them (trilinear filtering).
     align_corners: u = 0 and u = 1 are the centres of the first and last texel instead of their outer edges.
-    Differentiable in texture and uv.
+    backend: as for `rasterize`; pyramids are always read in plain JAX.
+    Differentiable in texture and uv; by kernels in reverse mode only.
     """
     points = _in_plane(uv)
     if not isinstance(texture, Pyramid):
         if level is not None:
             raise InputError("A level needs a pyramid; pass mip_pyramid(texture) instead of the texture.")
-        return sample_image(texture, points, outside=outside, align_corners=align_corners)
+        return sample_image(texture, points, outside=outside, align_corners=align_corners, backend=backend)
     return _sample_pyramid(texture, points, 0.0 if level is None else level, outside, align_corners)
 
 
@@ -94,22 +98,39 @@ def _in_plane(uv: Array) -> Array:
 
 
 @checks_arguments
-@functools.partial(jax.jit, static_argnames=("outside", "align_corners"))
+@functools.partial(jax.jit, static_argnames=("outside", "align_corners", "backend"))
 def sample_image(
     image: Float[Array, "*batch height width channels"], points: Float[Array, "*batch_points 2"], *,
-    outside: Outside = "edge", align_corners: bool = False,
+    outside: Outside = "edge", align_corners: bool = False, backend: Backend | None = None,
 ) -> Float[Array, "*batch_points channels"]:  # fmt: skip
     """Colour at image-plane points (x right, y down, [-1, 1] across the image), bilinear; see `sample_texture`.
 
-    Differentiable in both.
+    Differentiable in both; by kernels in reverse mode only.
     """
     height, width, channels = image.shape[-3:]
     texels = image.reshape(*image.shape[:-3], height * width, channels)
     texels, points = _lined_up(texels, points)
-    return for_each_image(
-        lambda own, at: _bilinear(own, 0, (height, width), at, outside, align_corners),
-        texels.shape[:-2], (texels, points),
+    lead = texels.shape[:-2]
+    shape = (*points.shape[:-1], channels)
+
+    def plain(texels: Array, points: Array) -> Array:
+        return for_each_image(
+            lambda own, at: _bilinear(own, 0, (height, width), at, outside, align_corners), lead, (texels, points)
+        )
+
+    singles = texels.dtype == points.dtype == jnp.float32
+    if not (draws_natively(backend, "colour") and singles and math.prod(shape) and texels.size):
+        return plain(texels, points)
+    places = (*lead, math.prod(shape[len(lead) : -1]))
+
+    def plainly(image: Array, at: Array) -> Array:
+        return plain(image.reshape(texels.shape), at.reshape(points.shape)).reshape(*places, channels)
+
+    colours = native_look_up(
+        texels.reshape(*lead, height, width, channels), points.reshape(*places, 2),
+        aligned=align_corners, zero=outside == "zero", plain=plainly,
     )  # fmt: skip
+    return colours.reshape(shape)
 
 
 @functools.partial(jax.jit, static_argnames=("outside", "align_corners"))

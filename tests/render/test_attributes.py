@@ -9,6 +9,8 @@ from emoca_jax.errors import InputError
 from emoca_jax.render import interpolate, rasterize, rasterize_uv, sample_image, sample_texture, vertex_normals
 from tests.render.meshes import golden, head_obj
 
+pytestmark = pytest.mark.usefixtures("each_back_end")
+
 
 def head_cases() -> jnp.ndarray:
     """The two heads of misc.npz: FLAME cases 1 and 11, the latter without its turned eyes."""

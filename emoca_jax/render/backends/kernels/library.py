@@ -27,10 +27,11 @@ from emoca_jax.errors import InputError
 from emoca_jax.files.code_cache import guarded_folder
 from emoca_jax.files.whole import write_file
 
-Library = Literal["hard", "soft"]
+Library = Literal["hard", "soft", "colour"]
 KERNELS: dict[Library, tuple[str, ...]] = {
     "hard": ("surface", "surface_derivative"),
     "soft": ("silhouette", "silhouette_derivative"),
+    "colour": ("mix", "mix_to_weights", "mix_to_attributes", "look_up", "look_up_to_points", "look_up_to_texels"),
 }
 """Names of the kernels in each file that is compiled as a whole."""
 HERE = Path(__file__).parent
