@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 
 from emoca_jax.render.backends.kernels.dialect import intrinsic, kernel
 
@@ -70,6 +71,22 @@ def _array(kind: str):
 
 
 float_array, integer_array, long_array = _array("f32"), _array("i32"), _array("i64")
+
+
+LANES = 8
+"""Numbers that are computed side by side."""
+
+
+@intrinsic
+def lanes(typing_context):
+    """Room for LANES numbers of which the compiler knows that nothing else points to them: a loop that writes nowhere
+    else it does all at once, where for other memory it would have to find out first and mostly lets it be."""
+
+    def generate(context, builder, signature, arguments):
+        room = cgutils.alloca_once(builder, ir.ArrayType(ir.FloatType(), LANES))
+        return builder.bitcast(room, ir.FloatType().as_pointer())
+
+    return types.CPointer(types.float32)(), generate
 
 
 @intrinsic

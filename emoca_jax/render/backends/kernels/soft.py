@@ -11,6 +11,7 @@ import numpy as np
 
 from emoca_jax.render.backends.edge_functions import OFFICIAL_EPSILON as PLAIN_EPSILON
 from emoca_jax.render.backends.kernels.call_frame import (
+    LANES,
     argument,
     attribute,
     extent,
@@ -19,6 +20,7 @@ from emoca_jax.render.backends.kernels.call_frame import (
     integer_array,
     integers,
     item_of,
+    lanes,
     lead,
     load_i64,
     long_array,
@@ -36,8 +38,6 @@ BAND_HEIGHT = 8
 EVERYTHING = np.int64(2**63 - 1)
 OFFICIAL_EPSILON, SMALLEST_WEIGHT_SUM = np.float32(PLAIN_EPSILON), np.float32(PLAIN_WEIGHT_SUM)
 TWO, HALF = np.float32(2), np.float32(0.5)
-LANES = 8
-"""Pixels that are computed side by side."""
 PER_LOG_2 = np.float32(1 / math.log(2))
 LOG_2_HIGH = np.float32(0.693359375)
 LOG_2_LOW = np.float32(math.log(2) - 0.693359375)
@@ -143,6 +143,19 @@ def touch(ax, ay, az, bx, by, bz, cx, cy, cz, area, x, y, clip):
 
 
 @inlined
+def placed(vertices, faces, number, aspect_x, aspect_y, reach, width):
+    """A face where it lies: where its corners begin in the list of all coordinates; its first and last column of pixels
+    in reach; the corners, x and y in units in which pixels are square, and its doubled area."""
+    a, b, c = corners_of(faces, number)
+    ax, bx, cx = vertices[a], vertices[b], vertices[c]
+    columns = pixel_range(min(ax, bx, cx) - reach, max(ax, bx, cx) + reach, width)
+    ax, bx, cx = ax * aspect_x, bx * aspect_x, cx * aspect_x
+    ay, by, cy = vertices[a + 1] * aspect_y, vertices[b + 1] * aspect_y, vertices[c + 1] * aspect_y
+    corners = (ax, ay, vertices[a + 2], bx, by, vertices[b + 2], cx, cy, vertices[c + 2])
+    return (a, b, c), columns, corners, doubled_area(ax, ay, bx, by, cx, cy)
+
+
+@inlined
 def nearer(one, other):
     """Which part of a slope goes to one of two distances: all to the smaller, half where they are equal."""
     return (HALF if one < other else ZERO) + (HALF if one <= other else ZERO)
@@ -222,14 +235,13 @@ def draw_silhouette(
     aspect_x, aspect_y = aspect(width, height), aspect(height, width)
     reach = np.float32(math.sqrt(radius)) / aspect_x
     pixels, room, rate = (end - begin) * width, 2 * nearest, ONE / sigma
-    memory = allocate(pixels * (16 + 12 * room) + 12 * (width + LANES))
+    memory = allocate(pixels * (16 + 12 * room) + 4 * (width + LANES))
     bounds, ranks = long_array(memory), long_array(memory + 8 * pixels)
     lengths = integer_array(memory + 8 * pixels * (1 + room))
     products, values = float_array(memory + pixels * (12 + 8 * room)), float_array(memory + pixels * (16 + 8 * room))
-    # A row of pixels: where they are, the depths there, and one over what is left uncovered, 0 out of reach.
-    row = memory + pixels * (16 + 12 * room)
-    across, depths = float_array(row), float_array(row + 4 * (width + LANES))
-    shares = float_array(row + 8 * (width + LANES))
+    across = float_array(memory + pixels * (16 + 12 * room))
+    # Of some pixels in a row: the depths there, and one over what is left uncovered, 0 out of reach.
+    depths, shares = lanes(), lanes()
     for j in range(width + LANES):
         across[j] = centre(j, width) * aspect_x
     for pixel in range(pixels):
@@ -238,41 +250,35 @@ def draw_silhouette(
         first_row, last_row = max(rows[2 * number], begin), min(rows[2 * number + 1], end - 1)
         if first_row > last_row:
             continue
-        a, b, c = corners_of(faces, number)
-        ax, bx, cx = vertices[a], vertices[b], vertices[c]
-        first, last = pixel_range(min(ax, bx, cx) - reach, max(ax, bx, cx) + reach, width)
-        ax, bx, cx = ax * aspect_x, bx * aspect_x, cx * aspect_x
-        ay, by, cy = vertices[a + 1] * aspect_y, vertices[b + 1] * aspect_y, vertices[c + 1] * aspect_y
-        az, bz, cz = vertices[a + 2], vertices[b + 2], vertices[c + 2]
-        area = doubled_area(ax, ay, bx, by, cx, cy)
+        _, (first, last), corners, area = placed(vertices, faces, number, aspect_x, aspect_y, reach, width)
         for i in range(first_row, last_row + 1):
             y = centre(i, height) * aspect_y
             for start in range(first, last + 1, LANES):
-                for j in range(start, start + LANES):
+                for k in range(LANES):
                     inside, depth, distance0, distance1, distance2, _, _, _ = touch(
-                        ax, ay, az, bx, by, bz, cx, cy, cz, area, across[j], y, clip
+                        *corners, area, across[start + k], y, clip
                     )  # fmt: skip
                     distance = min(distance0, distance1, distance2)
-                    depths[j] = depth
-                    shares[j] = not_covered(distance, inside, rate) if inside | (distance < radius) else ZERO
-            for j in range(first, last + 1):
-                share, depth = shares[j], depths[j]
-                if share == ZERO:
-                    continue
-                pixel = (i - begin) * width + j
-                if nearest == 0:
-                    products[pixel] *= share
-                    continue
-                rank = rank_of(depth, number)
-                if rank > bounds[pixel]:
-                    continue
-                place, length = pixel * room, lengths[pixel]
-                ranks[place + length], values[place + length] = rank, share
-                length += 1
-                if length == room:
-                    bounds[pixel] = select(ranks, values, place, place + length, nearest)
-                    length = nearest
-                lengths[pixel] = length
+                    depths[k] = depth
+                    shares[k] = not_covered(distance, inside, rate) if inside | (distance < radius) else ZERO
+                for k in range(min(LANES, last + 1 - start)):
+                    share = shares[k]
+                    if share == ZERO:
+                        continue
+                    pixel = (i - begin) * width + start + k
+                    if nearest == 0:
+                        products[pixel] *= share
+                        continue
+                    rank = rank_of(depths[k], number)
+                    if rank > bounds[pixel]:
+                        continue
+                    place, length = pixel * room, lengths[pixel]
+                    ranks[place + length], values[place + length] = rank, share
+                    length += 1
+                    if length == room:
+                        bounds[pixel] = select(ranks, values, place, place + length, nearest)
+                        length = nearest
+                    lengths[pixel] = length
     for pixel in range(pixels):
         length, place = np.int64(lengths[pixel]), pixel * room
         if length > nearest:
@@ -331,23 +337,19 @@ def derive_silhouette(
     for i in range(3 * count):
         gradient[i] = ZERO
     rate = ONE / sigma
-    memory = allocate(4 * (width + LANES) + 4 * 6 * LANES)
-    across, sums = float_array(memory), float_array(memory + 4 * (width + LANES))
+    memory = allocate(4 * (width + LANES))
+    across = float_array(memory)
+    to_ax, to_ay, to_bx, to_by, to_cx, to_cy = lanes(), lanes(), lanes(), lanes(), lanes(), lanes()
     for j in range(width + LANES):
         across[j] = centre(j, width) * aspect_x
     for number in range(face_count):
         first_row, last_row = max(rows[2 * number], begin), min(rows[2 * number + 1], end - 1)
         if first_row > last_row:
             continue
-        a, b, c = corners_of(faces, number)
-        ax, bx, cx = vertices[a], vertices[b], vertices[c]
-        first, last = pixel_range(min(ax, bx, cx) - reach, max(ax, bx, cx) + reach, width)
-        ax, bx, cx = ax * aspect_x, bx * aspect_x, cx * aspect_x
-        ay, by, cy = vertices[a + 1] * aspect_y, vertices[b + 1] * aspect_y, vertices[c + 1] * aspect_y
-        az, bz, cz = vertices[a + 2], vertices[b + 2], vertices[c + 2]
-        area = doubled_area(ax, ay, bx, by, cx, cy)
-        for k in range(6 * LANES):
-            sums[k] = ZERO
+        (a, b, c), (first, last), corners, area = placed(vertices, faces, number, aspect_x, aspect_y, reach, width)
+        ax, ay, _, bx, by, _, cx, cy, _ = corners
+        for k in range(LANES):
+            to_ax[k] = to_ay[k] = to_bx[k] = to_by[k] = to_cx[k] = to_cy[k] = ZERO
         for i in range(first_row, last_row + 1):
             y = centre(i, height) * aspect_y
             for begun in range(first, last + 1, LANES):
@@ -356,7 +358,7 @@ def derive_silhouette(
                 for k in range(LANES):
                     x, pixel = across[start + k], i * width + start + k
                     inside, depth, distance0, distance1, distance2, share0, share1, share2 = touch(
-                        ax, ay, az, bx, by, bz, cx, cy, cz, area, x, y, clip
+                        *corners, area, x, y, clip
                     )  # fmt: skip
                     distance = min(distance0, distance1, distance2)
                     # Of the covered share with the squared distance: less with more of it outside, more inside.
@@ -373,19 +375,19 @@ def derive_silhouette(
                     b0x, b0y, c0x, c0y = pulled(slope0, share0, bx, by, cx, cy, x, y)
                     c1x, c1y, a1x, a1y = pulled(slope1, share1, cx, cy, ax, ay, x, y)
                     a2x, a2y, b2x, b2y = pulled(slope2, share2, ax, ay, bx, by, x, y)
-                    sums[k] += a1x + a2x
-                    sums[LANES + k] += a1y + a2y
-                    sums[2 * LANES + k] += b0x + b2x
-                    sums[3 * LANES + k] += b0y + b2y
-                    sums[4 * LANES + k] += c0x + c1x
-                    sums[5 * LANES + k] += c0y + c1y
+                    to_ax[k] += a1x + a2x
+                    to_ay[k] += a1y + a2y
+                    to_bx[k] += b0x + b2x
+                    to_by[k] += b0y + b2y
+                    to_cx[k] += c0x + c1x
+                    to_cy[k] += c0y + c1y
         for k in range(LANES):
-            gradient[a] += sums[k] * aspect_x
-            gradient[a + 1] += sums[LANES + k] * aspect_y
-            gradient[b] += sums[2 * LANES + k] * aspect_x
-            gradient[b + 1] += sums[3 * LANES + k] * aspect_y
-            gradient[c] += sums[4 * LANES + k] * aspect_x
-            gradient[c + 1] += sums[5 * LANES + k] * aspect_y
+            gradient[a] += to_ax[k] * aspect_x
+            gradient[a + 1] += to_ay[k] * aspect_y
+            gradient[b] += to_bx[k] * aspect_x
+            gradient[b + 1] += to_by[k] * aspect_y
+            gradient[c] += to_cx[k] * aspect_x
+            gradient[c + 1] += to_cy[k] * aspect_y
     free(memory)
 
 
