@@ -51,7 +51,7 @@ Numbers = Mapping[str, Mapping[str, Mapping[str, float]]]
 CURVES = ("emotion", "photometric", "lips_mediapipe", "expression_prior")
 """Terms of E_expression's loss that are drawn."""
 SMOOTH = 5
-"""Notes (of 20 steps each) of which a curve shows the running mean."""
+"""Notes in the log of which a curve shows the running mean."""
 TILE, LINE = 224, 30
 JPEG_QUALITY = 88
 

@@ -61,9 +61,11 @@ def train(config: str, folder: Path, data: str, *options: str, steps: int | None
     if (folder / NETWORK).exists():
         return
     if steps is not None:
-        # The rate falls to nothing with the last step.
-        told = (f"schedule={steps}", f"warm_up={max(1, steps // 20)}", f"settings.steps={steps}")
-        options = (*options, *(f"--config.{one}" for one in (*told, f"settings.evaluate_every={steps}")))
+        # The rate falls to nothing with the last step, and a curve has 20 points however short the run.
+        rate, often = f"schedule={steps}", max(1, steps // 20)
+        length = [f"{name}={steps}" for name in ("settings.steps", "settings.evaluate_every")]
+        told = (rate, f"warm_up={often}", f"settings.log_every={often}", *length)
+        options = (*options, *(f"--config.{one}" for one in told))
     place = [f"--config.data.train=('{data}',)", f"--config.data.held_out={data}"]
     command = [sys.executable, str(ROOT / "scripts/train.py"), f"--config={CONFIGS / config}", f"--folder={folder}"]
     print(f"training {folder}", flush=True)
