@@ -18,9 +18,11 @@ VARIABLE = "EMOCA_JAX_CACHE"
 """Environment variable with another cache folder; empty: no cache."""
 
 
-def guarded_folder() -> tuple[Path | None, str]:
+def guarded_folder(*, to_write: bool = True) -> tuple[Path | None, str]:
     """The folder for code compiled for this processor, made where it is missing, or None and why as a clause, which is
-    empty where the user wants no cache or nothing can be written.
+    empty where the user wants no cache or there is none and none can be made.
+
+    to_write: or where it cannot be written to, which what only reads does without.
 
     What lies there is executed: the folder is the user's alone, and one that others own or may write to is not used. A
     home folder may be shared by machines of several kinds, and code compiled for one would crash on another.
@@ -35,7 +37,8 @@ def guarded_folder() -> tuple[Path | None, str]:
             place.mkdir(parents=True, exist_ok=True, mode=0o700)
             if writer := who_else_may_write(place):
                 return None, f"{place} is not used to keep compiled code: {writer}"
-        open_folder(folder)
+        if to_write:
+            open_folder(folder)
     except (OSError, InputError):
         return None, ""
     return folder, ""

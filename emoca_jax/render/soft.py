@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Integer
@@ -48,6 +49,10 @@ SMALLEST = 1e-10
 """pytorch3d's epsilon of the colour blend: floor of the background's weight and of the nearest inverse depth."""
 
 
+NUMBERS = ("sigma", "gamma", "blur_radius", "near", "far")
+"""Options that are numbers."""
+
+
 class SoftFragments(struct.PyTreeNode):
     """The nearest faces of each pixel, from the nearest on.
 
@@ -62,21 +67,31 @@ class SoftFragments(struct.PyTreeNode):
 
 
 def _softness_checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Turns down plain numbers that make no sense (those that are traced cannot be known): a sigma or gamma that is not
-    positive, and a far that is not beyond near."""
+    """Turns down numbers that make no sense (those that are traced cannot be known): a sigma or gamma that is not
+    positive, a blur radius below 0, and a far that is not beyond near."""
     defaults = inspect.unwrap(function).__kwdefaults__
 
     @functools.wraps(function)
     def checked(*args: P.args, **options: P.kwargs) -> R:
-        plain = {name: value for name, value in (defaults | options).items() if isinstance(value, int | float)}
+        known = {name: number for name in NUMBERS if (number := _known((defaults | options).get(name))) is not None}
         for name in ("sigma", "gamma"):
-            if name in plain and not plain[name] > 0:
-                raise InputError(f"{name} is {plain[name]}; give a positive number.")
-        if "near" in plain and "far" in plain and not plain["near"] < plain["far"]:
-            raise InputError(f"near is {plain['near']} and far is {plain['far']}; give a far beyond near.")
+            if name in known and not known[name] > 0:
+                raise InputError(f"{name} is {known[name]}; give a positive number.")
+        if "blur_radius" in known and not known["blur_radius"] >= 0:
+            raise InputError(f"blur_radius is {known['blur_radius']}; give a squared distance, which is at least 0.")
+        if "near" in known and "far" in known and not known["near"] < known["far"]:
+            raise InputError(f"near is {known['near']} and far is {known['far']}; give a far beyond near.")
         return function(*args, **options)
 
     return checked
+
+
+def _known(value: object) -> float | None:
+    """The number, where it is one already."""
+    if isinstance(value, int | float):
+        return value
+    is_array = isinstance(value, jax.Array | np.ndarray | np.generic) and not isinstance(value, jax.core.Tracer)
+    return float(value) if is_array and value.ndim == 0 else None
 
 
 def default_blur_radius(sigma: Scalar | float) -> Scalar | float:
@@ -104,7 +119,9 @@ def soft_silhouette(
     product.
     clip: compare depths at the clipped barycentrics instead of on the face's plane, which runs on outside of the face;
     without it the result is that of pytorch3d's rasterize_meshes, with it that of its MeshRasterizer.
-    backend: as for `rasterize`; kernels take up to 256 faces per pixel, or all.
+    backend: as for `rasterize`; kernels take up to 256 faces per pixel, or all. Faces with a corner more than a million
+    images away are not drawn. Errors: InputError for a sigma that is not positive and a blur radius below 0; where they
+    are traced and cannot be known, the image is NaN.
     """
     _check_layers(faces_per_pixel)
     if vertices.shape[-2] == 0 and faces.shape[0] > 0:
@@ -117,9 +134,14 @@ def soft_silhouette(
         return _silhouette(vertices, faces, size, sigma, radius, faces_per_pixel, clip)
 
     drawable = faces.shape[0] > 0 and (faces_per_pixel or 0) <= MOST_FACES and size[1] >= LEAST_WIDTH
+    (radius, sigma, _) = numbers
+    sensible = (sigma > 0) & (radius >= 0)
+    numbers = jnp.where(sensible, radius, 0.0), jnp.where(sensible, sigma, 1.0), numbers[2]
     if draws_natively(backend, "soft") and drawable:
-        return native_silhouette(vertices, faces, size, *numbers, faces_per_pixel, plain)
-    return plain(vertices, faces, *numbers)
+        image = native_silhouette(vertices, faces, size, *numbers, faces_per_pixel, plain)
+    else:
+        image = plain(vertices, faces, *numbers)
+    return jnp.where(sensible, image, jnp.nan)
 
 
 def _silhouette(

@@ -135,6 +135,29 @@ def test_both_back_ends_blur_alike(seed, kind, layers, clip):
         np.testing.assert_allclose(ours, theirs, atol=1e-4 * max(1.0, np.abs(theirs).max()))
 
 
+@pytest.mark.parametrize("options", [{"sigma": -1e-3}, {"sigma": np.nan}, {"sigma": 0.0}, {"blur_radius": -1.0}])
+def test_softness_that_makes_no_sense_is_none_everywhere(options):
+    vertices, faces = mesh(1, 1, "plain")
+    for backend in ("native", "jax"):
+        draw = functools.partial(soft_silhouette, vertices, faces, SIZE, backend=backend)
+        assert np.isnan(jax.jit(lambda options, draw=draw: draw(**options))(options)).all()
+        with pytest.raises(InputError, match=next(iter(options))):
+            draw(**{name: jnp.float32(value) for name, value in options.items()})
+
+
+@pytest.mark.parametrize("far", [1e18, 3e38])
+def test_soft_faces_that_end_too_far_away_are_left_out(far):
+    vertices, faces = mesh(1, 2, "plain")
+    without = np.where((faces == 0).any(-1, keepdims=True), 0, faces)
+    vertices[:, 0, 1] = far
+    weights = np.ones((2, *SIZE), np.float32)
+    for got, expected in zip(
+        softened("native", None)(vertices, faces, weights, False),
+        softened("jax", None)(vertices, without, weights, False), strict=True,
+    ):  # fmt: skip
+        np.testing.assert_allclose(got, expected, atol=1e-4 * max(1.0, np.abs(expected).max()))
+
+
 def test_every_face_map_under_vmap_and_shards():
     """Own faces for each image, maps in maps, and shards: nothing but what one image at a time gives."""
     vertices = jnp.array(np.stack([mesh(seed, 3, "plain")[0] for seed in range(2)]))
@@ -310,6 +333,25 @@ def test_kept_code_is_the_users_alone_and_heals(tmp_path):
     assert len(kept.read_bytes()) == len(whole)
     folder.chmod(0o770)
     assert in_new_process(folder) == (f"{folder} is"[:16] + " 8 False", "")
+
+
+def test_kept_code_is_read_where_nothing_can_be_written(tmp_path):
+    folder = tmp_path / "cache"
+    assert in_new_process(folder) == ("8 False", "")
+    (kept,) = folder.rglob("kernels-hard-*.o")
+    before = kept.stat()
+    kept.parent.chmod(0o500)
+    try:
+        if os.access(kept.parent, os.W_OK):
+            pytest.skip("this user may write everywhere")
+        assert in_new_process(folder, "without compiling") == ("8 False", "")
+        assert kept.stat() == before
+        kept.parent.chmod(0o700)
+        kept.unlink()
+        kept.parent.chmod(0o500)
+        assert in_new_process(folder) == ("there is no fold 8 False", "")
+    finally:
+        kept.parent.chmod(0o700)
 
 
 def test_without_numba_or_a_folder(tmp_path):

@@ -22,6 +22,8 @@ CHUNK = 512
 """Pairs per turn of the loop."""
 SMALLEST_WEIGHT_SUM = 1e-5
 """pytorch3d's floor for the sum of clipped barycentric weights."""
+FARTHEST = 1e6
+"""Images: faces with a corner farther away are left out, since where they run between the pixels is rounding alone."""
 Row = list[Float[Array, "*#n"]]
 """Columns of `face_rows`."""
 Carry = TypeVar("Carry")
@@ -94,13 +96,14 @@ def _square_units(size: tuple[int, int]) -> Float[Array, "1 1 3"]:
 def drawable(
     vertices: Float[Array, "batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int]
 ) -> Bool[Array, "batch_faces"]:
-    """Faces that count, [batch * faces]: finite and not degenerate."""
+    """Faces that count, [batch * faces]: finite, not degenerate, and not too far away."""
     triangles = vertices[:, faces].reshape(-1, 3, 3)
     xy = triangles[..., :2]
     # Their area may come out as more than nothing where a compiler fuses a product with the difference.
     repeated = jnp.any(jnp.all(xy == jnp.roll(xy, 1, axis=-2), axis=-1), axis=-1)
     area = signed_area(triangles * _square_units(size))
-    return jnp.all(jnp.isfinite(triangles), axis=(-2, -1)) & ~repeated & (jnp.abs(area) > OFFICIAL_EPSILON)
+    known = jnp.all(jnp.isfinite(triangles), axis=(-2, -1)) & jnp.all(jnp.abs(xy) <= FARTHEST, axis=(-2, -1))
+    return known & ~repeated & (jnp.abs(area) > OFFICIAL_EPSILON)
 
 
 def face_rows(

@@ -67,11 +67,14 @@ def _why_not(library: Library) -> str:
         return f"jax {jax.__version__} calls in a way that is not known here; take another version of jax"
     if importlib.util.find_spec("llvmlite") is None or importlib.util.find_spec("numba") is None:
         return "numba is missing; install it with: pip install 'emoca-jax[fast]'"
-    folder, refused = guarded_folder()
-    if folder is None:
-        return refused or "there is no folder to keep them in; set EMOCA_JAX_CACHE to one"
-    path = folder / f"kernels-{library}-{_key()}.o"
-    code = _read(path) or _compile(library, path)
+    # One that cannot be written to may hold compiled ones all the same.
+    folder, refused = guarded_folder(to_write=False)
+    path = folder / f"kernels-{library}-{_key()}.o" if folder else None
+    code = _read(path) if path else None
+    if code is None:
+        if path is None or guarded_folder()[0] is None:
+            return refused or "there is no folder to keep them in; set EMOCA_JAX_CACHE to one"
+        code = _compile(library, path)
     if code is None:
         return "numba could not compile them; leave backend out"
     _register(library, code)
