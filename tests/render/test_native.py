@@ -339,13 +339,13 @@ def test_kept_code_is_read_where_nothing_can_be_written(tmp_path):
     folder = tmp_path / "cache"
     assert in_new_process(folder) == ("8 False", "")
     (kept,) = folder.rglob("kernels-hard-*.o")
-    before = kept.stat()
+    before = kept.stat().st_mtime_ns
     kept.parent.chmod(0o500)
     try:
         if os.access(kept.parent, os.W_OK):
             pytest.skip("this user may write everywhere")
-        assert in_new_process(folder, "without compiling") == ("8 False", "")
-        assert kept.stat() == before
+        assert in_new_process(folder) == ("8 False", "")
+        assert kept.stat().st_mtime_ns == before
         kept.parent.chmod(0o700)
         kept.unlink()
         kept.parent.chmod(0o500)
