@@ -1,9 +1,11 @@
-"""Agreement of the expression units of `emoca reconstruct` with an independent judge, MediaPipe's Face Landmarker.
+"""Agreement of the expression units of `emoca reconstruct` with a judge, MediaPipe's Face Landmarker.
 
     python benchmarks/units.py --judge face_landmarker.task --python JUDGE_VENV/bin/python PHOTO_OR_FOLDER [...]
 
 The judge needs `mediapipe==0.10.21`, which wants an older NumPy than this project: give the Python of an environment
-that has it. Prints Pearson's r over the photos' largest faces, and mean and maximum of both, unit by unit.
+that has it. It is not independent: its answers to other landmarks taught the network that reads units for the fit
+(scripts/train_unit_reader.py). Prints Pearson's r over the photos' largest faces, and mean and maximum of both, unit by
+unit.
 """
 
 from __future__ import annotations

@@ -89,6 +89,25 @@ UNIT_COST = {
 where they mistake it for something else (a raised lip for a smile) or cannot see it (tongue, cheeks). Set by hand on
 the labelled photos."""
 
+READ_TRUST = {
+    "cheekPuff": 0.05,
+    "jawForward": 0.05,
+    "jawLeft": 0.05,
+    "jawRight": 0.05,
+    "mouthClose": 0.05,
+    "tongueOut": 0.0,
+    "eyeWide": 0.2,
+    "brow": 0.4,
+    "eyeBlink": 0.05,
+    "eyeLookDown": 0.5,
+    "mouthFrown": 0.3,
+    "mouthPress": 2.5,
+    "mouthPucker": 2.0,
+    "mouthFunnel": 2.0,
+}
+"""How much is believed of what a network reads off landmarks, by name stem; 1 where not given. Nothing of what it
+cannot read, little where geometry sees it better (wide eyes, brows, lids, frowns), much where that is blind (lips)."""
+
 EMOTION_UNITS = {
     "happy": {"mouthSmile": 0.70, "cheekSquint": 0.40, "mouthDimple": 0.05},
     "sad": {"browInnerUp": 0.45, "mouthFrown": 0.40, "browDown": 0.15, "mouthShrugLower": 0.15},
@@ -123,6 +142,8 @@ class ExpressionPrior(struct.PyTreeNode):
     """Units expected under each class of EXPRESSION_CLASSES."""
     emotion_weight: Float[Array, "7 units"]
     """How much each class says about each unit (0 = nothing)."""
+    trust: Float[Array, "units"]
+    """How much is believed of what a network reads off landmarks."""
 
 
 OPPONENT_WEIGHT, SYMMETRY_WEIGHT = 0.6, 0.7
@@ -143,10 +164,11 @@ def expression_prior(names: tuple[str, ...], count: int) -> ExpressionPrior:
     if not names:
         limit = np.full(count, FREE_UNIT_LIMIT)
         nothing = np.zeros((7, count))
-        return _on_device(-limit, limit, np.zeros(count), np.zeros((0, count)), nothing, nothing)
+        return _on_device(-limit, limit, np.zeros(count), np.zeros((0, count)), nothing, nothing, np.zeros(count))
     mean, weight = _emotion_tables(names)
-    cost = np.array([_cost(name) for name in names])
-    return _on_device(np.zeros(count), np.ones(count), cost, _couplings(names), mean, weight)
+    cost = np.array([_by_stem(UNIT_COST, name, DEFAULT_COST) for name in names])
+    trust = np.array([_by_stem(READ_TRUST, name, 1.0) for name in names])
+    return _on_device(np.zeros(count), np.ones(count), cost, _couplings(names), mean, weight, trust)
 
 
 def _on_device(*arrays: np.ndarray) -> ExpressionPrior:
@@ -166,11 +188,9 @@ def expected_units(
     return mean, weight
 
 
-def _cost(name: str) -> float:
-    for key, value in UNIT_COST.items():
-        if name.startswith(key) and not (key == "mouthClose" and name != "mouthClose"):
-            return value
-    return DEFAULT_COST
+def _by_stem(table: dict[str, float], name: str, otherwise: float) -> float:
+    """The entry of the first key that the name begins with."""
+    return next((value for key, value in table.items() if name.startswith(key)), otherwise)
 
 
 def _couplings(names: tuple[str, ...]) -> np.ndarray:

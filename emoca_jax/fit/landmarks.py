@@ -35,6 +35,10 @@ SPARSITY_WEIGHT = 10.0
 EMOTION_WEIGHT = 16.0
 COUPLING_WEIGHT = 6.0
 JAW_WEIGHT = 2.0
+READ_WEIGHT = 13.0
+"""Of units that were read off the landmarks."""
+SPARSITY_WHEN_READ = 0.4
+"""Share of the sparsity that stays then: a unit that is still has been read as such."""
 SHAPE_LIMIT = 3.5
 """Bound on identity codes, standard deviations."""
 FACING_START, FACING_FULL = 0.05, 0.35
@@ -86,6 +90,8 @@ class LandmarkGoal(struct.PyTreeNode):
     seal: Float[Array, ""]
     """Residual per unit of distance between the INNER_LIPS; 0 for a mouth that is not closed."""
     probabilities: Float[Array, "7"]
+    units: Float[Array, "units"] | None = None
+    """What was read off the landmarks, in the head's order; None where nothing was."""
 
 
 class LandmarkFit(struct.PyTreeNode):
@@ -141,14 +147,18 @@ def facing(model: LandmarkModel, rotation: Float[Array, "3 3"]) -> Float[Array, 
 
 @jax.jit
 def fit_landmarks(
-    model: LandmarkModel, landmarks: Float[Array, "batch 478 3"], probabilities: Float[Array, "batch 7"]
+    model: LandmarkModel,
+    landmarks: Float[Array, "batch 478 3"],
+    probabilities: Float[Array, "batch 7"],
+    units: Float[Array, "batch units"] | None = None,
 ) -> LandmarkFit:
     """Codes (light and albedo left at zero) whose head explains the landmarks, one fit per row.
 
     landmarks: image plane [-1, 1]^2, x right, y down, z in the same unit growing away from the viewer.
-    probabilities: expression network on the photo, order EXPRESSION_CLASSES.
+    probabilities: expression network on the photo, order EXPRESSION_CLASSES. units: strengths that a network read off
+    the landmarks, in the head's order: where the fit starts, and what it departs from with reason only.
     """
-    return jax.vmap(functools.partial(_fit_one, model))(landmarks, probabilities)
+    return jax.vmap(functools.partial(_fit_one, model))(landmarks, probabilities, units)
 
 
 def project(model: LandmarkModel, codes: Codes) -> Float[Array, "*batch points 3"]:
@@ -174,12 +184,16 @@ def _found(
     return points
 
 
-def _fit_one(model: LandmarkModel, landmarks: jax.Array, probabilities: jax.Array) -> LandmarkFit:
+def _fit_one(
+    model: LandmarkModel, landmarks: jax.Array, probabilities: jax.Array, units: jax.Array | None
+) -> LandmarkFit:
     start, rotation = _start(model, landmarks[model.index])
-    goal = landmark_goal(model, landmarks, probabilities, rotation)
+    if units is not None:
+        start = start.replace(expression=jnp.minimum(model.prior.trust, 1.0) * units)
+    goal = landmark_goal(model, landmarks, probabilities, rotation, units)
     flat, unravel = ravel_pytree(start)
     lower, upper = (ravel_pytree(bound)[0] for bound in _bounds(model, start))
-    cost = jax.tree.map(jnp.zeros_like, start).replace(expression=SPARSITY_WEIGHT * model.prior.cost)
+    cost = jax.tree.map(jnp.zeros_like, start).replace(expression=_sparsity(model, goal))
     minimum = bounded_least_squares(
         lambda parameters: residuals(model, goal, _codes(unravel(parameters))),
         flat,
@@ -196,13 +210,14 @@ def landmark_goal(
     landmarks: Float[Array, "478 3"],
     probabilities: Float[Array, "7"],
     rotation: Float[Array, "3 3"],
+    units: Float[Array, "units"] | None = None,
 ) -> LandmarkGoal:
     """Targets and weights for one face whose head is turned by about `rotation`: points turned away do not count."""
     weight = model.weight * facing(model, rotation) * iris_weight(model.index, landmarks)
     scale = LANDMARK_WEIGHT * 100.0 / face_width(landmarks)
     share = scale * jnp.sqrt(weight / jnp.sum(weight))
     seal = scale * SEAL_SHARE * lips_closed(landmarks)
-    return LandmarkGoal(landmarks[model.index], share, seal, probabilities)
+    return LandmarkGoal(landmarks[model.index], share, seal, probabilities, units)
 
 
 def residuals(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[Array, "rows"]:
@@ -219,6 +234,7 @@ def residuals(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[A
             goal.share * DEPTH_SHARE * depth,
             goal.seal * (upper - lower).ravel(),
             *prior_residuals(model.prior, codes.shape, codes.expression, goal.probabilities),
+            *_read_residuals(model.prior, codes.expression, goal.units),
             JAW_WEIGHT * codes.jaw,
         ]
     )
@@ -227,9 +243,14 @@ def residuals(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[A
 def energy(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[Array, ""]:
     """What the landmark fit minimises."""
     r = residuals(model, goal, codes)
-    return 0.5 * jnp.vdot(r, r, precision=PRECISION) + SPARSITY_WEIGHT * jnp.vdot(
-        model.prior.cost, codes.expression, precision=PRECISION
+    return 0.5 * jnp.vdot(r, r, precision=PRECISION) + jnp.vdot(
+        _sparsity(model, goal), codes.expression, precision=PRECISION
     )
+
+
+def _sparsity(model: LandmarkModel, goal: LandmarkGoal) -> Float[Array, "units"]:
+    """Linear price of each unit."""
+    return SPARSITY_WEIGHT * (1.0 if goal.units is None else SPARSITY_WHEN_READ) * model.prior.cost
 
 
 def prior_residuals(
@@ -246,6 +267,13 @@ def prior_residuals(
         COUPLING_WEIGHT * precise_matmul(prior.couplings, expression),
         EMOTION_WEIGHT * jnp.sqrt(weight) * (expression - mean),
     ]
+
+
+def _read_residuals(
+    prior: ExpressionPrior, expression: Float[Array, "units"], units: Float[Array, "units"] | None
+) -> list[Float[Array, "_residuals"]]:
+    """How far units are from what was read off the landmarks."""
+    return [] if units is None else [READ_WEIGHT * jnp.sqrt(prior.trust) * (expression - units)]
 
 
 def _start(model: LandmarkModel, target: jax.Array) -> tuple[Variables, jax.Array]:

@@ -61,6 +61,7 @@ def fit_photo(
     seen: SeenFace,
     start: Codes,
     weights: FitWeights,
+    units: Float[Array, "units"] | None = None,
     *,
     steps: int = ADAM_STEPS,
 ) -> PhotoFit:
@@ -68,11 +69,11 @@ def fit_photo(
 
     Light and albedo start from a closed form, then Adam lowers landmark energy + photometric error + emotion
     consistency. The emotion term moves expression and nothing else (EMOCA freezes identity, section 3.2): it compares
-    deep features of an expression network on photo and rendering.
+    deep features of an expression network on photo and rendering. units: as `fit_landmarks` takes them.
     """
     mask = inside_oval(seen.landmarks, seen.image.shape[0])
     rotation = flame.rotation_matrix(start.pose[0])
-    goal = landmark_goal(model, seen.landmarks, weights.emotion * seen.read.probabilities, rotation)
+    goal = landmark_goal(model, seen.landmarks, weights.emotion * seen.read.probabilities, rotation, units)
     start = _with_light(head, start, seen.image, mask)
 
     # Of no steps no schedule can be made, and light and albedo are all that is added to the start.

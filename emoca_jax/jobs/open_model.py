@@ -11,6 +11,7 @@ import numpy as np
 
 from emoca_jax import flame
 from emoca_jax.capture.found_faces import PhotoFace
+from emoca_jax.emotion.landmark_units import read_head_units
 from emoca_jax.emotion.reading import compared_readings
 from emoca_jax.fit.inner_landmarks import with_landmarks
 from emoca_jax.fit.landmarks import fit_landmarks, landmark_model
@@ -61,6 +62,8 @@ def fit_face(model: OpenModel, seen: SeenFace, weights: FitWeights, *, steps: in
     """
     # Between programs all is NumPy: each step on the device would be one more program to compile.
     expected = weights.emotion * np.asarray(seen.read.probabilities)
-    start = fit_landmarks(model.landmarks, np.asarray(seen.landmarks)[None], expected[None]).codes
+    landmarks, units = np.asarray(seen.landmarks), read_head_units(seen.landmarks, model.head.expression_names)
+    at_once = None if units is None else units[None]
+    start = fit_landmarks(model.landmarks, landmarks[None], expected[None], at_once).codes
     start = jax.tree.map(lambda leaf: np.asarray(leaf)[0], start)
-    return fit_photo(model.head, model.landmarks, model.expression, seen, start, weights, steps=steps)
+    return fit_photo(model.head, model.landmarks, model.expression, seen, start, weights, units, steps=steps)

@@ -86,7 +86,8 @@ def read_expression(chips: int) -> Call:
 
 @program(landmark_fit.fit_landmarks)
 def fit_landmarks(chips: int) -> Call:
-    return Call((shapes_of(open_model().landmarks), array(chips, POINTS, 3), array(chips, 7)), (1, 2))
+    units = array(chips, len(open_model().head.expression_names))
+    return Call((shapes_of(open_model().landmarks), array(chips, POINTS, 3), array(chips, 7), units), (1, 2, 3))
 
 
 @program(fit_photo)
@@ -95,7 +96,7 @@ def photo_fit(chips: int) -> Call:
     fixed = shapes_of((face_model.head, face_model.landmarks, face_model.expression))
     # Light and albedo begin here.
     start = open_codes().replace(albedo=array(0))
-    return Call((*fixed, _seen(), start, shapes_of(FitWeights())))
+    return Call((*fixed, _seen(), start, shapes_of(FitWeights()), start.expression))
 
 
 @program(assemble.measure, slow=SLOW_ON_TPU)

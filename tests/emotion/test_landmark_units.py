@@ -87,7 +87,7 @@ def test_points_laid_over_themselves_moved_come_back():
 
 @pytest.mark.parametrize(
     ("unit", "least"),
-    [("jawOpen", 0.8), ("mouthSmileLeft", 0.7), ("browInnerUp", 0.5), ("eyeBlinkLeft", 0.7), ("eyeLookOutLeft", 0.6)],
+    [("jawOpen", 0.7), ("mouthSmileLeft", 0.7), ("browInnerUp", 0.5), ("eyeBlinkLeft", 0.7), ("eyeLookOutLeft", 0.6)],
 )
 def test_true_units_of_other_faces_are_told(unit, least):
     points, units = others()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from emoca_jax.cli import main
+from emoca_jax.emotion.landmark_units import read_head_units
 from emoca_jax.errors import InputError
 from emoca_jax.fit.landmarks import fit_landmarks
 from emoca_jax.jobs.look import look
@@ -26,9 +27,10 @@ def model() -> OpenModel:
 def test_by_landmarks_alone_the_codes_are_theirs_and_light_is_the_photos(model: OpenModel) -> None:
     (face,) = reconstruct(model, PHOTO, method="landmarks")
     seen = look(model.expression, face)
-    wanted = fit_landmarks(
-        model.landmarks, np.asarray(seen.landmarks)[None], np.asarray(seen.read.probabilities)[None]
-    ).codes
+    landmarks, probabilities = np.asarray(seen.landmarks), np.asarray(seen.read.probabilities)
+    units = read_head_units(seen.landmarks, model.head.expression_names)
+    assert units is not None
+    wanted = fit_landmarks(model.landmarks, landmarks[None], probabilities[None], units[None]).codes
     for name in ("shape", "expression", "pose", "camera", "eyes"):
         np.testing.assert_allclose(getattr(face.codes, name), getattr(wanted, name)[0], atol=1e-4, err_msg=name)
     assert np.ptp(np.asarray(face.codes.light)[1:]) > 0.05
