@@ -5,6 +5,7 @@ deca_coarse_small.py.
 Command: python scripts/train.py --config=configs/open/emoca_coarse_small.py --folder=runs/emoca
     --config.start=runs/deca --config.data.train="('datasets',)" --config.data.held_out=datasets
 Without the emotion loss: --config.weights.emotion=0.
+Compiled for eight H100s (--dry_run --for h100): 491 MiB of state, 540 MiB and 258 GFLOP a step on each.
 Expected: NOBODY HAS RUN IT. Sized for 8 minutes at 1,000 images/s (64 x 7,000 = 448,000 images), which is the goal and
 has not been measured.
 """
