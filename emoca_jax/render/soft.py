@@ -10,13 +10,14 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Integer
 
 from emoca_jax.arrays import checks_arguments
@@ -86,11 +87,11 @@ def _softness_checked(function: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
-def _known(value: object) -> float | None:
+def _known(value: Any) -> float | None:
     """The number, where it is one already."""
     if isinstance(value, int | float):
         return value
-    is_array = isinstance(value, jax.Array | np.ndarray | np.generic) and not isinstance(value, jax.core.Tracer)
+    is_array = isinstance(value, jax.Array | np.ndarray | np.generic) and not isinstance(value, Tracer)
     return float(value) if is_array and value.ndim == 0 else None
 
 
