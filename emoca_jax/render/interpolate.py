@@ -60,7 +60,7 @@ def interpolate(
         return mixed.reshape(*lead, points, shape[-1])
 
     mixed = native_mix(
-        index.reshape(*lead, points), weights.reshape(*lead, points, 3), attributes,
+        jnp.asarray(index.reshape(*lead, points), jnp.int32), weights.reshape(*lead, points, 3), attributes,
         jnp.asarray(faces, jnp.int32), plainly,
     )  # fmt: skip
     return mixed.reshape(shape)

@@ -137,6 +137,21 @@ def test_other_floats_are_in_plain_jax():
     assert sample_image(texels, points, backend="native").dtype == jnp.bfloat16
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.int16])
+def test_short_face_numbers_are_read_as_numbers(kind):
+    """Kernels take four bytes a number."""
+    rng = np.random.default_rng(2)
+    index = jnp.array(rng.integers(-1, FACES, SIZE), jnp.int32)
+    weights, attributes = rng.normal(size=(*SIZE, 3)), rng.normal(size=(ROWS, 3))
+    faces, pull = rng.integers(0, ROWS, (FACES, 3)), rng.normal(size=(*SIZE, 3))
+    arrays = [jnp.array(array, jnp.float32) for array in (weights, attributes, pull)]
+    (ours, native), (theirs, plain) = (
+        mixed("native")(number, *arrays[:2], jnp.array(faces, jnp.int32), arrays[2])
+        for number in (index.astype(kind), index)
+    )
+    alike((native, ours), (plain, theirs), 1e-6)
+
+
 def test_many_threads_at_once():
     """More calls at once than there are threads, with gradients: all end, and all to the same bits."""
     rng = np.random.default_rng(1)
