@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -320,6 +321,16 @@ def in_new_process(cache, *words):
     command = [sys.executable, "-W", "error", "-c", CHILD, *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return done.stdout.strip(), done.stderr
+
+
+def test_kept_code_is_not_used_where_a_constant_in_it_has_changed():
+    """Whatever the kernels take from files outside of their folder is in the name of what is kept."""
+    taken = {
+        name
+        for path in library.HERE.glob("*.py")
+        for name in re.findall(r"^from emoca_jax\.render\.backends\.(\w+) import", path.read_text(), re.MULTILINE)
+    }
+    assert {f"{name}.py" for name in taken} == set(library.SHARED)
 
 
 def test_kept_code_is_the_users_alone_and_heals(tmp_path):

@@ -35,6 +35,8 @@ KERNELS: dict[Library, tuple[str, ...]] = {
 }
 """Names of the kernels in each file that is compiled as a whole."""
 HERE = Path(__file__).parent
+SHARED = ("edge_functions.py", "soft_pairs.py")
+"""Files beside this folder whose constants are compiled in."""
 LONGEST = 300
 """Seconds after which compiling hangs."""
 _lock = threading.Lock()
@@ -93,7 +95,7 @@ def _call_frame_is_known() -> bool:
 def _key() -> str:
     """Changes with whatever the code depends on but the processor, which the folder stands for."""
     found = hashlib.sha256()
-    for path in [*sorted(HERE.glob("*.py")), HERE.parent / "edge_functions.py"]:
+    for path in [*sorted(HERE.glob("*.py")), *(HERE.parent / name for name in SHARED)]:
         found.update(path.read_bytes())
     for package in ("numba", "llvmlite"):
         found.update(version(package).encode())
