@@ -37,7 +37,7 @@ from emoca_jax.flame import load_head
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import decode
 from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES
-from emoca_jax.training.seeing import LOG
+from emoca_jax.training.seeing import LOG, read_log
 from emoca_jax.training.stages.encoders import OpenEncoders
 from scripts.reproduce import ASKED, CLAIMED, DECA, GAIN, NUMBERS, SIDE, WITH, WITHOUT
 from scripts.reproduction_measures import HeldOut, Told, held_out, reader, told_by
@@ -99,8 +99,10 @@ def _points(
     axis: Axes, rows: Sequence[Mapping[str, float]], places: np.ndarray, colour: str, label: str | None
 ) -> None:
     value, low, high = (np.array([row[key] for row in rows]) for key in ("value", "low", "high"))
+    # Of few faces a bootstrap's interval may leave the value out.
+    reach = np.maximum(np.stack([value - low, high - value]), 0)
     axis.errorbar(
-        value, places, xerr=np.stack([value - low, high - value]), fmt="o", color=colour, markersize=5, linewidth=1.8,
+        value, places, xerr=reach, fmt="o", color=colour, markersize=5, linewidth=1.8,
         label=label,
     )  # fmt: skip
 
@@ -128,7 +130,7 @@ def curves_figure(runs: Mapping[str, Sequence[Path]]) -> Figure:
 def _curve(log: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     if not log.is_file():
         raise InputError(f"{log}: is not there; let that run come to its end")
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines = read_log(log)
     points = np.array([(line["step"], line[name]) for line in lines if name in line]).reshape(-1, 2)
     width = min(SMOOTH, len(points))
     if not width:
@@ -211,6 +213,22 @@ def runs_of(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
+def numbers_of(folder: Path) -> Numbers:
+    """What scripts/reproduce.py found. Errors: InputError where the file is missing or holds something else."""
+    place = folder / NUMBERS
+    told = read_regular(place)
+    try:
+        numbers = json.loads(told)
+        rows = [row[arm] for row in numbers.values() for arm in (*COLOURS, GAIN)]
+        found = [row[key] for row in rows for key in ("value", "low", "high")]
+        whole = {*CLAIMED} <= set(numbers) and all(isinstance(number, int | float) for number in found)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise InputError(f"{place}: is not what scripts/reproduce.py writes; let it come to its end again")
+    return numbers
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0, or 2 where something is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -221,7 +239,7 @@ def main(arguments: list[str] | None = None) -> int:
     mpl.use("Agg")
     try:
         runs = runs_of(asked.runs)
-        numbers = json.loads(read_regular(asked.runs / NUMBERS))
+        numbers = numbers_of(asked.runs)
         asked.output.mkdir(parents=True, exist_ok=True)
         measures_figure(numbers).savefig(asked.output / "reproduction_table.png", dpi=110)
         trained = {arm: runs[arm] for arm in (WITHOUT, WITH)}

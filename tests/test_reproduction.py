@@ -16,9 +16,10 @@ from emoca_jax.flame import load_head
 
 pytest.importorskip("grain", reason="grain has no wheel here")
 pytest.importorskip("ml_collections", reason="the extra train is not installed")
-from scripts.draw_reproduction import _curve, best_median_worst
+from emoca_jax.errors import InputError
+from scripts.draw_reproduction import COLOURS, _curve, best_median_worst, measures_figure, numbers_of
 from scripts.draw_reproduction import main as draw
-from scripts.reproduce import GAIN, WITH, WITHOUT, as_markdown
+from scripts.reproduce import GAIN, NUMBERS, WITH, WITHOUT, as_markdown
 from scripts.reproduction_measures import (
     MEASURES,
     HeldOut,
@@ -100,9 +101,24 @@ def test_a_curve_is_the_running_mean_of_what_was_logged(tmp_path: Path) -> None:
     np.testing.assert_array_equal(steps, [100, 120, 140])
     np.testing.assert_allclose(values, [11, 18, 27])
     assert len(_curve(log, "train/photometric")[0]) == 0
+    with log.open("a") as killed:
+        killed.write('{"step": 160, "train/emo')
+    np.testing.assert_array_equal(_curve(log, "train/emotion")[0], steps)
 
 
 def test_figures_need_runs_that_have_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert draw(["--runs", str(tmp_path), "--output", str(tmp_path / "out")]) == 2
     assert "let scripts/reproduce.py come to its end" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_table_is_drawn_whose_interval_leaves_the_value_out_and_no_other_file(tmp_path: Path) -> None:
+    place, row = tmp_path / NUMBERS, {"value": 0.5, "low": 0.1, "high": 0.4}
+    table = {name: {arm: row for arm in (*COLOURS, GAIN)} for name in MEASURES}
+    place.write_text(json.dumps(table))
+    assert measures_figure(numbers_of(tmp_path)).axes
+    lacking = {name: {WITH: row} for name in MEASURES}
+    for text in ("", "[]", "{}", json.dumps(lacking), json.dumps(table)[:-9]):
+        place.write_text(text)
+        with pytest.raises(InputError, match="is not what"):
+            numbers_of(tmp_path)

@@ -70,7 +70,7 @@ class Sight:
             return
         log = self.folder / LOG
         if log.exists():
-            self._lines = [line for line in _read_log(log) if line["step"] <= step]
+            self._lines = [line for line in read_log(log) if line["step"] <= step]
         write_file(log, "".join(json.dumps(line) + "\n" for line in self._lines).encode())
         self._events = _event_writer(self.folder / "tensorboard", step)
 
@@ -110,7 +110,7 @@ class Sight:
             self._events.add_scalar(name, value, step)
 
 
-def _read_log(path: Path) -> list[dict[str, Any]]:
+def read_log(path: Path) -> list[dict[str, Any]]:
     """All lines but the one that a killed run left unfinished."""
     whole = path.read_text().rpartition("\n")[0]
     try:
