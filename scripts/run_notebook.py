@@ -51,8 +51,10 @@ def parameters(words: list[str]) -> dict[str, Any]:
 def run(notebook: Path, changes: dict[str, Any]) -> None:
     """Every code cell in turn. Errors: InputError where a name is none of the parameters; whatever a cell raises."""
     space: dict[str, Any] = {"__name__": "__main__"}
-    begin = time.monotonic()
-    for number, (source, changeable) in enumerate(code_cells(notebook)):
+    begin, cells = time.monotonic(), code_cells(notebook)
+    if changes and not any(changeable for _, changeable in cells):
+        raise InputError(f"{notebook}: has no cell tagged {TAG!r}, so no parameter {next(iter(changes))!r}")
+    for number, (source, changeable) in enumerate(cells):
         at = time.monotonic()
         exec(compile(source, f"{notebook.name}, code cell {number}", "exec"), space)
         if changeable:

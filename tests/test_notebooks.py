@@ -38,6 +38,9 @@ def test_a_name_that_is_no_parameter_is_told(tmp_path: Path) -> None:
     run(place, parameters(["A=2"]))
     with pytest.raises(InputError, match="has no parameter 'B'"):
         run(place, parameters(["B=2"]))
+    place.write_text(json.dumps({"cells": [{"cell_type": "code", "metadata": {}, "source": "A = 1"}]}))
+    with pytest.raises(InputError, match="has no cell tagged 'parameters', so no parameter 'A'"):
+        run(place, parameters(["A=2"]))
     for word in ("A", "A=x y"):
         with pytest.raises(InputError, match="is no NAME=VALUE"):
             parameters([word])
