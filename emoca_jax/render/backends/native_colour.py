@@ -15,7 +15,7 @@ from emoca_jax.render.backends.kernels.library import target
 from emoca_jax.render.backends.native_surface import MANY_IMAGES, PARTS
 
 BLOCK = 64
-"""Points in a row of which kernels know which rows of a texture they touch (`kernels/colour.py`)."""
+"""Points in a row of which is known which rows of a texture they touch together."""
 
 
 def native_mix(

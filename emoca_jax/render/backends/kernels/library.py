@@ -35,7 +35,7 @@ KERNELS: dict[Library, tuple[str, ...]] = {
 }
 """Names of the kernels in each file that is compiled as a whole."""
 HERE = Path(__file__).parent
-SHARED = ("edge_functions.py", "soft_pairs.py")
+SHARED = ("edge_functions.py", "native_colour.py", "soft_pairs.py")
 """Files beside this folder whose constants are compiled in."""
 LONGEST = 300
 """Seconds after which compiling hangs."""
