@@ -17,7 +17,7 @@ from emoca_jax.products import PRECISION
 POINTS = len(EXPRESSION_POINTS)
 UNITS = 52
 BOTTLENECK, FEATURES, LAYERS = 96, 224, 2
-"""Directions in which landmarks are seen, and width and number of what follows: 240 KB of half floats."""
+"""Directions in which landmarks are seen, and width and number of what follows: 227 KB of half floats."""
 SPREAD = 0.05
 """How far landmarks stray from the mean face, in parts of its size: what the network sees has unit size."""
 
