@@ -39,6 +39,10 @@ CLAIMED = ("V-CCC (EMO-MLP)", "A-CCC (EMO-MLP)")
 OPTIONS = "reproduction_options.json"
 """What the runs of a folder were made of."""
 NUMBERS = "reproduction.json"
+LENGTHS = ("for DECA's first stage", "for its second", "for each arm")
+"""Of what steps are told."""
+LEAST_STEPS = 2
+"""One to warm up, and one to train."""
 ASKED = 0.05
 """By which both must rise, with an interval above zero."""
 
@@ -88,6 +92,10 @@ def same_as_before(asked: Asked) -> None:
 
 def train_all(asked: Asked) -> dict[str, list[Path]]:
     """Every run, by arm. Errors: InputError where one fails, or the folder holds others."""
+    if asked.steps and (len(asked.steps) != len(LENGTHS) or min(asked.steps) < LEAST_STEPS):
+        raise InputError(
+            f"steps are {', '.join(map(str, asked.steps))}; give {LEAST_STEPS} or more {', '.join(LENGTHS)}"
+        )
     same_as_before(asked)
     runs, data = asked.runs, asked.data
     first, second, third = asked.steps or (None, None, None)
@@ -164,9 +172,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, nargs=3, help="of DECA's two stages and of each arm; else 600 400 400")
     asked = parser.parse_args(arguments)
     try:
-        for name, value in (("--seeds", asked.seeds), *(("--steps", value) for value in asked.steps or ())):
-            if value < 1:
-                raise InputError(f"{name} is {value}; give 1 or more")
+        if asked.seeds < 1:
+            raise InputError(f"--seeds is {asked.seeds}; give 1 or more")
         steps = tuple(asked.steps) if asked.steps else None
         arms = train_all(Asked(asked.data, asked.runs, asked.eye, asked.seeds, steps))
         faces = held_out(asked.judged or asked.data, side=SIDE, size=OpenEncoders(load_head("open")).size)

@@ -20,6 +20,7 @@ from emoca_jax.errors import InputError
 from scripts.draw_reproduction import COLOURS, _curve, best_median_worst, measures_figure, numbers_of
 from scripts.draw_reproduction import main as draw
 from scripts.reproduce import GAIN, NUMBERS, WITH, WITHOUT, as_markdown
+from scripts.reproduce import main as reproduce
 from scripts.reproduction_measures import (
     MEASURES,
     HeldOut,
@@ -85,6 +86,15 @@ def test_a_measure_reads_the_rows_that_it_is_given() -> None:
     assert MEASURES["accuracy (EMO-MLP)"](told, truth, both) == 1
     assert MEASURES["V-CCC (EMO-MLP)"](told, truth, both) == pytest.approx(1)
     assert MEASURES["accuracy (EMO-MLP)"](told, truth, np.arange(3)) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("steps", [("1", "2", "2"), ("0", "3", "3"), ("2", "2", "-1")], ids=str)
+def test_too_few_steps_are_told_and_nothing_begins(
+    steps: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reproduce(["--data", str(tmp_path), "--runs", str(tmp_path / "runs"), "--steps", *steps]) == 2
+    assert "give 2 or more for DECA's first stage" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_best_face_is_felt_as_it_is_and_the_worst_farthest_off() -> None:
