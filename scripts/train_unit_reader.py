@@ -33,10 +33,11 @@ from data_pipelines.open_faces.landmark_sets import projected_faces
 from emoca_jax import flame
 from emoca_jax.emotion.landmark_units import ASSET, mirror_points
 from emoca_jax.emotion.units import ARKIT_UNITS, MIRRORED
+from emoca_jax.errors import InputError
 from emoca_jax.mediapipe_points import EXPRESSION_POINTS
 from emoca_jax.nets.unit_reader import UnitReader, laid_over
 from emoca_jax.nets.weights import load_weights, save_weights
-from scripts.unit_teacher import teach
+from scripts.unit_teacher import teach, teacher
 
 ASSETS = Path(__file__).parents[1] / "emoca_jax" / "assets"
 BLIND = ("cheekPuff", "cheekSquint", "jawForward", "jawLeft", "jawRight", "mouthClose", "noseSneer", "tongueOut")
@@ -68,19 +69,31 @@ class Sets(NamedTuple):
     """1 where `true` is known, else 0."""
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code: 0, or 2 where something is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", type=Path, required=True, help="face_landmarker.task")
     parser.add_argument("--data_dir", type=Path, nargs="+", required=True, help="open_faces with found_train.npz")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sets", type=Path, help="keep the sets and what the teacher says in this file, or take them")
     parser.add_argument("--output", type=Path, default=ASSETS / f"{ASSET}.npz")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
+    try:
+        make(asked)
+    except InputError as error:
+        print(f"train_unit_reader: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def make(asked: argparse.Namespace) -> None:
+    """Sets, then the network, then the files. Errors: InputError where the teacher or drawn faces are missing."""
     if asked.sets is not None and asked.sets.is_file():
         kept = dict(np.load(asked.sets))
     else:
+        network = teacher(asked.teacher)
         mean, sets = landmark_sets(asked.data_dir, np.random.default_rng(asked.seed))
-        kept = {"mean": mean, **sets._asdict(), "taught": teach(asked.teacher, sets.points)}
+        kept = {"mean": mean, **sets._asdict(), "taught": teach(network, sets.points)}
         if asked.sets is not None:
             arrays: dict[str, Any] = kept
             np.savez(asked.sets, **arrays)
@@ -229,4 +242,4 @@ def describe(path: Path, faces: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,6 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 from jaxtyping import Float
 
 from emoca_jax.emotion.units import ARKIT_UNITS
+from emoca_jax.errors import InputError
 
 MEMBER = "face_blendshapes.tflite"
 """Of face_landmarker.task, which is a zip."""
@@ -17,14 +18,22 @@ UNKNOWN = ("tongueOut",)
 """It answers "_neutral" in the first place instead."""
 
 
-def teach(task: Path, points: Float[np.ndarray, "faces 146 2"]) -> Float[np.ndarray, "faces 52"]:
-    """Strengths of `ARKIT_UNITS` by face_landmarker.task; 0 for those that it does not know.
+def teacher(task: Path) -> bytes:
+    """The network of face_landmarker.task. Errors: InputError where the file is missing or another."""
+    try:
+        with zipfile.ZipFile(task) as archive:
+            return archive.read(MEMBER)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{task}: holds no {MEMBER} ({error}); give MediaPipe's face_landmarker.task") from error
+
+
+def teach(network: bytes, points: Float[np.ndarray, "faces 146 2"]) -> Float[np.ndarray, "faces 52"]:
+    """Strengths of `ARKIT_UNITS` by the network of `teacher`; 0 for those that it does not know.
 
     points: `EXPRESSION_POINTS`, y down, in any unit that is the same for x and y: the network itself takes away where
     they lie and how large they are.
     """
-    with zipfile.ZipFile(task) as archive:
-        interpreter = Interpreter(model_content=archive.read(MEMBER), num_threads=1)
+    interpreter = Interpreter(model_content=network, num_threads=1)
     interpreter.allocate_tensors()
     seen, told = (side[0]["index"] for side in (interpreter.get_input_details(), interpreter.get_output_details()))
     known = [place for place, name in enumerate(ARKIT_UNITS) if name not in UNKNOWN]
