@@ -29,7 +29,7 @@ class UnitReader(nn.Module):
     def __call__(self, points: Float[Array, "*batch 146 2"]) -> Float[Array, "*batch 52"]:
         mean = self.param("mean", nn.initializers.zeros, (POINTS, 2))
         strayed = (laid_over(points, mean) - to_rank(mean, points.ndim)) / SPREAD
-        x = _dense(BOTTLENECK, "bottleneck")(strayed.reshape(*strayed.shape[:-2], -1))
+        x = _dense(BOTTLENECK, "bottleneck")(strayed.reshape(*strayed.shape[:-2], 2 * POINTS))
         for index in range(LAYERS):
             x = nn.gelu(_dense(FEATURES, f"hidden{index}")(x))
         return nn.sigmoid(_dense(UNITS, "output")(x))
@@ -52,6 +52,7 @@ def laid_over(
     along = jnp.sum(x * right + y * down, axis=-1)
     across = jnp.sum(x * down - y * right, axis=-1)
     # As complex numbers: the least squares factor is <centred, mean> / |centred|^2.
-    size = jnp.maximum(jnp.sum(centred**2, axis=(-2, -1)), jnp.finfo(centred.dtype).tiny)
+    size = jnp.sum(centred**2, axis=(-2, -1))
+    size = jnp.where(size > 0, size, 1.0)
     real, imaginary = (part[..., None] / size[..., None] for part in (along, across))
     return jnp.stack([real * x - imaginary * y, imaginary * x + real * y], axis=-1)

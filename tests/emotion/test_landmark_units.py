@@ -3,6 +3,7 @@
 from functools import cache
 from importlib import resources
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -83,6 +84,12 @@ def test_points_laid_over_themselves_moved_come_back():
     mean = mean - mean.mean(0)
     moved = mean @ np.array([[0.0, -7.0], [7.0, 0.0]]) + 3.0
     np.testing.assert_allclose(laid_over(jnp.asarray(moved, jnp.float32), jnp.asarray(mean)), mean, atol=1e-6)
+
+
+def test_no_face_and_a_face_in_one_place_are_answered():
+    assert read(np.zeros((0, 478, 3))).shape == (0, len(ARKIT_UNITS))
+    slope = jax.grad(lambda points: landmark_units(load_unit_reader(), points).sum())(jnp.ones((478, 3)))
+    assert np.isfinite(np.asarray(slope)).all()
 
 
 @pytest.mark.parametrize(
