@@ -58,10 +58,10 @@ def mirrored_mean(network: Parameters, points: Float[Array, "*batch 146 2"]) -> 
 def read_head_units(landmarks: Float[Array, "478 _axes"], names: tuple[str, ...]) -> Float[np.ndarray, "units"] | None:
     """What the network that ships reads, in the order of a head's units; None for a head that names none of ARKit's.
 
-    Units that the network does not know count as still.
+    NaN for units that the network does not know.
     """
     if not knows_units(names):
         return None
     told = np.asarray(landmark_units(load_unit_reader(), landmarks))
     strength: dict[str, float] = dict(zip(ARKIT_UNITS, told.tolist(), strict=True))
-    return np.array([strength.get(name, 0.0) for name in names], np.float32)
+    return np.array([strength.get(name, np.nan) for name in names], np.float32)

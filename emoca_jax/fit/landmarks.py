@@ -91,7 +91,7 @@ class LandmarkGoal(struct.PyTreeNode):
     """Residual per unit of distance between the INNER_LIPS; 0 for a mouth that is not closed."""
     probabilities: Float[Array, "7"]
     units: Float[Array, "units"] | None = None
-    """What was read off the landmarks, in the head's order; None where nothing was."""
+    """What was read off the landmarks, in the head's order, NaN for units that were not; None where nothing was."""
 
 
 class LandmarkFit(struct.PyTreeNode):
@@ -156,7 +156,7 @@ def fit_landmarks(
 
     landmarks: image plane [-1, 1]^2, x right, y down, z in the same unit growing away from the viewer.
     probabilities: expression network on the photo, order EXPRESSION_CLASSES. units: strengths that a network read off
-    the landmarks, in the head's order: where the fit starts, and what it departs from with reason only.
+    the landmarks, in the head's order, NaN where it knows none: start of the fit, departed from with reason only.
     """
     return jax.vmap(functools.partial(_fit_one, model))(landmarks, probabilities, units)
 
@@ -189,7 +189,7 @@ def _fit_one(
 ) -> LandmarkFit:
     start, rotation = _start(model, landmarks[model.index])
     if units is not None:
-        start = start.replace(expression=jnp.minimum(model.prior.trust, 1.0) * units)
+        start = start.replace(expression=jnp.minimum(model.prior.trust, 1.0) * jnp.nan_to_num(units))
     goal = landmark_goal(model, landmarks, probabilities, rotation, units)
     flat, unravel = ravel_pytree(start)
     lower, upper = (ravel_pytree(bound)[0] for bound in _bounds(model, start))
@@ -250,7 +250,8 @@ def energy(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[Arra
 
 def _sparsity(model: LandmarkModel, goal: LandmarkGoal) -> Float[Array, "units"]:
     """Linear price of each unit."""
-    return SPARSITY_WEIGHT * (1.0 if goal.units is None else SPARSITY_WHEN_READ) * model.prior.cost
+    share = 1.0 if goal.units is None else jnp.where(jnp.isnan(goal.units), 1.0, SPARSITY_WHEN_READ)
+    return SPARSITY_WEIGHT * share * model.prior.cost
 
 
 def prior_residuals(
@@ -273,7 +274,9 @@ def _read_residuals(
     prior: ExpressionPrior, expression: Float[Array, "units"], units: Float[Array, "units"] | None
 ) -> list[Float[Array, "_residuals"]]:
     """How far units are from what was read off the landmarks."""
-    return [] if units is None else [READ_WEIGHT * jnp.sqrt(prior.trust) * (expression - units)]
+    if units is None:
+        return []
+    return [READ_WEIGHT * jnp.sqrt(prior.trust) * jnp.where(jnp.isnan(units), 0.0, expression - units)]
 
 
 def _start(model: LandmarkModel, target: jax.Array) -> tuple[Variables, jax.Array]:

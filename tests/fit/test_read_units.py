@@ -70,3 +70,12 @@ def test_landmarks_are_explained_as_well(fits):
             errors.append(100 * np.sqrt((missed**2).sum(-1).mean()) / float(fit.face_width(jnp.asarray(face))))
     before, after = np.split(np.array(errors), 2)
     assert after.mean() < before.mean() + 0.03
+
+
+def test_units_that_were_not_read_are_fitted_as_if_nothing_was(fits):
+    """A head may have units that the network does not know: nothing holds them at rest."""
+    _, landmarks, without, _ = fits
+    unread = jnp.full(without.expression.shape, jnp.nan)
+    codes = fit.fit_landmarks(model().landmarks, landmarks, jnp.zeros((len(SHOWN), 7)), unread).codes
+    np.testing.assert_allclose(codes.expression, without.expression, atol=1e-3)
+    np.testing.assert_allclose(codes.shape, without.shape, atol=1e-2)
