@@ -150,7 +150,7 @@ def fit_landmarks(
     model: LandmarkModel,
     landmarks: Float[Array, "batch 478 3"],
     probabilities: Float[Array, "batch 7"],
-    units: Float[Array, "batch units"] | None = None,
+    units: Float[Array, "batch units"] | None,
 ) -> LandmarkFit:
     """Codes (light and albedo left at zero) whose head explains the landmarks, one fit per row.
 
@@ -210,7 +210,7 @@ def landmark_goal(
     landmarks: Float[Array, "478 3"],
     probabilities: Float[Array, "7"],
     rotation: Float[Array, "3 3"],
-    units: Float[Array, "units"] | None = None,
+    units: Float[Array, "units"] | None,
 ) -> LandmarkGoal:
     """Targets and weights for one face whose head is turned by about `rotation`: points turned away do not count."""
     weight = model.weight * facing(model, rotation) * iris_weight(model.index, landmarks)

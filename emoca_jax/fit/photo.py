@@ -61,7 +61,7 @@ def fit_photo(
     seen: SeenFace,
     start: Codes,
     weights: FitWeights,
-    units: Float[Array, "units"] | None = None,
+    units: Float[Array, "units"] | None,
     *,
     steps: int = ADAM_STEPS,
 ) -> PhotoFit:

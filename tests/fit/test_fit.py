@@ -59,7 +59,7 @@ def test_landmarks_of_a_known_head_are_fitted_and_its_units_found():
     head = model().head
     truth = codes_of(head, jawOpen=0.7, browInnerUp=0.6, eyeBlinkLeft=0.9, eyeBlinkRight=0.9)
     landmarks = detected(truth)
-    found = fit.fit_landmarks(model().landmarks, landmarks, jnp.zeros((1, 7))).codes
+    found = fit.fit_landmarks(model().landmarks, landmarks, jnp.zeros((1, 7)), None).codes
     found = jax.tree.map(lambda leaf: leaf[0], found)
     missed = fit.project(model().landmarks, found)[:468, :2] - landmarks[0, :468, :2]
     assert 100 * float(jnp.sqrt(jnp.mean(jnp.sum(missed**2, -1)))) / float(fit.face_width(landmarks[0])) < 0.25
@@ -78,7 +78,7 @@ def test_the_same_landmarks_smile_more_when_the_photo_is_read_as_happy():
     head = model().head
     landmarks = detected(codes_of(head, mouthSmileLeft=0.3, mouthSmileRight=0.3))
     both = jnp.concatenate([landmarks, landmarks])
-    found = fit.fit_landmarks(model().landmarks, both, jnp.stack([NEUTRAL, HAPPY])).codes.expression
+    found = fit.fit_landmarks(model().landmarks, both, jnp.stack([NEUTRAL, HAPPY]), None).codes.expression
     left, right = (head.expression_names.index(f"mouthSmile{side}") for side in ("Left", "Right"))
     assert found[1, left] > found[0, left] + 0.05
     assert float(abs(found[1, left] - found[1, right])) < 0.05

@@ -40,7 +40,7 @@ def fits():
             row[centre : centre + 5] = row[centre] + rim - rim[0]
     units = landmark_units(load_unit_reader(), jnp.asarray(landmarks))
     nothing = jnp.zeros((len(SHOWN), 7))
-    without = fit.fit_landmarks(model().landmarks, landmarks, nothing).codes
+    without = fit.fit_landmarks(model().landmarks, landmarks, nothing, None).codes
     read = fit.fit_landmarks(model().landmarks, landmarks, nothing, units).codes
     return truths, landmarks, without, read
 
