@@ -10,7 +10,12 @@ JPEG, which the host makes.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from pathlib import Path
+
+# data_pipelines and the package are beside this folder.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import jax
 

@@ -10,7 +10,12 @@ out by their true landmarks. The second table counts only what is easy to see: a
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable
+from pathlib import Path
+
+# data_pipelines and the package are beside this folder.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import jax
 import jax.numpy as jnp

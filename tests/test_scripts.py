@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 RUN = sorted(
     path.relative_to(ROOT).as_posix()
-    for path in (ROOT / "scripts").glob("*.py")
+    for folder in ("scripts", "benchmarks")
+    for path in (ROOT / folder).glob("*.py")
     if f"python {path.relative_to(ROOT).as_posix()}" in path.read_text()
 )
 
