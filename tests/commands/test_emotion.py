@@ -95,7 +95,9 @@ def test_emotion_is_read_off_codes(emotion_mlp):
     np.testing.assert_allclose(read.arousal, golden["emodeca_arousal"][2, 0], rtol=TOLERANCE)
 
 
-@pytest.mark.parametrize(("part", "side"), [("emotion_small", 80), ("emotion_on_open", 112)])
+@pytest.mark.parametrize(
+    ("part", "side"), [("emotion_small", 80), pytest.param("emotion_on_open", 112, marks=pytest.mark.slow)]
+)
 def test_what_a_run_leaves_is_converted_and_reads_photos(part, side, tmp_path, found):
     """The answer is that of the trained network on the upright face, as training showed it, and no side counts."""
     network = image_recogniser(part.removeprefix("emotion_"), size=side)

@@ -155,6 +155,7 @@ def test_true_landmarks_lie_on_the_surface_that_their_pixel_shows(made: Studio, 
     assert missed < 0.01 * counted
 
 
+@pytest.mark.slow
 def test_our_detector_finds_the_points_where_they_are(made: Studio) -> None:
     """At its median point within 4 % of the face's height: 1.9 % of 47 faces, 5.5 % at worst."""
     networks = load_networks()

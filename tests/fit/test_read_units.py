@@ -72,6 +72,7 @@ def test_landmarks_are_explained_as_well(fits):
     assert after.mean() < before.mean() + 0.03
 
 
+@pytest.mark.slow
 def test_units_that_were_not_read_are_fitted_as_if_nothing_was(fits):
     """A head may have units that the network does not know: nothing holds them at rest."""
     _, landmarks, without, _ = fits

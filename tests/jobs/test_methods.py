@@ -24,6 +24,7 @@ def model() -> OpenModel:
     return load_open_model("open")
 
 
+@pytest.mark.slow
 def test_by_landmarks_alone_the_codes_are_theirs_and_light_is_the_photos(model: OpenModel) -> None:
     (face,) = reconstruct(model, PHOTO, method="landmarks")
     seen = look(model.expression, face)

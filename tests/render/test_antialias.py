@@ -103,7 +103,7 @@ def test_edges_of_a_mesh():
     assert len(table) == 5 + 1 + 6
 
 
-@pytest.mark.parametrize("edges", ["hard", "antialias", "soft"])
+@pytest.mark.parametrize("edges", ["hard", "antialias", pytest.param("soft", marks=pytest.mark.slow)])
 def test_one_word_chooses_the_edges(edges):
     vertices, faces = ball()
     moved = jnp.stack([vertices, vertices + jnp.array([[0.1, 0.05, -30.0]])])

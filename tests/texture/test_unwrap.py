@@ -262,6 +262,7 @@ def test_violet_cheeks_are_no_pigment():
     assert tint(result.lit / _lit(head, layout, codes, np.ones_like(bare))) > 0.15
 
 
+@pytest.mark.slow
 def test_large_photos_give_large_textures():
     """Stripes a texel and a half of 512 apart come back at 1,024, on skin that was seen, better than at 512."""
     assert [texture_size(side) for side in (100, 640, 641, 1280, 1281, 9999)] == [512, 512, 1024, 1024, 2048, 2048]
