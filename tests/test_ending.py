@@ -29,18 +29,21 @@ def interrupted(folder, code, moment, name="SIGINT"):
         stderr=subprocess.PIPE,
         text=True,
     )
-    if code:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    # Python's own start, before any code of ours, is Python's.
-    status = Path(f"/proc/{process.pid}/status")
-    while not code and status.exists() and not _is_guarded(status.read_text(), getattr(signal, name)):
-        assert process.poll() is None
-        time.sleep(0.001)
-    time.sleep(moment)
-    started = time.monotonic()
-    process.send_signal(getattr(signal, name))
-    _, err = process.communicate(timeout=30)
-    return process.returncode, time.monotonic() - started, err
+    try:
+        if code:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        # Python's own start, before any code of ours, is Python's.
+        status = Path(f"/proc/{process.pid}/status")
+        while not code and status.exists() and not _is_guarded(status.read_text(), getattr(signal, name)):
+            assert process.poll() is None
+            time.sleep(0.001)
+        time.sleep(moment)
+        started = time.monotonic()
+        process.send_signal(getattr(signal, name))
+        _, err = process.communicate(timeout=30)
+        return process.returncode, time.monotonic() - started, err
+    finally:
+        process.kill()
 
 
 def _is_guarded(status, number):
