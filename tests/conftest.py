@@ -17,15 +17,16 @@ import pytest
 from beartype import BeartypeConf, beartype
 
 CACHE_VARIABLE = "EMOCA_JAX_TEST_CACHE"
-"""Folder of this run's compiled code; the first process makes it, workers inherit it."""
+"""Folder of this run's compiled code; the first process makes it, workers inherit it. One that is given stays."""
 
 _made_here = CACHE_VARIABLE not in os.environ
 if _made_here:
     os.environ[CACHE_VARIABLE] = tempfile.mkdtemp(prefix="emoca_jax_tests_")
 # Before jax is imported. Compiling is four fifths of the tests' time, and much of it would be done again: by the other
-# worker, by child processes, by functions that are jitted anew.
+# worker, by child processes, by functions that are jitted anew. Nine in ten of it are programs of a few operations, which
+# together take as long as the large ones and come back in a third of the time.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.environ[CACHE_VARIABLE])
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # XLA warns with every piece of code it reads back, see compile_cache.enable.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Child processes, too: nothing broadcasts over missing dimensions, no type is promoted silently.
