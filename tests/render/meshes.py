@@ -4,6 +4,9 @@ import numpy as np
 
 from tests.shared_data import shared_path
 
+VERTICES, FACES = 24, 40
+"""Of a tangle."""
+
 
 def golden(name: str) -> dict[str, np.ndarray]:
     """Arrays the official code computed, by name."""
@@ -68,3 +71,20 @@ def brute_force(vertices: np.ndarray, faces: np.ndarray, height: int, width: int
         nearer = inside(triangle, height, width) & (here < depth)
         index[nearer], depth[nearer] = number, here[nearer]
     return index, depth
+
+
+def tangle(seed: int, images: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Faces that share vertices: slivers, faces of no area or seen edge-on, faces through the camera, not finite."""
+    rng = np.random.default_rng(seed)
+    vertices = rng.uniform(-1.3, 1.3, (images, VERTICES, 3))
+    if kind == "slivers":
+        vertices[..., :2] = vertices[..., :1] * rng.uniform(-1, 1, (images, 1, 2)) + rng.normal(
+            0, 10.0 ** rng.uniform(-8, -1, (images, VERTICES, 1)), (images, VERTICES, 2)
+        )
+    if kind == "grid":
+        vertices = np.round(vertices * 8) / 8
+    if kind == "huge":
+        vertices *= 10.0 ** rng.uniform(-3, 8, (images, VERTICES, 1))
+    if kind == "broken":
+        vertices[:, :3] = [[np.nan, 0, 0], [np.inf, 0, 0], [0, 0, -np.inf]]
+    return vertices.astype(np.float32), rng.integers(0, VERTICES, (FACES, 3)).astype(np.int32)

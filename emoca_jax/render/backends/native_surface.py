@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float, Int, Shaped
 
 from emoca_jax.render.backends.choice import by_platform
@@ -32,43 +34,51 @@ def native_surface(
         "c_official": np.int64(rules.official), "d_perspective": np.int64(rules.near is not None),
     }  # fmt: skip
 
+    def called(kernel, shapes):
+        return jax.ffi.ffi_call(target(kernel), shapes, vmap_method="expand_dims")
+
     def kernel(vertices, faces):
         batch = vertices.shape[:-2]
         shapes = (
             jax.ShapeDtypeStruct((*batch, *size), jnp.int32),
-            jax.ShapeDtypeStruct((*batch, *size, 3), jnp.float32),
-            *[jax.ShapeDtypeStruct((*batch, *size), jnp.float32)] * 2,
+            jax.ShapeDtypeStruct((*batch, *size), jnp.float32),
             jax.ShapeDtypeStruct((*batch, faces.shape[-2], 2), jnp.int32),
         )
-        return tuple(jax.ffi.ffi_call(target("surface"), shapes, vmap_method="expand_dims")(
-            vertices, each_image(faces, batch), **attributes)[:3])  # fmt: skip
+        own = each_image(faces, batch)
+        index, depth, _ = called("surface", shapes)(vertices, own, **attributes)
+        # A call of its own, which XLA leaves out of programs that do not use the weights: they are most of the memory.
+        weights = called("surface_weights", jax.ShapeDtypeStruct((*batch, *size, 3), jnp.float32))
+        return index, weights(vertices, own, index, **attributes), depth
 
-    def pull(vertices, faces, index, to_weights, to_depth):
+    def pull(asked, vertices, faces, index, to_weights, to_depth):
         parts = 1 if vertices.ndim > 2 and vertices.shape[0] >= MANY_IMAGES else PARTS
         shapes = (
             jax.ShapeDtypeStruct(vertices.shape, jnp.float32),
             jax.ShapeDtypeStruct((*vertices.shape[:-2], parts, *vertices.shape[-2:]), jnp.float32),
         )
-        return jax.ffi.ffi_call(target("surface_derivative"), shapes, vmap_method="expand_dims")(
-            vertices, each_image(faces, vertices.shape[:-2]), index, to_weights, to_depth, **attributes)[0]  # fmt: skip
+        own = each_image(faces, vertices.shape[:-2])
+        by = {"e_by_weights": np.int64(asked[0]), "f_by_depth": np.int64(asked[1])}
+        return called("surface_derivative", shapes)(vertices, own, index, to_weights, to_depth, **attributes, **by)[0]
 
     def plain_pull(vertices, faces, index, to_weights, to_depth):
-        return jax.vjp(lambda own: plain(own, faces)[1:], vertices)[1]((to_weights, to_depth))[0]
+        cotangents = jnp.broadcast_to(to_weights, (*index.shape, 3)), jnp.broadcast_to(to_depth, index.shape)
+        return jax.vjp(lambda own: plain(own, faces)[1:], vertices)[1](cotangents)[0]
 
     @jax.custom_vjp
     def draw(vertices, faces):
         return by_platform(kernel, plain, vertices, faces)
 
     def forward(vertices, faces):
-        surface = draw(vertices, faces)
-        return surface, (vertices, faces, surface[0])
+        surface = draw(vertices.value, faces.value)
+        return surface, (vertices.value, faces.value, surface[0])
 
     def backward(kept, cotangents):
-        vertices, faces, index = kept
-        _, to_weights, to_depth = cotangents
-        return by_platform(pull, plain_pull, vertices, faces, index, to_weights, to_depth), None
+        # Zeros that are known to be some are not written to be read again.
+        asked = tuple(not isinstance(cotangent, SymbolicZero) for cotangent in cotangents[1:])
+        pushed = [cotangent if own else jnp.zeros(()) for own, cotangent in zip(asked, cotangents[1:], strict=True)]
+        return by_platform(functools.partial(pull, asked), plain_pull, *kept, *pushed), None
 
-    draw.defvjp(forward, backward)
+    draw.defvjp(forward, backward, symbolic_zeros=True)
     return draw(vertices, existing(faces, vertices.shape[-2]))
 
 

@@ -5,24 +5,28 @@ from __future__ import annotations
 import numpy as np
 
 from emoca_jax.render.backends.kernels.call_frame import (
+    LANES,
     argument,
     attribute,
     extent,
+    float_array,
     floats,
     integers,
     item_of,
+    lanes,
     lead,
     load_f32,
     load_i64,
     result,
 )  # fmt: skip
-from emoca_jax.render.backends.kernels.dialect import kernel
+from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import (
     OFFICIAL_EPSILON,
     ONE,
     SMALLEST,
     ZERO,
     centre,
+    cross,
     doubled_area,
     edge,
     fused,
@@ -30,6 +34,7 @@ from emoca_jax.render.backends.kernels.edges import (
     pixel_range,
     sign,
 )  # fmt: skip
+from emoca_jax.render.backends.kernels.sharing import allocate, free
 
 BANDS, BAND_HEIGHT = 8, 16
 """Into at most so many bands of at least so many rows is an image cut where there are few, for several threads."""
@@ -64,7 +69,7 @@ def surface_items(frame, stage):
 
 @kernel
 def surface_work(frame, stage, item):
-    index, vertices, faces, rows = result(frame, 0), argument(frame, 0), argument(frame, 1), result(frame, 4)
+    index, vertices, faces, rows = result(frame, 0), argument(frame, 0), argument(frame, 1), result(frame, 2)
     height, width, count = extent(index, -2), extent(index, -1), extent(faces, -2)
     images = lead(index, 2)
     parts = bands_of(images, height) if stage == 1 else FACE_PARTS
@@ -77,10 +82,8 @@ def surface_work(frame, stage, item):
         find_rows(points, corners, begin, end, integers(rows, 2, image), height, near, perspective)
         return
     draw_surface(
-        points, corners, count, integers(rows, 2, image),
-        integers(index, 2, image), floats(result(frame, 1), 3, image), floats(result(frame, 2), 2, image),
-        floats(result(frame, 3), 2, image), height, width, height * part // parts, height * (part + 1) // parts,
-        cull, near, official, perspective,
+        points, corners, count, integers(rows, 2, image), integers(index, 2, image), floats(result(frame, 1), 2, image),
+        height, width, height * part // parts, height * (part + 1) // parts, cull, near, official, perspective,
     )  # fmt: skip
 
 
@@ -133,14 +136,16 @@ def bounds(x, y, z, near, perspective):
 
 @kernel
 def draw_surface(
-    vertices, faces, count, rows, index, barycentric, depth, nearest, height, width, begin, end, cull, near, official,
-    perspective,
-):  # fmt: skip
+    vertices, faces, count, rows, index, depth, height, width, begin, end, cull, near, official, perspective
+):
     """Rows `begin` to `end` of an image."""
-    for pixel in range(begin * width, end * width):
-        index[pixel] = -1
-        depth[pixel] = nearest[pixel] = INFINITE
-        barycentric[3 * pixel] = barycentric[3 * pixel + 1] = barycentric[3 * pixel + 2] = ZERO
+    pixels = (end - begin) * width
+    memory = allocate(4 * (pixels + width + LANES))
+    nearest, across, depths = float_array(memory), float_array(memory + 4 * pixels), lanes()
+    for j in range(width + LANES):
+        across[j] = centre(j, width)
+    for pixel in range(pixels):
+        index[begin * width + pixel], nearest[pixel] = -1, INFINITE
     for number in range(count):
         first_row, last_row = max(rows[2 * number], begin), min(rows[2 * number + 1], end - 1)
         if first_row > last_row:
@@ -174,44 +179,106 @@ def draw_surface(
             inverse0, inverse1, inverse2 = inverse_depth(az), inverse_depth(bz), inverse_depth(cz)
         for i in range(first_row, last_row + 1):
             y = centre(i, height)
-            down0, down1, down2 = y - y0, y - y1, y - y2
-            for j in range(first, last + 1):
-                x = centre(j, width)
-                right0, right1, right2 = x - x0, x - x1, x - x2
-                # Not fused here, as in XLA's search, which takes these products out of its loops.
-                edge0 = along_x0 * down0 - along_y0 * right0
-                edge1 = along_x1 * down1 - along_y1 * right1
-                edge2 = along_x2 * down2 - along_y2 * right2
-                if not (edge0 >= least0 and edge1 >= least1 and edge2 >= least2):
-                    continue
-                if perspective:
-                    edge1, edge2 = edge1 * inverse1, edge2 * inverse2
-                    total = fused(edge0, inverse0, edge1) + edge2
-                    edge0 = edge0 * inverse0
+            rise_y0, rise_y1, rise_y2 = along_x0 * (y - y0), along_x1 * (y - y1), along_x2 * (y - y2)
+            for start in range(first, last + 1, LANES):
+                # Several pixels at once, without branches.
+                for k in range(LANES):
+                    x = across[start + k]
+                    # Not fused here, as in XLA's search, which takes these products out of its loops.
+                    edge0 = rise_y0 - along_y0 * (x - x0)
+                    edge1 = rise_y1 - along_y1 * (x - x1)
+                    edge2 = rise_y2 - along_y2 * (x - x2)
+                    inside = (edge0 >= least0) & (edge1 >= least1) & (edge2 >= least2)
+                    if perspective:
+                        edge1, edge2 = edge1 * inverse1, edge2 * inverse2
+                        total = fused(edge0, inverse0, edge1) + edge2
+                        edge0 = edge0 * inverse0
+                    else:
+                        total = edge0 + edge1 + edge2
+                    if official:
+                        total = total - OFFICIAL_EPSILON * orientation
+                    weight1, weight2 = edge1 / total, edge2 / total
+                    rise = fused(weight1, rise1, weight2 * rise2)
+                    here = fused(az, edge0 / total + weight1 + weight2, rise) if official else az + rise
+                    if perspective:
+                        inside = inside & (here >= near)
+                    depths[k] = here if inside else INFINITE
+                pixel, whole = (i - begin) * width + start, i * width + start
+                for k in range(min(LANES, last + 1 - start)):
+                    if depths[k] < nearest[pixel + k]:
+                        nearest[pixel + k], index[whole + k] = depths[k], number
+    free(memory)
+    # Not the depth that was compared: what is told of a face is rounded as in XLA's code for that.
+    tell(vertices, faces, index, depth, depth, height, width, begin, end, official, perspective, False)
+
+
+@kernel
+def weights_items(frame, stage):
+    weights = result(frame, 0)
+    images = lead(weights, 3)
+    return images * bands_of(images, extent(weights, -3))
+
+
+@kernel
+def weights_work(frame, stage, item):
+    vertices, faces, index, weights = argument(frame, 0), argument(frame, 1), argument(frame, 2), result(frame, 0)
+    height, width, images = extent(weights, -3), extent(weights, -2), lead(weights, 3)
+    parts = bands_of(images, height)
+    image, part = item // parts, item % parts
+    _, _, official, perspective = rules_of(frame)
+    told = floats(weights, 3, image)
+    tell(
+        floats(vertices, 2, item_of(vertices, 2, weights, 3, image)),
+        integers(faces, 2, item_of(faces, 2, weights, 3, image)),
+        integers(index, 2, item_of(index, 2, weights, 3, image)), told, told, height, width,
+        height * part // parts, height * (part + 1) // parts, official, perspective, True,
+    )  # fmt: skip
+
+
+@inlined
+def tell(vertices, faces, index, weights, depth, height, width, begin, end, official, perspective, in_weights):
+    """Barycentrics of the faces that the pixels see (in_weights), or depths. The former are for who asks for them."""
+    known = np.int64(-1)
+    x0 = y0 = along_x0 = along_y0 = x1 = y1 = along_x1 = along_y1 = x2 = y2 = along_x2 = along_y2 = ZERO
+    level = rise1 = rise2 = spare = ZERO
+    inverse0 = inverse1 = inverse2 = ONE
+    for i in range(begin, end):
+        y = centre(i, height)
+        for j in range(width):
+            pixel = i * width + j
+            number = np.int64(index[pixel])
+            if number < 0:
+                if in_weights:
+                    weights[3 * pixel] = weights[3 * pixel + 1] = weights[3 * pixel + 2] = ZERO
                 else:
-                    total = edge0 + edge1 + edge2
-                if official:
-                    total = total - OFFICIAL_EPSILON * orientation
-                weight1, weight2 = edge1 / total, edge2 / total
-                rise = fused(weight1, rise1, weight2 * rise2)
-                here = fused(az, edge0 / total + weight1 + weight2, rise) if official else az + rise
-                pixel = i * width + j
-                if not here < nearest[pixel] or (perspective and not here >= near):
-                    continue
-                nearest[pixel], index[pixel] = here, number
-                # What is told of the face is rounded as in XLA's code for that.
-                edge0 = fused(along_x0, down0, -(along_y0 * right0)) * inverse0
-                edge1 = fused(along_x1, down1, -(along_y1 * right1)) * inverse1
-                edge2 = fused(along_x2, down2, -(along_y2 * right2)) * inverse2
-                total = edge0 + edge1 + edge2
-                if official:
-                    total = total - OFFICIAL_EPSILON * orientation
-                weight0, weight1, weight2 = edge0 / total, edge1 / total, edge2 / total
-                barycentric[3 * pixel] = weight0
-                barycentric[3 * pixel + 1] = weight1
-                barycentric[3 * pixel + 2] = weight2
-                rise = fused(weight1, rise1, weight2 * rise2)
-                depth[pixel] = fused(az, weight0 + weight1 + weight2, rise) if official else az + rise
+                    depth[pixel] = INFINITE
+                continue
+            if number != known:
+                known = number
+                a, b, c = corners_of(faces, number)
+                ax, ay, az = vertices[a], vertices[a + 1], vertices[a + 2]
+                bx, by, bz = vertices[b], vertices[b + 1], vertices[b + 2]
+                cx, cy, cz = vertices[c], vertices[c + 1], vertices[c + 2]
+                orientation = sign(doubled_area(ax, ay, bx, by, cx, cy))
+                if perspective:
+                    orientation = orientation * sign(az) * sign(bz) * sign(cz)
+                    inverse0, inverse1, inverse2 = inverse_depth(az), inverse_depth(bz), inverse_depth(cz)
+                x0, y0, along_x0, along_y0, _ = edge(bx, by, bz, cx, cy, cz, orientation, perspective, official)
+                x1, y1, along_x1, along_y1, _ = edge(cx, cy, cz, ax, ay, az, orientation, perspective, official)
+                x2, y2, along_x2, along_y2, _ = edge(ax, ay, az, bx, by, bz, orientation, perspective, official)
+                spare = OFFICIAL_EPSILON * orientation if official else ZERO
+                level, rise1, rise2 = az, bz - az, cz - az
+            x = centre(j, width)
+            edge0 = cross(along_x0, y - y0, along_y0, x - x0) * inverse0
+            edge1 = cross(along_x1, y - y1, along_y1, x - x1) * inverse1
+            edge2 = cross(along_x2, y - y2, along_y2, x - x2) * inverse2
+            total = edge0 + edge1 + edge2 - spare
+            weight0, weight1, weight2 = edge0 / total, edge1 / total, edge2 / total
+            if in_weights:
+                weights[3 * pixel], weights[3 * pixel + 1], weights[3 * pixel + 2] = weight0, weight1, weight2
+                continue
+            rise = fused(weight1, rise1, weight2 * rise2)
+            depth[pixel] = fused(level, weight0 + weight1 + weight2, rise) if official else level + rise
 
 
 # Derivative: each band adds up in an array of its own, and these are added in their order: the same numbers however
@@ -245,7 +312,7 @@ def derivative_work(frame, stage, item):
         floats(weights, 3, item_of(weights, 3, gradient, 2, image)),
         floats(depths, 2, item_of(depths, 2, gradient, 2, image)),
         floats(parts, 2, item), count, height, width, height * band // bands, height * (band + 1) // bands,
-        official, perspective,
+        official, perspective, load_i64(attribute(frame, 4)) != 0, load_i64(attribute(frame, 5)) != 0,
     )  # fmt: skip
 
 
@@ -266,10 +333,17 @@ def turned(z0, z1, orientation, perspective):
 
 @kernel
 def surface_derivative(
-    vertices, faces, index, to_weights, to_depth, gradient, count, height, width, begin, end, official, perspective
-):
+    vertices, faces, index, to_weights, to_depth, gradient, count, height, width, begin, end, official, perspective,
+    by_weights, by_depth,
+):  # fmt: skip
     for i in range(3 * count):
         gradient[i] = ZERO
+    # What neighbouring pixels of one face have in common is looked up, and what they give added, once.
+    known = np.int64(-1)
+    a = b = c = np.int64(0)
+    ax = ay = az = bx = by = bz = cx = cy = cz = turn0 = turn1 = turn2 = spare = ZERO
+    inverse0 = inverse1 = inverse2 = ONE
+    to_ax = to_ay = to_az = to_bx = to_by = to_bz = to_cx = to_cy = to_cz = ZERO
     for i in range(begin, end):
         y = centre(i, height)
         for j in range(width):
@@ -277,36 +351,43 @@ def surface_derivative(
             number = np.int64(index[pixel])
             if number < 0:
                 continue
-            push = to_depth[pixel]
-            to0, to1, to2 = to_weights[3 * pixel], to_weights[3 * pixel + 1], to_weights[3 * pixel + 2]
+            push = to_depth[pixel] if by_depth else ZERO
+            to0 = to1 = to2 = ZERO
+            if by_weights:
+                to0, to1, to2 = to_weights[3 * pixel], to_weights[3 * pixel + 1], to_weights[3 * pixel + 2]
             if push == ZERO and to0 == ZERO and to1 == ZERO and to2 == ZERO:
                 continue
+            if number != known:
+                if known >= 0:
+                    give(gradient, a, to_ax, to_ay, to_az)
+                    give(gradient, b, to_bx, to_by, to_bz)
+                    give(gradient, c, to_cx, to_cy, to_cz)
+                to_ax = to_ay = to_az = to_bx = to_by = to_bz = to_cx = to_cy = to_cz = ZERO
+                known = number
+                a, b, c = corners_of(faces, number)
+                ax, ay, az = vertices[a], vertices[a + 1], vertices[a + 2]
+                bx, by, bz = vertices[b], vertices[b + 1], vertices[b + 2]
+                cx, cy, cz = vertices[c], vertices[c + 1], vertices[c + 2]
+                orientation = sign(doubled_area(ax, ay, bx, by, cx, cy))
+                if perspective:
+                    orientation = orientation * sign(az) * sign(bz) * sign(cz)
+                    inverse0, inverse1, inverse2 = inverse_depth(az), inverse_depth(bz), inverse_depth(cz)
+                turn0, turn1, turn2 = (
+                    turned(bz, cz, orientation, perspective), turned(cz, az, orientation, perspective),
+                    turned(az, bz, orientation, perspective),
+                )  # fmt: skip
+                spare = OFFICIAL_EPSILON * orientation if official else ZERO
             x = centre(j, width)
-            a, b, c = corners_of(faces, number)
-            ax, ay, az = vertices[a], vertices[a + 1], vertices[a + 2]
-            bx, by, bz = vertices[b], vertices[b + 1], vertices[b + 2]
-            cx, cy, cz = vertices[c], vertices[c + 1], vertices[c + 2]
-            orientation = sign(doubled_area(ax, ay, bx, by, cx, cy))
-            if perspective:
-                orientation = orientation * sign(az) * sign(bz) * sign(cz)
-            turn0, turn1, turn2 = (
-                turned(bz, cz, orientation, perspective), turned(cz, az, orientation, perspective),
-                turned(az, bz, orientation, perspective),
-            )  # fmt: skip
-            edge0 = turn0 * fused(cx - bx, y - by, -((cy - by) * (x - bx)))
-            edge1 = turn1 * fused(ax - cx, y - cy, -((ay - cy) * (x - cx)))
-            edge2 = turn2 * fused(bx - ax, y - ay, -((by - ay) * (x - ax)))
-            inverse0 = inverse1 = inverse2 = ONE
-            if perspective:
-                inverse0, inverse1, inverse2 = inverse_depth(az), inverse_depth(bz), inverse_depth(cz)
-            total = edge0 * inverse0 + edge1 * inverse1 + edge2 * inverse2
-            if official:
-                total = total - OFFICIAL_EPSILON * orientation
-            share = ONE / total
+            edge0 = turn0 * cross(cx - bx, y - by, cy - by, x - bx)
+            edge1 = turn1 * cross(ax - cx, y - cy, ay - cy, x - cx)
+            edge2 = turn2 * cross(bx - ax, y - ay, by - ay, x - ax)
+            share = ONE / (edge0 * inverse0 + edge1 * inverse1 + edge2 * inverse2 - spare)
             weight0, weight1, weight2 = edge0 * inverse0 * share, edge1 * inverse1 * share, edge2 * inverse2 * share
             # depth = az (1, or the sum of the weights by the official rules) + weight1 (bz - az) + weight2 (cz - az)
             level = weight0 + weight1 + weight2 if official else ONE
-            to_a, to_b, to_c = push * (level - weight1 - weight2), push * weight1, push * weight2
+            to_az += push * (level - weight1 - weight2)
+            to_bz += push * weight1
+            to_cz += push * weight2
             to1 += push * (bz - az)
             to2 += push * (cz - az)
             if official:
@@ -314,20 +395,28 @@ def surface_derivative(
             mean = to0 * weight0 + to1 * weight1 + to2 * weight2
             scaled0, scaled1, scaled2 = (to0 - mean) * share, (to1 - mean) * share, (to2 - mean) * share
             if perspective:
-                to_a += through_inverse(az, inverse0) * edge0 * scaled0
-                to_b += through_inverse(bz, inverse1) * edge1 * scaled1
-                to_c += through_inverse(cz, inverse2) * edge2 * scaled2
+                to_az += through_inverse(az, inverse0) * edge0 * scaled0
+                to_bz += through_inverse(bz, inverse1) * edge1 * scaled1
+                to_cz += through_inverse(cz, inverse2) * edge2 * scaled2
             edge0, edge1, edge2 = scaled0 * inverse0 * turn0, scaled1 * inverse1 * turn1, scaled2 * inverse2 * turn2
             # Edge 0 from b to c is (cx - bx) (y - by) - (cy - by) (x - bx), and so on.
-            gradient[a] += edge1 * (y - cy) + edge2 * (by - y)
-            gradient[a + 1] += edge1 * (cx - x) + edge2 * (x - bx)
-            gradient[a + 2] += to_a
-            gradient[b] += edge2 * (y - ay) + edge0 * (cy - y)
-            gradient[b + 1] += edge2 * (ax - x) + edge0 * (x - cx)
-            gradient[b + 2] += to_b
-            gradient[c] += edge0 * (y - by) + edge1 * (ay - y)
-            gradient[c + 1] += edge0 * (bx - x) + edge1 * (x - ax)
-            gradient[c + 2] += to_c
+            to_ax += edge1 * (y - cy) + edge2 * (by - y)
+            to_ay += edge1 * (cx - x) + edge2 * (x - bx)
+            to_bx += edge2 * (y - ay) + edge0 * (cy - y)
+            to_by += edge2 * (ax - x) + edge0 * (x - cx)
+            to_cx += edge0 * (y - by) + edge1 * (ay - y)
+            to_cy += edge0 * (bx - x) + edge1 * (x - ax)
+    if known >= 0:
+        give(gradient, a, to_ax, to_ay, to_az)
+        give(gradient, b, to_bx, to_by, to_bz)
+        give(gradient, c, to_cx, to_cy, to_cz)
+
+
+@inlined
+def give(gradient, corner, to_x, to_y, to_z):
+    gradient[corner] += to_x
+    gradient[corner + 1] += to_y
+    gradient[corner + 2] += to_z
 
 
 @kernel
@@ -338,5 +427,6 @@ def through_inverse(z, inverse):
 
 KERNELS = {
     "surface": (2, surface_items, surface_work),
+    "surface_weights": (1, weights_items, weights_work),
     "surface_derivative": (2, derivative_items, derivative_work),
 }

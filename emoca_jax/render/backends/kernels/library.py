@@ -29,7 +29,7 @@ from emoca_jax.files.whole import write_file
 
 Library = Literal["hard", "soft", "colour"]
 KERNELS: dict[Library, tuple[str, ...]] = {
-    "hard": ("surface", "surface_derivative"),
+    "hard": ("surface", "surface_weights", "surface_derivative"),
     "soft": ("silhouette", "silhouette_derivative"),
     "colour": ("mix", "mix_to_weights", "mix_to_attributes", "look_up", "look_up_to_points", "look_up_to_texels"),
 }
