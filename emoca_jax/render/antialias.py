@@ -20,6 +20,8 @@ from jaxtyping import Array, Bool, Float, Int, Integer
 from emoca_jax.arrays import checks_arguments
 from emoca_jax.errors import InputError
 from emoca_jax.render.backends.blocks import Boxes, Chunk, for_each_chunk, take
+from emoca_jax.render.backends.choice import Backend, draws_natively
+from emoca_jax.render.backends.native_outline import ALONE, FINENESS, IGNORED, native_antialias
 from emoca_jax.render.neighbours import OUTER, REPEATED, Edges
 from emoca_jax.render.neighbours import mesh_edges as edges_of
 from emoca_jax.render.rasterize import Fragments
@@ -27,15 +29,14 @@ from emoca_jax.render.rasterize import Fragments
 CHUNK = 2048
 """Crossings per turn of the loop: a head's outline at 224 x 224 has about as many."""
 NO_EDGE = 2**31 - 1
-FINENESS = 1 << 20
-"""Crossings of one pixel pair are ordered to this part of a pixel."""
 
 
 @checks_arguments
-@jax.jit
+@functools.partial(jax.jit, static_argnames="backend")
 def antialias(
     image: Float[Array, "*batch height width channels"], fragments: Fragments,
     vertices: Float[Array, "*#batch vertices 3"], faces: Integer[Array, "faces 3"], *, mesh_edges: Edges | None = None,
+    backend: Backend | None = None,
 ) -> Float[Array, "*batch height width channels"]:  # fmt: skip
     """The image with its silhouettes smoothed by the share of each pixel that the nearer surface covers.
 
@@ -43,7 +44,7 @@ def antialias(
     mesh_edges: `render.mesh_edges(faces)`, computed here if not given. An edge is a silhouette where only one face has
     it or both faces on it lie to the same side. Differentiable in `image` and in the vertices' x and y, which is the
     point of it: the gradient of the covered area is exact for edges that run through a pixel from side to side, not at
-    corners. Reverse mode only (`jax.grad`, not `jax.jvp`).
+    corners. Reverse mode only (`jax.grad`, not `jax.jvp`). backend: as for `rasterize`.
 
     In perspective an edge with an end behind the camera stays jagged and has no gradient: keep meshes in front of it.
     """
@@ -53,24 +54,41 @@ def antialias(
             f" {fragments.face_index.shape[-2]} x {fragments.face_index.shape[-1]}; draw it from them."
         )
     edges = edges_of(faces) if mesh_edges is None else mesh_edges
-    batch, (height, width, channels) = image.shape[:-3], image.shape[-3:]
+    batch = image.shape[:-3]
     if math.prod(image.shape) == 0 or edges.start.shape[0] == 0:
         return image
-    flat = jnp.broadcast_to(vertices, (*batch, *vertices.shape[-2:])).reshape(-1, *vertices.shape[-2:])
+    vertices = jnp.broadcast_to(vertices, (*batch, *vertices.shape[-2:]))
+    edges = Edges(*(jnp.asarray(column, jnp.int32) for column in edges))
+    arrays = image, jnp.asarray(fragments.face_index, jnp.int32), fragments.depth, vertices
+    if draws_natively(backend, "outline") and all(arrays[i].dtype == jnp.float32 for i in (0, 2, 3)):
+        # What names a vertex that does not exist is no edge: kernels read where they are told.
+        ends = jnp.stack(edges[:3], axis=-1)
+        count = vertices.shape[-2]
+        there = jnp.all((ends >= 0) & (ends < count), axis=-1) & (edges.across < count) & (edges.across != REPEATED)
+        across = jnp.where(there, jnp.where(edges.across < 0, ALONE, edges.across), IGNORED)
+        ends = jnp.where(there[:, None], ends, 0)
+        return native_antialias(*arrays, jnp.concatenate([ends, across[:, None]], axis=-1), _antialias)
+    return _antialias(*arrays, jnp.stack(edges, axis=-1))
+
+
+def _antialias(image: Array, face_index: Array, depth: Array, vertices: Array, edges: Array) -> Array:
+    """In plain JAX, of edges [edges, 4]: the columns of `Edges`."""
+    batch, (height, width, channels) = image.shape[:-3], image.shape[-3:]
+    flat, (start, end, apex_index, across) = vertices.reshape(-1, *vertices.shape[-2:]), jnp.unstack(edges, axis=-1)
     # Pixel centres at whole numbers, one long list of edges for all images.
     scale, shift = jnp.array([width / 2, height / 2, 1.0]), jnp.array([(width - 1) / 2, (height - 1) / 2, 0.0])
     points = flat * scale[None, None] + shift[None, None]
-    ends = jnp.concatenate([points[:, edges.start], points[:, edges.end]], axis=-1).reshape(-1, 6)
+    ends = jnp.concatenate([points[:, start], points[:, end]], axis=-1).reshape(-1, 6)
     ends = jnp.where(jnp.all(jnp.isfinite(ends), axis=-1, keepdims=True), ends, 0.0)
     fixed = lax.stop_gradient(points)
-    apex, across = (fixed[:, index].reshape(-1, 3) for index in (edges.apex, jnp.maximum(edges.across, 0)))
-    surface = lax.stop_gradient(jnp.where(fragments.face_index >= 0, fragments.depth, jnp.inf)).reshape(-1)
-    image_of = jnp.repeat(jnp.arange(flat.shape[0], dtype=jnp.int32), edges.start.shape[0])
-    across_index = jnp.tile(edges.across, flat.shape[0])
-    crossed = _crossed(lax.stop_gradient(ends), apex, across, across_index, image_of, (height, width))
+    apex, opposite = (fixed[:, index].reshape(-1, 3) for index in (apex_index, jnp.maximum(across, 0)))
+    surface = lax.stop_gradient(jnp.where(face_index >= 0, depth, jnp.inf)).reshape(-1)
+    image_of = jnp.repeat(jnp.arange(flat.shape[0], dtype=jnp.int32), start.shape[0])
+    across_index = jnp.tile(across, flat.shape[0])
+    crossed = _crossed(lax.stop_gradient(ends), apex, opposite, across_index, image_of, (height, width))
     owner = _outermost((height, width), lax.stop_gradient(ends), crossed, surface)
     smoothed: Array = _blend((height, width), image.reshape(-1, channels), ends, crossed, surface, owner)
-    return smoothed.reshape(image.shape)
+    return smoothed.reshape(*batch, height, width, channels)
 
 
 class _Crossed(NamedTuple):

@@ -8,11 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Int
 
 from emoca_jax.render.backends.choice import by_platform
 from emoca_jax.render.backends.kernels.library import target
-from emoca_jax.render.backends.native_surface import MANY_IMAGES, PARTS
+from emoca_jax.render.backends.native_surface import MANY_IMAGES, PARTS, beside
 
 BLOCK = 64
 """Points in a row of which is known which rows of a texture they touch together."""
@@ -111,11 +111,6 @@ def one_by_one(pulls: tuple[Callable[..., Any], ...], plain: Callable[..., Any],
         return lambda *own: plain(*own)[which]
 
     return tuple(by_platform(pull, only(which), *arrays) for which, pull in enumerate(pulls))
-
-
-def beside(lead: tuple[int, ...], shared: Shaped[Array, "*own"]) -> Shaped[Array, "*ones_and_own"]:
-    """What all images share, to stand beside arrays with these leading axes."""
-    return shared.reshape((1,) * len(lead) + shared.shape)
 
 
 def numbered(faces: Int[Array, "faces 3"], rows: int) -> Int[Array, "faces 3"]:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from emoca_jax.render.backends.choice import by_platform
 from emoca_jax.render.backends.kernels.library import target
-from emoca_jax.render.backends.native_surface import MANY_IMAGES, PARTS, each_image, existing
+from emoca_jax.render.backends.native_surface import MANY_IMAGES, PARTS, beside, existing
 
 MOST_FACES = 256
 """Per pixel: with more the lists of a band of pixels would leave the processor's cache."""
@@ -30,7 +30,7 @@ def native_silhouette(
     attributes = {"nearest": np.int64(faces_per_pixel or 0)}
 
     def options(radius, sigma, clip, batch):
-        return each_image(jnp.stack([radius, sigma, clip.astype(jnp.float32)]), batch)
+        return beside(batch, jnp.stack([radius, sigma, clip.astype(jnp.float32)]))
 
     def kernel(vertices, faces, radius, sigma, clip):
         batch = vertices.shape[:-2]
@@ -40,7 +40,7 @@ def native_silhouette(
             jax.ShapeDtypeStruct((*batch, faces.shape[-2], 2), jnp.int32),
         )
         called = jax.ffi.ffi_call(target("silhouette"), shapes, vmap_method="expand_dims")
-        shared = each_image(faces, batch), options(radius, sigma, clip, batch)
+        shared = beside(batch, faces), options(radius, sigma, clip, batch)
         return tuple(called(vertices, *shared, **attributes))
 
     def plainly(vertices, faces, radius, sigma, clip):
@@ -57,7 +57,7 @@ def native_silhouette(
         )
         called = jax.ffi.ffi_call(target("silhouette_derivative"), shapes, vmap_method="expand_dims")
         batch = vertices.shape[:-2]
-        shared = each_image(faces, batch), options(radius, sigma, clip, batch)
+        shared = beside(batch, faces), options(radius, sigma, clip, batch)
         return called(vertices, *shared, uncovered, limits, rows, cotangent)[0]
 
     def plain_pull(vertices, faces, radius, sigma, clip, uncovered, limits, rows, cotangent):

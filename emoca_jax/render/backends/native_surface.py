@@ -44,7 +44,7 @@ def native_surface(
             jax.ShapeDtypeStruct((*batch, *size), jnp.float32),
             jax.ShapeDtypeStruct((*batch, faces.shape[-2], 2), jnp.int32),
         )
-        own = each_image(faces, batch)
+        own = beside(batch, faces)
         index, depth, _ = called("surface", shapes)(vertices, own, **attributes)
         # A call of its own, which XLA leaves out of programs that do not use the weights: they are most of the memory.
         weights = called("surface_weights", jax.ShapeDtypeStruct((*batch, *size, 3), jnp.float32))
@@ -56,7 +56,7 @@ def native_surface(
             jax.ShapeDtypeStruct(vertices.shape, jnp.float32),
             jax.ShapeDtypeStruct((*vertices.shape[:-2], parts, *vertices.shape[-2:]), jnp.float32),
         )
-        own = each_image(faces, vertices.shape[:-2])
+        own = beside(vertices.shape[:-2], faces)
         by = {"e_by_weights": np.int64(asked[0]), "f_by_depth": np.int64(asked[1])}
         return called("surface_derivative", shapes)(vertices, own, index, to_weights, to_depth, **attributes, **by)[0]
 
@@ -88,6 +88,6 @@ def existing(faces: Int[Array, "faces 3"], vertices: int) -> Int[Array, "faces 3
     return jnp.where(there, faces, 0)
 
 
-def each_image(values: Shaped[Array, "*own"], batch: tuple[int, ...]) -> Shaped[Array, "*batch_and_own"]:
-    """Values for every image of a batch: kernels find them by leading axes, which `vmap` adds in front of these."""
-    return jnp.broadcast_to(values, (*batch, *values.shape))
+def beside(lead: tuple[int, ...], shared: Shaped[Array, "*own"]) -> Shaped[Array, "*ones_and_own"]:
+    """What all images share, to stand beside arrays with these leading axes, to which `vmap` adds in front."""
+    return shared.reshape((1,) * len(lead) + shared.shape)
