@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import jax
@@ -12,6 +13,8 @@ from jaxtyping import Array, Float
 from emoca_jax.arrays import checks_arguments, to_one_rank, to_rank
 from emoca_jax.errors import InputError
 from emoca_jax.products import precise_matmul
+from emoca_jax.render.backends.choice import Backend, draws_natively
+from emoca_jax.render.backends.native_lights import native_shade
 from emoca_jax.render.normals import normalize
 
 SH_BANDS = (
@@ -33,24 +36,30 @@ def sh_basis(normals: Float[Array, "*n 3"]) -> Float[Array, "*n 9"]:
 
 
 @checks_arguments
+@functools.partial(jax.jit, static_argnames="backend")
 def spherical_harmonics(
-    normals: Float[Array, "*batch_points 3"], light: Float[Array, "*batch 9 3"]
+    normals: Float[Array, "*batch_points 3"], light: Float[Array, "*batch 9 3"], *, backend: Backend | None = None
 ) -> Float[Array, "*batch_points 3"]:
     """RGB shading of unit normals (world frame) by second-order spherical-harmonics light; multiply by the albedo.
 
     light: nine RGB coefficients; its batch dimensions lead those of the normals. Not clamped, so it may be negative.
-    Differentiable in both, in reverse mode only.
+    backend: as for `rasterize`. Differentiable in both, in reverse mode only.
     """
     batch = light.shape[:-2]
     count = math.prod(batch)
     if normals.shape[: len(batch)] != batch:
         raise InputError(f"Light of batch shape {batch} does not lead normals of shape {normals.shape}.")
-    return _shade(normals.reshape(count, -1, 3), light.reshape(count, 9, 3)).reshape(normals.shape)
+    arrays = normals.reshape(count, -1, 3), light.reshape(count, 9, 3) * jnp.array(SH_BANDS, light.dtype)[None, :, None]
+    singles = normals.dtype == light.dtype == jnp.float32
+    if draws_natively(backend, "colour") and singles and normals.size:
+        return native_shade(*arrays, _shade).reshape(normals.shape)
+    return _shade(*arrays).reshape(normals.shape)
 
 
 @jax.custom_vjp
 def _shade(normals: Float[Array, "batch points 3"], light: Float[Array, "batch 9 3"]) -> Array:
-    first, *others = jnp.unstack(light[:, None] * jnp.array(SH_BANDS, light.dtype)[None, None, :, None], axis=-2)
+    """light: with the factors in it."""
+    first, *others = jnp.unstack(light[:, None], axis=-2)
     bands = _bands(*jnp.split(normals, 3, axis=-1))[1:]
     return first + sum(band * coefficient for band, coefficient in zip(bands, others, strict=True))
 
@@ -62,13 +71,12 @@ def _bands(x: Array, y: Array, z: Array) -> list[Array]:
 def _shade_backward(kept: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
     """By hand because what is derived sums nine images into the light instead of multiplying matrices."""
     normals, light = kept
-    factors = jnp.array(SH_BANDS, light.dtype)[None, :, None]
     x, y, z = jnp.unstack(normals, axis=-1)
     basis = lax.optimization_barrier(jnp.stack(_bands(x, y, z), axis=1))
-    to_light = precise_matmul(basis, cotangent) * factors
-    scaled, (red, green, blue) = light * factors, jnp.unstack(cotangent, axis=-1)
+    to_light = precise_matmul(basis, cotangent)
+    red, green, blue = jnp.unstack(cotangent, axis=-1)
     _, b_x, b_y, b_z, b_xy, b_xz, b_yz, b_square, b_zz = (
-        scaled[:, i, :1] * red + scaled[:, i, 1:2] * green + scaled[:, i, 2:] * blue for i in range(9)
+        light[:, i, :1] * red + light[:, i, 1:2] * green + light[:, i, 2:] * blue for i in range(9)
     )
     to_x = b_x + b_xy * y + b_xz * z + 2 * b_square * x
     to_y = b_y + b_xy * x + b_yz * z - 2 * b_square * y

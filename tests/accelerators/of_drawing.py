@@ -49,6 +49,11 @@ def render_band(chips: int) -> Call:
     return Call((*shown, pictures, camera, array(dtype=jnp.int32)), options=options)
 
 
+@program(render.spherical_harmonics)
+def spherical_harmonics(chips: int) -> Call:
+    return Call((array(chips, SIDE, SIDE, 3), array(chips, 9, 3)))
+
+
 def _coverage(vertices: jax.Array, faces: jax.Array) -> jax.Array:
     fragments = render.rasterize(vertices, faces, (SIDE, SIDE))
     alpha = (fragments.face_index >= 0).astype(jnp.float32)[..., None]

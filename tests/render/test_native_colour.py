@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emoca_jax.render import Fragments, interpolate, sample_image
+from emoca_jax.render import Fragments, interpolate, sample_image, spherical_harmonics
 from emoca_jax.render.backends.kernels import library
 
 MISSING = library.why_not("colour")
@@ -97,6 +97,30 @@ def test_both_back_ends_look_up_alike(seed, texture, outside, aligned, extreme):
     alike(ours, theirs, 1e-4)
 
 
+@functools.lru_cache
+def shaded(backend: str):
+    @jax.jit
+    def both(normals, light, pull):
+        def loss(normals, light):
+            shading = spherical_harmonics(normals, light, backend=backend)
+            return jnp.sum(shading * pull), shading
+
+        return jax.grad(loss, (0, 1), has_aux=True)(normals, light)
+
+    return both
+
+
+@pytest.mark.parametrize("lead, points", [((), (1,)), ((2,), (9, 7)), ((2, 4), (1031,)), ((1,), (130, 130))])
+def test_both_back_ends_shade_alike(lead, points):
+    """Of fewer points than are done at once, of some more, of many images and of many pieces."""
+    rng = np.random.default_rng(len(lead))
+    normals, pull = (rng.normal(size=(*lead, *points, 3)).astype(np.float32) for _ in range(2))
+    light = rng.normal(size=(*lead, 9, 3)).astype(np.float32)
+    (ours, native), (theirs, plain) = (shaded(name)(normals, light, pull) for name in ("native", "jax"))
+    alike(native, plain, 1e-6)
+    alike(ours, theirs, 1e-5)
+
+
 def test_every_argument_maps():
     """Any argument mapped, or several, or in turn: nothing but what one call after the other gives."""
     rng = np.random.default_rng(0)
@@ -119,7 +143,15 @@ def test_every_argument_maps():
 
         return jax.value_and_grad(loss, (0, 1))(weights, attributes)
 
-    for function, arrays in ((look, (texels, points)), (mix, (index, weights, attributes, faces))):
+    def shade(normals, light):
+        return jax.value_and_grad(lambda *own: jnp.sum(spherical_harmonics(*own, backend="native") ** 2), (0, 1))(
+            normals, light
+        )
+
+    normals, light = (jnp.array(rng.normal(size=shape), jnp.float32) for shape in ((3, 2, 11, 3), (3, 2, 9, 3)))
+    for function, arrays in (
+        (look, (texels, points)), (mix, (index, weights, attributes, faces)), (shade, (normals, light)),
+    ):  # fmt: skip
         for mapped in range(1, 2 ** len(arrays)):
             axes = tuple(0 if mapped >> i & 1 else None for i in range(len(arrays)))
 

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax.test_util import check_grads
 
 from emoca_jax.render import (  # fmt: skip
@@ -22,6 +23,7 @@ def test_camera_equals_the_official_projection():
     np.testing.assert_allclose(got, arrays["batch_orth_proj"] * [1, -1, -1], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.usefixtures("each_back_end")
 def test_spherical_harmonics_equal_the_official_ones():
     arrays = golden("misc")
     np.testing.assert_allclose(SH_BANDS, arrays["sh_constant_factor"], rtol=1e-6)

@@ -77,16 +77,24 @@ LANES = 8
 """Numbers that are computed side by side."""
 
 
-@intrinsic
-def lanes(typing_context):
-    """Room for LANES numbers of which the compiler knows that nothing else points to them: a loop that writes nowhere
-    else it does all at once, where for other memory it would have to find out first and mostly lets it be."""
+def lanes_of(rows: int):
+    """What makes room for so many times LANES numbers."""
 
-    def generate(context, builder, signature, arguments):
-        room = cgutils.alloca_once(builder, ir.ArrayType(ir.FloatType(), LANES))
-        return builder.bitcast(room, ir.FloatType().as_pointer())
+    @intrinsic
+    def room(typing_context):
+        """Room of which the compiler knows that nothing else points to it: a loop that writes nowhere else it does all
+        at once, where for other memory it would have to find out first and mostly lets it be."""
 
-    return types.CPointer(types.float32)(), generate
+        def generate(context, builder, signature, arguments):
+            numbers = cgutils.alloca_once(builder, ir.ArrayType(ir.FloatType(), rows * LANES))
+            return builder.bitcast(numbers, ir.FloatType().as_pointer())
+
+        return types.CPointer(types.float32)(), generate
+
+    return room
+
+
+lanes = lanes_of(1)
 
 
 @intrinsic

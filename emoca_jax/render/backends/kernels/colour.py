@@ -1,7 +1,7 @@
-"""Attributes and textures at the pixels: the kernels that are compiled together."""
+"""Attributes, textures and light at the pixels: the kernels that are compiled together."""
 
 from __future__ import annotations
 
-from emoca_jax.render.backends.kernels import attributes, textures
+from emoca_jax.render.backends.kernels import attributes, lights, textures
 
-KERNELS = attributes.KERNELS | textures.KERNELS
+KERNELS = attributes.KERNELS | textures.KERNELS | lights.KERNELS

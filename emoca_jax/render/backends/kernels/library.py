@@ -32,8 +32,11 @@ KERNELS: dict[Library, tuple[str, ...]] = {
     "hard": ("surface", "surface_weights", "surface_derivative"),
     "soft": ("silhouette", "silhouette_derivative"),
     "outline": ("smooth", "smooth_to_image", "smooth_to_vertices"),
-    "colour": ("mix", "mix_to_weights", "mix_to_attributes", "look_up", "look_up_to_points", "look_up_to_texels"),
-}
+    "colour": (
+        "mix", "mix_to_weights", "mix_to_attributes", "look_up", "look_up_to_points", "look_up_to_texels", "shade",
+        "shade_to_normals", "shade_to_light",
+    ),
+}  # fmt: skip
 """Names of the kernels in each file that is compiled as a whole."""
 HERE = Path(__file__).parent
 SHARED = ("edge_functions.py", "native_colour.py", "native_outline.py", "soft_pairs.py")
