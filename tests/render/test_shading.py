@@ -56,6 +56,7 @@ def test_basis_is_orthogonal_on_the_sphere():
     np.testing.assert_allclose(correlation, np.eye(8), atol=0.01)
 
 
+@pytest.mark.usefixtures("each_back_end")
 def test_normals_of_a_tetrahedron_point_outwards():
     vertices = jnp.array([[1.0, 1, 1], [-1, -1, 1], [-1, 1, -1], [1, -1, -1]])
     faces = jnp.array([[0, 2, 1], [0, 3, 2], [0, 1, 3], [1, 2, 3]])
@@ -63,6 +64,7 @@ def test_normals_of_a_tetrahedron_point_outwards():
     np.testing.assert_allclose(vertex_normals(vertices * 1e-5, faces), vertices / np.sqrt(3), atol=1e-6)
 
 
+@pytest.mark.usefixtures("each_back_end")
 def test_normals_without_area_are_zero_with_finite_gradients():
     vertices, faces = jnp.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [5, 5, 5]]), jnp.array([[0, 1, 2]])
     assert (vertex_normals(vertices, faces) == 0).all()

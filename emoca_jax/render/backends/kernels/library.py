@@ -34,7 +34,7 @@ KERNELS: dict[Library, tuple[str, ...]] = {
     "outline": ("smooth", "smooth_to_image", "smooth_to_vertices"),
     "colour": (
         "mix", "mix_to_weights", "mix_to_attributes", "look_up", "look_up_to_points", "look_up_to_texels", "shade",
-        "shade_to_normals", "shade_to_light",
+        "shade_to_normals", "shade_to_light", "normal_sums", "normal_sums_derivative",
     ),
 }  # fmt: skip
 """Names of the kernels in each file that is compiled as a whole."""
