@@ -67,6 +67,7 @@ def reports(request: pytest.FixtureRequest) -> dict[tuple[str, str], Report]:
         pytest.param(target, name, marks=[pytest.mark.slow] if target in program.slow else [])
         for target in TARGETS
         for name, program in PROGRAMS.items()
+        if target not in program.never
     ],
 )
 def test_it_compiles_and_keeps_little(reports: dict[tuple[str, str], Report], target: str, program: str) -> None:
@@ -114,8 +115,9 @@ def _skip_without_compiler(target: str) -> None:
 def jitted_functions() -> Iterator[tuple[str, Any]]:
     """Every function in a module of the package that `jax.jit` made."""
     for module in pkgutil.walk_packages(emoca_jax.__path__, "emoca_jax."):
-        # Kernels are numba's, which need not be there.
-        if module.name != "emoca_jax.__main__" and not module.name.startswith("emoca_jax.render.backends.kernels."):
+        # Kernels are numba's and warp's, which need not be there.
+        kernels = tuple(f"emoca_jax.render.backends.{folder}." for folder in ("kernels", "warp_kernels"))
+        if module.name != "emoca_jax.__main__" and not module.name.startswith(kernels):
             for name, value in vars(importlib.import_module(module.name)).items():
                 if (function := _jitted(value)) is not None:
                     yield f"{module.name}.{name}", function

@@ -16,8 +16,9 @@ import pytest
 import emoca_jax
 
 COMMAND_LINE = ("emoca_jax.cli", "emoca_jax.commands", "emoca_jax.__main__")
-COMPILED = "emoca_jax.render.backends.kernels."
-"""numba's dialect: pieces of machine code, without annotations, for each other alone; `library` is what others call."""
+COMPILED = ("emoca_jax.render.backends.kernels.", "emoca_jax.render.backends.warp_kernels.")
+"""numba's and warp's dialects: pieces of machine code for each other alone."""
+CALLED_BY_OTHERS = (f"{COMPILED[0]}library", f"{COMPILED[1]}presence")
 ARRAYS_OF_ANY_SHAPE = ("emoca_jax.safe_files", "emoca_jax.convert", "emoca_jax.training")
 """They read strangers' files, or train on batches of any stage: arrays that have the shapes they have."""
 DIFFERENTIATED = ("emoca_jax.render.", "emoca_jax.model.", "emoca_jax.objectives.")
@@ -36,7 +37,7 @@ MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(emoca_jax.__path__, "emoca_jax.")
     if not module.name.startswith(COMMAND_LINE)
-    and (not module.name.startswith(COMPILED) or module.name == f"{COMPILED}library")
+    and (not module.name.startswith(COMPILED) or module.name in CALLED_BY_OTHERS)
 )
 
 

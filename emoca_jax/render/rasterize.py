@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Integer
 
 from emoca_jax.arrays import AnyArray, checks_arguments
 from emoca_jax.errors import InputError
-from emoca_jax.render.backends.choice import Backend, draws_natively
+from emoca_jax.render.backends.choice import Backend, draws_by_warp, draws_natively
 from emoca_jax.render.backends.edge_functions import (
     SPARE_TRIANGLE,
     columns,
@@ -23,6 +23,7 @@ from emoca_jax.render.backends.edge_functions import (
 from emoca_jax.render.backends.native_surface import native_surface
 from emoca_jax.render.backends.per_image import for_each_image
 from emoca_jax.render.backends.visible_faces import Cull, Rules, visible_faces
+from emoca_jax.render.backends.warp_surface import warp_surface
 
 
 class Fragments(struct.PyTreeNode):
@@ -62,8 +63,8 @@ def rasterize(
     official: pytorch3d's rules instead (Ravi et al. 2020, as used by the reference): a pixel centre on an edge belongs
     to no face, faces with a depth below 1e-8 are dropped, and 1e-8 is added to the area in the barycentrics.
 
-    backend: "jax" for plain JAX; "native" for compiled kernels, which give the same faster (`choice.py`); None for
-    kernels where there are any.
+    backend: "jax" for plain JAX; "native" for compiled kernels, which give the same faster (`choice.py`); "warp" for
+    those for NVIDIA GPUs, which no GPU has run yet; None for compiled ones where there are any.
 
     Differentiable in `vertices` through `barycentric` and `depth`, with zero gradient from the background; by kernels
     in reverse mode only. Errors:
@@ -90,6 +91,8 @@ def rasterize(
         )
         return index, weights, depth
 
+    if draws_by_warp(backend) and vertices.dtype == jnp.float32:
+        return Fragments(*warp_surface(vertices, faces, size, rules, plain))
     if draws_natively(backend, "hard") and vertices.dtype == jnp.float32:
         return Fragments(*native_surface(vertices, faces, size, rules, plain))
     return Fragments(*plain(vertices, faces))

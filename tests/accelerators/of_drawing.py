@@ -21,7 +21,15 @@ from tests.accelerators.inputs import (
     open_model,
     shapes_of,
 )
-from tests.accelerators.table import SLOW_ON_TPU, TRAINED_AT_ONCE, Call, mesh_shapes, program, texture_shape
+from tests.accelerators.table import (
+    NOT_FOR_TPU,
+    SLOW_ON_TPU,
+    TRAINED_AT_ONCE,
+    Call,
+    mesh_shapes,
+    program,
+    texture_shape,
+)
 
 # The renderer, and decoding with gradients.
 
@@ -34,6 +42,22 @@ def rasterize(chips: int) -> Call:
 @program(render.rasterize, slow=SLOW_ON_TPU)
 def rasterize_in_perspective(chips: int) -> Call:
     return _drawing(chips, size=(SIDE, SIDE), perspective=True, cull="back")
+
+
+@program(render.rasterize, never=NOT_FOR_TPU)
+def rasterize_by_warp(chips: int) -> Call:
+    return _drawing(chips, size=(SIDE, SIDE), perspective=True, backend="warp")
+
+
+def _seen_by_warp(vertices: jax.Array, faces: jax.Array) -> jax.Array:
+    fragments = render.rasterize(vertices, faces, (SIDE, SIDE), backend="warp")
+    depth = jnp.where(fragments.face_index >= 0, fragments.depth, 0.0)
+    return jnp.sum(fragments.barycentric**2) + jnp.sum(depth)
+
+
+@program(jax.value_and_grad(_seen_by_warp), never=NOT_FOR_TPU)
+def gradient_by_warp(chips: int) -> Call:
+    return _drawing(chips)
 
 
 @program(picture._draw_band, slow=SLOW_ON_TPU)

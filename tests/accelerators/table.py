@@ -30,19 +30,23 @@ class Program(NamedTuple):
     call: Callable[[int], Call]
     slow: tuple[str, ...]
     """Targets whose compiler takes so long over it that only a slow run asks."""
+    never: tuple[str, ...] = ()
+    """Targets that it is not for."""
 
 
 PROGRAMS: dict[str, Program] = {}
 
 
-def program(function: Callable, *, slow: tuple[str, ...] = ()) -> Callable[[Callable[[int], Call]], None]:
+def program(
+    function: Callable, *, slow: tuple[str, ...] = (), never: tuple[str, ...] = ()
+) -> Callable[[Callable[[int], Call]], None]:
     def enter(call: Callable[[int], Call]) -> None:
-        PROGRAMS[call.__name__] = Program(function, call, slow)
+        PROGRAMS[call.__name__] = Program(function, call, slow, never)
 
     return enter
 
 
-SLOW_ON_TPU = ("v5e",)
+SLOW_ON_TPU = NOT_FOR_TPU = ("v5e",)
 
 
 def mesh_shapes() -> tuple[Shape, Shape]:

@@ -9,18 +9,24 @@ import pytest
 from emoca_jax.render import rasterize as draw
 from emoca_jax.render.backends import choice
 from emoca_jax.render.backends.kernels import library
+from emoca_jax.render.backends.warp_kernels import presence
+
+
+def unless(missing: str, name: str):
+    """A back end, to be skipped with the reason where it is missing."""
+    return pytest.param(name, marks=pytest.mark.skipif(bool(missing), reason=missing or "-"))
 
 
 def backends(kernels: library.Library) -> list:
-    """Every back end, those that are missing here to be skipped with the reason."""
-    missing = library.why_not(kernels)
-    return ["jax", pytest.param("native", marks=pytest.mark.skipif(bool(missing), reason=missing or "-"))]
+    """Every back end for CPUs."""
+    return ["jax", unless(library.why_not(kernels), "native")]
 
 
 MISSING = library.why_not("hard")
+NO_WARP = presence.why_not()
 
 
-@pytest.fixture(scope="module", params=backends("hard"))
+@pytest.fixture(scope="module", params=[*backends("hard"), unless(NO_WARP, "warp")])
 def rasterize(request: pytest.FixtureRequest) -> Callable:
     """`rasterize` by one of the back ends."""
     return functools.partial(draw, backend=request.param)

@@ -38,13 +38,18 @@ def pixel_range(
     low: Float[Array, "*n"], high: Float[Array, "*n"], size: int
 ) -> tuple[Int[Array, "*n"], Int[Array, "*n"]]:
     """First pixel and number of pixels whose centres can lie in [low, high] on the image plane."""
-    # Rounding of coordinate and centre is below 4 ulp of 1 each, in pixels size / 2 times that.
-    slack = 1e-3 + size * 4e-7
+    slack = box_slack(size)
     first = jnp.ceil((low + 1) * (size / 2) - 0.5 - slack)
     last = jnp.floor((high + 1) * (size / 2) - 0.5 + slack)
     first = jnp.clip(first, 0, size).astype(jnp.int32)
     last = jnp.clip(last, -1, size - 1).astype(jnp.int32)
     return first, jnp.maximum(last - first + 1, 0)
+
+
+def box_slack(size: int) -> float:
+    """Pixels by which a range is widened: rounding of coordinate and centre is below 4 ulp of 1 each, in pixels
+    size / 2 times that."""
+    return 1e-3 + size * 4e-7
 
 
 def take(array: Shaped[Array, "rows *shape"], index: Int[Array, "*n"]) -> Shaped[Array, "..."]:

@@ -1,4 +1,4 @@
-"""Which back end draws: plain JAX, or kernels made for the platform.
+"""Which back end draws: plain JAX, kernels made for this processor, or those for NVIDIA GPUs, where they are asked for.
 
 There is one program for all platforms: what is traced holds both ways, and the platform that it is compiled for takes
 its own. So code traced beside a CPU and compiled for a GPU or TPU draws in plain JAX there.
@@ -13,13 +13,18 @@ from typing import Any, Literal, get_args
 import jax
 from jax import lax
 
+from emoca_jax import running_on
 from emoca_jax.errors import InputError
 from emoca_jax.render.backends.kernels import library
+from emoca_jax.render.backends.warp_kernels import presence
 
-Backend = Literal["jax", "native"]
-"""Plain JAX, or kernels compiled for this processor."""
+Backend = Literal["jax", "native", "warp"]
+"""Plain JAX, kernels compiled for this processor, or kernels for NVIDIA GPUs."""
+ON_GPUS: Backend = "jax"
+"""What draws on a GPU where nothing is said: plain JAX, until one has run the kernels for it."""
 VARIABLE = "EMOCA_JAX_BACKEND"
 """Environment variable with the back end of calls that name none."""
+FLOAT32_ONLY = "they draw in float32; unset jax_enable_x64"
 
 
 def draws_natively(backend: Backend | None, kernels: library.Library) -> bool:
@@ -27,23 +32,39 @@ def draws_natively(backend: Backend | None, kernels: library.Library) -> bool:
 
     Errors: InputError for another word, and where kernels are asked for that this machine does not have.
     """
-    backend = backend or os.environ.get(VARIABLE) or None  # pyright: ignore[reportAssignmentType]
-    if backend not in (None, *get_args(Backend)):
-        raise InputError(f'backend is {backend!r}; choose "jax", "native" or None.')
-    if backend == "jax":
+    backend = _asked_for(backend)
+    if backend in ("jax", "warp"):
         return False
     platform = jax.default_backend()
     if platform != "cpu":
         if backend == "native":
             raise InputError(f'There are no kernels for {platform}; choose backend="jax" or leave it out.')
         return False
-    if jax.config.read("jax_enable_x64"):
-        reason = "they draw in float32; unset jax_enable_x64"
-    else:
-        reason = library.why_not(kernels)
+    reason = FLOAT32_ONLY if jax.config.read("jax_enable_x64") else library.why_not(kernels)
     if backend == "native" and reason:
         raise InputError(f"There are no kernels here: {reason}.")
     return not reason
+
+
+def draws_by_warp(backend: Backend | None) -> bool:
+    """Whether the kernels for GPUs are to be used, where there are some for what is drawn.
+
+    Errors: InputError for another word, and where they are asked for and cannot be had.
+    """
+    asked = _asked_for(backend)
+    if (asked or (ON_GPUS if running_on.backend() == "gpu" else None)) != "warp":
+        return False
+    reason = FLOAT32_ONLY if jax.config.read("jax_enable_x64") else presence.why_not_there()
+    if asked and reason:
+        raise InputError(f"There are no kernels here: {reason}.")
+    return not reason
+
+
+def _asked_for(backend: Backend | None) -> Backend | None:
+    backend = backend or os.environ.get(VARIABLE) or None  # pyright: ignore[reportAssignmentType]
+    if backend not in (None, *get_args(Backend)):
+        raise InputError(f"backend is {backend!r}; choose {', '.join(map(repr, get_args(Backend)))} or None.")
+    return backend
 
 
 def by_platform(native: Callable[..., Any], plain: Callable[..., Any], *arguments: Any) -> Any:

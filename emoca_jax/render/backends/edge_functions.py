@@ -28,13 +28,19 @@ def pixel_centres(index: Int[Array, "*n"], size: int) -> Float[Array, "*n"]:
     """Image-plane coordinate (2 i + 1) / size - 1 of pixel column or row `index`, correctly rounded.
 
     The nearest float matters: on a sliver of a face 1e-7 of the image is 1e-3 in the barycentrics. XLA turns a
-    division by a constant into a multiplication, so the reciprocal is given in two parts, of which the first has so
-    few bits that its product is exact for images of up to 8192 pixels.
+    division by a constant into a multiplication, so the reciprocal is given in two parts.
     """
+    coarse, fine = reciprocal_parts(size)
+    odd = (2 * index + 1 - size).astype(jnp.float32)
+    return odd * coarse + odd * fine
+
+
+def reciprocal_parts(size: int) -> tuple[float, float]:
+    """1 / size as a sum, of which the first has so few bits that its product with a pixel's number is exact for images
+    of up to 8192 pixels."""
     coarse = np.array(1 / size, np.float32).view(np.uint32) & np.uint32(0xFFFFE000)
     coarse = float(coarse.view(np.float32))
-    odd = (2 * index + 1 - size).astype(jnp.float32)
-    return odd * coarse + odd * (1 / size - coarse)
+    return coarse, 1 / size - coarse
 
 
 def facing(triangles: Float[Array, "*batch 3 3"], *, perspective: bool) -> Float[Array, "*batch"]:

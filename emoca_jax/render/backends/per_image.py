@@ -20,14 +20,15 @@ def one_by_one() -> bool:
 
 
 def on_own_devices(function: Callable[..., Any], images: Any, *shared: Any) -> Any:
-    """`function` of arrays whose first axis are images, and of others that all images share; results as the former.
+    """`function` of an array (or several in a tuple) whose first axis are images, and of others that all images share;
+    results as the former.
 
     Inside of a program over a mesh (`jax.sharding.use_abstract_mesh`, as training steps have it) each device runs it on
     its own images. XLA, which splits such programs by itself, would send every picture to every device where one loop
     goes through all of them.
     """
     mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty or mesh.size == 1 or images.shape[0] % mesh.size:
+    if mesh.empty or mesh.size == 1 or jax.tree.leaves(images)[0].shape[0] % mesh.size:
         return function(images, *shared)
     split, whole = PartitionSpec(mesh.axis_names), PartitionSpec()
     specs = (split, *(whole for _ in shared))

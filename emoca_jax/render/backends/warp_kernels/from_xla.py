@@ -1,0 +1,20 @@
+"""What XLA calls, by whom it is traced."""
+
+from __future__ import annotations
+
+import inspect
+
+import warp as wp
+
+from emoca_jax.render.backends.warp_kernels import hard
+
+
+def _callable(function, results):
+    # Tracing needs no device: kernels are loaded by the first call on each. Checks around the function, as tests have
+    # them, would hide its arguments.
+    late = wp.JaxModulePreloadMode.NONE
+    return wp.jax_callable(inspect.unwrap(function), num_outputs=results, module_preload_mode=late)
+
+
+surface = _callable(hard.surface, 7)
+surface_derivative = _callable(hard.surface_derivative, 1)
