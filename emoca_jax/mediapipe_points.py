@@ -51,6 +51,13 @@ LIP_RINGS = tuple(
     for (right, left), lower, upper in zip(LIP_CORNERS, LOWER_LIP_LINES, UPPER_LIP_LINES, strict=True)
 )
 
+NOSE = (
+    *(197, 195, 5, 4, 1, 19, 94, 2),  # bridge, tip and what is under it
+    *(48, 49, 131, 134, 51, 45, 64, 98, 75, 220),  # its right side
+    *(278, 279, 360, 363, 281, 275, 294, 327, 305, 440),  # its left side
+)
+"""From the bridge down, with both wings."""
+
 FACE_OVAL = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
