@@ -23,7 +23,7 @@ _made_here = CACHE_VARIABLE not in os.environ
 if _made_here:
     os.environ[CACHE_VARIABLE] = tempfile.mkdtemp(prefix="emoca_jax_tests_")
 # Before jax is imported. Compiling is four fifths of the tests' time, and much of it would be done again: by the other
-# worker, by child processes, by functions that are jitted anew. Nine in ten of it are programs of a few operations, which
+# worker, by child processes, by functions that are jitted anew. Nine in ten programs are a few operations, which
 # together take as long as the large ones and come back in a third of the time.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.environ[CACHE_VARIABLE])
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
