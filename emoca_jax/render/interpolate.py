@@ -70,6 +70,8 @@ def _mixed(face_index: Array, barycentric: Array, attributes: Array, faces: Arra
     channels = attributes.shape[-1]
     # Whole faces are gathered first: one row of memory per pixel instead of three.
     corners = at_pixels(attributes[faces].reshape(faces.shape[0], 3 * channels), face_index)
+    # The background reads face 0, whose attributes may be no numbers: the weights' derivative would not be either.
+    corners = jnp.where(face_index[..., None] >= 0, corners, 0.0)
     a, b, c = lax.split(corners, (channels,) * 3, axis=-1)
     weight_a, weight_b, weight_c = lax.split(barycentric, (1,) * 3, axis=-1)
     mixed = a * weight_a + b * weight_b + c * weight_c

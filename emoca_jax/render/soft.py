@@ -68,12 +68,14 @@ class SoftFragments(struct.PyTreeNode):
 
 
 def _softness_checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Turns down numbers that make no sense (those that are traced cannot be known): a sigma or gamma that is not
-    positive, a blur radius below 0, and a far that is not beyond near."""
+    """Turns down what is no number, and numbers that make no sense (those that are traced cannot be known): a sigma or
+    gamma that is not positive, a blur radius below 0, and a far that is not beyond near."""
     defaults = inspect.unwrap(function).__kwdefaults__
 
     @functools.wraps(function)
     def checked(*args: P.args, **options: P.kwargs) -> R:
+        for name in NUMBERS:
+            _check_number(name, options.get(name))
         known = {name: number for name in NUMBERS if (number := _known((defaults | options).get(name))) is not None}
         for name in ("sigma", "gamma"):
             if name in known and not known[name] > 0:
@@ -85,6 +87,16 @@ def _softness_checked(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **options)
 
     return checked
+
+
+def _check_number(name: str, value: Any) -> None:
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        found = f"{value.dtype} {list(value.shape)}"
+        right = value.ndim == 0 and value.dtype != jnp.bool_ and jnp.issubdtype(value.dtype, jnp.number)
+    else:
+        found, right = f"of type {type(value).__name__}", value is None or isinstance(value, int | float)
+    if not right:
+        raise InputError(f"{name} must be a number, not {found}.")
 
 
 def _known(value: Any) -> float | None:
@@ -203,6 +215,7 @@ def soft_rasterize(
 
 
 @checks_arguments
+@_softness_checked
 @functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
 def soft_fragments(
     vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"], size: tuple[int, int], *,

@@ -1,5 +1,6 @@
 """Meshes, images and sizes that no drawing function can use: each says which argument, what it wants, what it got."""
 
+import functools
 import re
 
 import jax
@@ -94,6 +95,23 @@ def test_depths_that_leave_no_room_are_refused(near, far):
     """Equal ones would divide by nothing."""
     with pytest.raises(InputError, match=f"^near is {near} and far is {far}; give a far beyond near.$"):
         render.soft_rasterize(VERTICES, FACES, VERTICES, SIZE, near=near, far=far)
+
+
+@pytest.mark.parametrize(
+    ("draw", "name", "value", "found"),
+    [
+        (render.soft_silhouette, "sigma", jnp.ones(2), "float32 [2]"),
+        (render.soft_silhouette, "blur_radius", np.zeros((1,), np.float32), "float32 [1]"),
+        (render.soft_silhouette, "sigma", "1e-4", "of type str"),
+        (functools.partial(render.soft_rasterize, attributes=VERTICES), "gamma", jnp.array(True), "bool []"),
+        (render.soft_fragments, "blur_radius", jnp.ones((2, 3)), "float32 [2, 3]"),
+    ],
+)
+@pytest.mark.usefixtures("types_unchecked")
+def test_softness_is_a_number(draw, name, value, found):
+    with pytest.raises(InputError) as error:
+        draw(VERTICES, FACES, size=SIZE, **{name: value})
+    assert str(error.value) == f"{name} must be a number, not {found}."
 
 
 def test_numpy_and_meshes_of_their_own_are_welcome():

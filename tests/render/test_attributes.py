@@ -111,3 +111,21 @@ def test_uv_rows_run_down():
 def test_normals_of_the_head_equal_the_official_ones():
     got = vertex_normals(head_cases(), jnp.array(head_obj()[0]), official=True)
     np.testing.assert_allclose(got, golden("misc")["vertex_normals"], atol=2e-5)
+
+
+def test_attributes_that_are_no_numbers_stay_out_of_the_background():
+    """Which reads face 0: neither values nor what its weights are given may be a NaN there."""
+    vertices = jnp.array([[-0.5, -0.5, 1.0], [0.5, -0.5, 1.0], [0.0, 0.5, 1.0], [2.0, 2, 1], [3, 2, 1], [3, 3, 1]])
+    attributes = jnp.ones((6, 2)).at[3:].set(jnp.nan)
+    fragments = rasterize(vertices, jnp.array([[3, 4, 5], [0, 1, 2]]), (8, 8))
+    assert 0 < (fragments.face_index >= 0).sum() < 64
+
+    def total(weights):
+        return jnp.sum(
+            interpolate(fragments.replace(barycentric=weights), attributes, jnp.array([[3, 4, 5], [0, 1, 2]]))
+        )
+
+    slopes = jax.grad(total)(fragments.barycentric)
+    np.testing.assert_array_equal(
+        slopes, jnp.where((fragments.face_index >= 0)[..., None], jnp.full((8, 8, 3), 2.0), 0)
+    )

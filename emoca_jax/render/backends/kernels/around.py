@@ -9,7 +9,7 @@ import numpy as np
 from emoca_jax.render.backends.edge_functions import OFFICIAL_EPSILON as PLAIN_EPSILON
 from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import ONE, ZERO, cross, doubled_area, fused, pixel_range
-from emoca_jax.render.backends.kernels.hard import corners_of
+from emoca_jax.render.backends.kernels.hard import are_finite, corners_of, points_at
 from emoca_jax.render.backends.soft_pairs import FARTHEST as PLAIN_FARTHEST
 from emoca_jax.render.backends.soft_pairs import SMALLEST_WEIGHT_SUM as PLAIN_WEIGHT_SUM
 
@@ -38,14 +38,9 @@ def find_soft_rows(vertices, faces, begin, end, rows, height, width, radius):
     reach = np.float32(math.sqrt(radius)) / aspect_y
     for number in range(begin, end):
         a, b, c = corners_of(faces, number)
-        ax, ay, az = vertices[a], vertices[a + 1], vertices[a + 2]
-        bx, by, bz = vertices[b], vertices[b + 1], vertices[b + 2]
-        cx, cy, cz = vertices[c], vertices[c + 1], vertices[c + 2]
+        ax, ay, az, bx, by, bz, cx, cy, cz = points_at(vertices, a, b, c)
         rows[2 * number], rows[2 * number + 1] = 1, 0
-        if not (
-            np.isfinite(ax) and np.isfinite(bx) and np.isfinite(cx) and np.isfinite(ay) and np.isfinite(by)
-            and np.isfinite(cy) and np.isfinite(az) and np.isfinite(bz) and np.isfinite(cz)
-        ):  # fmt: skip
+        if not are_finite(ax, ay, az, bx, by, bz, cx, cy, cz):
             continue
         if not max(abs(ax), abs(bx), abs(cx), abs(ay), abs(by), abs(cy)) <= FARTHEST:
             continue
@@ -97,11 +92,10 @@ def placed(vertices, faces, number, aspect_x, aspect_y, reach, width):
     """A face where it lies: where its corners begin in the list of all coordinates; its first and last column of pixels
     in reach; the corners, x and y in units in which pixels are square, and its doubled area."""
     a, b, c = corners_of(faces, number)
-    ax, bx, cx = vertices[a], vertices[b], vertices[c]
+    ax, ay, az, bx, by, bz, cx, cy, cz = points_at(vertices, a, b, c)
     columns = pixel_range(min(ax, bx, cx) - reach, max(ax, bx, cx) + reach, width)
-    ax, bx, cx = ax * aspect_x, bx * aspect_x, cx * aspect_x
-    ay, by, cy = vertices[a + 1] * aspect_y, vertices[b + 1] * aspect_y, vertices[c + 1] * aspect_y
-    corners = (ax, ay, vertices[a + 2], bx, by, vertices[b + 2], cx, cy, vertices[c + 2])
+    ax, bx, cx, ay, by, cy = ax * aspect_x, bx * aspect_x, cx * aspect_x, ay * aspect_y, by * aspect_y, cy * aspect_y
+    corners = (ax, ay, az, bx, by, bz, cx, cy, cz)
     return (a, b, c), columns, corners, doubled_area(ax, ay, bx, by, cx, cy)
 
 

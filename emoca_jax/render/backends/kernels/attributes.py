@@ -6,6 +6,8 @@ not depend on the number of threads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from emoca_jax.render.backends.kernels.call_frame import argument, extent, floats, integers, item_of, lead, result
@@ -13,6 +15,24 @@ from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import ZERO, fused
 from emoca_jax.render.backends.kernels.hard import add_up
 from emoca_jax.render.backends.kernels.pieces import piece, pieces_items
+
+
+def unrolled(loop: Callable[..., None]) -> Callable[..., None]:
+    """A loop of arguments and, last, a number of channels, called with the former in a tuple: where the compiler knows
+    that number it unrolls what goes over channels."""
+    loop = inlined(loop)
+
+    @inlined
+    def chosen(own, channels):
+        if channels == 3:
+            loop(*own, 3)
+        elif channels == 2:
+            loop(*own, 2)
+        else:
+            loop(*own, channels)
+
+    return chosen
+
 
 # Arguments: face index [points], weights [points, 3], attributes [rows, channels], faces [faces, 3].
 
@@ -36,17 +56,12 @@ def mix_work(frame, stage, item):
         floats(weights, 2, item_of(weights, 2, mixed, 2, image)),
         floats(attributes, 2, item_of(attributes, 2, mixed, 2, image)),
         integers(faces, 2, item_of(faces, 2, mixed, 2, image)), floats(mixed, 2, image),
+        begin, end, last,
     )  # fmt: skip
-    # With a number of channels that is known the compiler unrolls them.
-    if channels == 3:
-        mix(*own, begin, end, last, 3)
-    elif channels == 2:
-        mix(*own, begin, end, last, 2)
-    else:
-        mix(*own, begin, end, last, channels)
+    mix(own, channels)
 
 
-@inlined
+@unrolled
 def mix(index, weights, attributes, faces, mixed, begin, end, last, channels):
     for point in range(begin, end):
         if index[point] < 0:
@@ -71,17 +86,12 @@ def mix_to_weights_work(frame, stage, item):
         floats(attributes, 2, item_of(attributes, 2, slopes, 2, image)),
         integers(faces, 2, item_of(faces, 2, slopes, 2, image)), floats(pull, 2, item_of(pull, 2, slopes, 2, image)),
         floats(slopes, 2, image),
+        begin, end, last,
     )  # fmt: skip
-    # With a number of channels that is known the compiler unrolls them.
-    if channels == 3:
-        mix_to_weights(*own, begin, end, last, 3)
-    elif channels == 2:
-        mix_to_weights(*own, begin, end, last, 2)
-    else:
-        mix_to_weights(*own, begin, end, last, channels)
+    mix_to_weights(own, channels)
 
 
-@inlined
+@unrolled
 def mix_to_weights(index, attributes, faces, pull, slopes, begin, end, last, channels):
     for point in range(begin, end):
         to0 = to1 = to2 = ZERO
@@ -118,17 +128,12 @@ def mix_to_attributes_work(frame, stage, item):
         floats(weights, 2, item_of(weights, 2, gradient, 2, image)),
         integers(faces, 2, item_of(faces, 2, gradient, 2, image)),
         floats(pull, 2, item_of(pull, 2, gradient, 2, image)), floats(parts, 2, item),
+        begin, end, last, rows,
     )  # fmt: skip
-    # With a number of channels that is known the compiler unrolls them.
-    if channels == 3:
-        mix_to_attributes(*own, begin, end, last, rows, 3)
-    elif channels == 2:
-        mix_to_attributes(*own, begin, end, last, rows, 2)
-    else:
-        mix_to_attributes(*own, begin, end, last, rows, channels)
+    mix_to_attributes(own, channels)
 
 
-@inlined
+@unrolled
 def mix_to_attributes(index, weights, faces, pull, gradient, begin, end, last, rows, channels):
     for i in range(rows * channels):
         gradient[i] = ZERO

@@ -92,14 +92,9 @@ def find_rows(vertices, faces, begin, end, rows, height, near, perspective):
     """First and last row of pixels that each face can reach; none for a face that is not finite."""
     for number in range(begin, end):
         a, b, c = corners_of(faces, number)
-        ax, ay, az = vertices[a], vertices[a + 1], vertices[a + 2]
-        bx, by, bz = vertices[b], vertices[b + 1], vertices[b + 2]
-        cx, cy, cz = vertices[c], vertices[c + 1], vertices[c + 2]
+        ax, ay, az, bx, by, bz, cx, cy, cz = points_at(vertices, a, b, c)
         rows[2 * number], rows[2 * number + 1] = 1, 0
-        if not (
-            np.isfinite(ax) and np.isfinite(bx) and np.isfinite(cx) and np.isfinite(ay) and np.isfinite(by)
-            and np.isfinite(cy) and np.isfinite(az) and np.isfinite(bz) and np.isfinite(cz)
-        ):  # fmt: skip
+        if not are_finite(ax, ay, az, bx, by, bz, cx, cy, cz):
             continue
         _, _, top, bottom = bounds((ax, bx, cx), (ay, by, cy), (az, bz, cz), near, perspective)
         first, last = pixel_range(top, bottom, height)
@@ -110,6 +105,27 @@ def find_rows(vertices, faces, begin, end, rows, height, near, perspective):
 def corners_of(faces, number):
     """Where the three corners of a face begin in the list of all coordinates."""
     return 3 * np.int64(faces[3 * number]), 3 * np.int64(faces[3 * number + 1]), 3 * np.int64(faces[3 * number + 2])
+
+
+@inlined
+def points_at(vertices, a, b, c):
+    """The three corners that begin there."""
+    return (vertices[a], vertices[a + 1], vertices[a + 2], vertices[b], vertices[b + 1], vertices[b + 2], vertices[c],
+            vertices[c + 1], vertices[c + 2])  # fmt: skip
+
+
+@inlined
+def are_finite(ax, ay, az, bx, by, bz, cx, cy, cz):
+    return (
+        np.isfinite(ax) and np.isfinite(bx) and np.isfinite(cx) and np.isfinite(ay) and np.isfinite(by)
+        and np.isfinite(cy) and np.isfinite(az) and np.isfinite(bz) and np.isfinite(cz)
+    )  # fmt: skip
+
+
+@inlined
+def facing(area, az, bz, cz, perspective):
+    """As in `edge_functions.py`, of a face's doubled area."""
+    return sign(area) * sign(az) * sign(bz) * sign(cz) if perspective else sign(area)
 
 
 @kernel
@@ -151,9 +167,7 @@ def draw_surface(
         if first_row > last_row:
             continue
         a, b, c = corners_of(faces, number)
-        ax, ay, az = vertices[a], vertices[a + 1], vertices[a + 2]
-        bx, by, bz = vertices[b], vertices[b + 1], vertices[b + 2]
-        cx, cy, cz = vertices[c], vertices[c + 1], vertices[c + 2]
+        ax, ay, az, bx, by, bz, cx, cy, cz = points_at(vertices, a, b, c)
         left, right, _, _ = bounds((ax, bx, cx), (ay, by, cy), (az, bz, cz), near, perspective)
         first, last = pixel_range(left, right, width)
         if first > last:
@@ -165,9 +179,7 @@ def draw_surface(
             continue
         if perspective and not max(az, bz, cz) >= near:
             continue
-        orientation = sign(area)
-        if perspective:
-            orientation = orientation * sign(az) * sign(bz) * sign(cz)
+        orientation = facing(area, az, bz, cz, perspective)
         if (cull == 1 and not orientation < ZERO) or (cull == -1 and not orientation > ZERO):
             continue
         x0, y0, along_x0, along_y0, least0 = edge(bx, by, bz, cx, cy, cz, orientation, perspective, official)
@@ -256,12 +268,9 @@ def tell(vertices, faces, index, weights, depth, height, width, begin, end, offi
             if number != known:
                 known = number
                 a, b, c = corners_of(faces, number)
-                ax, ay, az = vertices[a], vertices[a + 1], vertices[a + 2]
-                bx, by, bz = vertices[b], vertices[b + 1], vertices[b + 2]
-                cx, cy, cz = vertices[c], vertices[c + 1], vertices[c + 2]
-                orientation = sign(doubled_area(ax, ay, bx, by, cx, cy))
+                ax, ay, az, bx, by, bz, cx, cy, cz = points_at(vertices, a, b, c)
+                orientation = facing(doubled_area(ax, ay, bx, by, cx, cy), az, bz, cz, perspective)
                 if perspective:
-                    orientation = orientation * sign(az) * sign(bz) * sign(cz)
                     inverse0, inverse1, inverse2 = inverse_depth(az), inverse_depth(bz), inverse_depth(cz)
                 x0, y0, along_x0, along_y0, _ = edge(bx, by, bz, cx, cy, cz, orientation, perspective, official)
                 x1, y1, along_x1, along_y1, _ = edge(cx, cy, cz, ax, ay, az, orientation, perspective, official)
@@ -365,12 +374,9 @@ def surface_derivative(
                 to_ax = to_ay = to_az = to_bx = to_by = to_bz = to_cx = to_cy = to_cz = ZERO
                 known = number
                 a, b, c = corners_of(faces, number)
-                ax, ay, az = vertices[a], vertices[a + 1], vertices[a + 2]
-                bx, by, bz = vertices[b], vertices[b + 1], vertices[b + 2]
-                cx, cy, cz = vertices[c], vertices[c + 1], vertices[c + 2]
-                orientation = sign(doubled_area(ax, ay, bx, by, cx, cy))
+                ax, ay, az, bx, by, bz, cx, cy, cz = points_at(vertices, a, b, c)
+                orientation = facing(doubled_area(ax, ay, bx, by, cx, cy), az, bz, cz, perspective)
                 if perspective:
-                    orientation = orientation * sign(az) * sign(bz) * sign(cz)
                     inverse0, inverse1, inverse2 = inverse_depth(az), inverse_depth(bz), inverse_depth(cz)
                 turn0, turn1, turn2 = (
                     turned(bz, cz, orientation, perspective), turned(cz, az, orientation, perspective),

@@ -6,6 +6,8 @@ depend on the number of threads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from emoca_jax.render.backends.kernels.call_frame import (
@@ -27,6 +29,22 @@ from emoca_jax.render.backends.native_colour import BLOCK
 BANDS, BAND_HEIGHT = 8, 16
 """Into at most so many bands of at least so many rows a texture is cut, for several threads."""
 HALF = np.float32(0.5)
+
+
+def as_usual(loop: Callable[..., None]) -> Callable[..., None]:
+    """A loop of arguments and, last, channels and both rules, called with the former in a tuple: it is compiled for
+    three channels and no rule, which is what most textures are, and for everything else."""
+    loop = inlined(loop)
+
+    @inlined
+    def chosen(own, channels, aligned, zero):
+        if channels == 3 and not aligned and not zero:
+            loop(*own, 3, False, False)
+        else:
+            loop(*own, channels, aligned, zero)
+
+    return chosen
+
 
 # Arguments: texels [rows, columns, channels], points [points, 2]. Attributes: whether u = 0 and 1 are centres
 # of texels, whether a texture fades to zero outside.
@@ -73,13 +91,10 @@ def look_up_work(frame, stage, item):
     )  # fmt: skip
     height, width, channels = extent(texels, -3), extent(texels, -2), extent(texels, -1)
     aligned, zero = load_i64(attribute(frame, 0)) != 0, load_i64(attribute(frame, 1)) != 0
-    if channels == 3 and not aligned and not zero:
-        look_up(*own, height, width, 3, False, False)
-    else:
-        look_up(*own, height, width, channels, aligned, zero)
+    look_up((*own, height, width), channels, aligned, zero)
 
 
-@inlined
+@as_usual
 def look_up(texels, points, colours, begin, end, height, width, channels, aligned, zero):
     for point in range(begin, end):
         left, right_share, _ = place_in(points[2 * point], width, aligned)
@@ -108,13 +123,10 @@ def look_up_to_points_work(frame, stage, item):
     )  # fmt: skip
     height, width, channels = extent(texels, -3), extent(texels, -2), extent(texels, -1)
     aligned, zero = load_i64(attribute(frame, 0)) != 0, load_i64(attribute(frame, 1)) != 0
-    if channels == 3 and not aligned and not zero:
-        look_up_to_points(*own, height, width, 3, False, False)
-    else:
-        look_up_to_points(*own, height, width, channels, aligned, zero)
+    look_up_to_points((*own, height, width), channels, aligned, zero)
 
 
-@inlined
+@as_usual
 def look_up_to_points(texels, points, pull, slopes, begin, end, height, width, channels, aligned, zero):
     for point in range(begin, end):
         left, right_share, slope_x = place_in(points[2 * point], width, aligned)
@@ -164,16 +176,12 @@ def look_up_to_texels_work(frame, stage, item):
         find_texture_rows(
             at, pulled, rows, blocks * part // parts, blocks * (part + 1) // parts, count, height, channels, aligned
         )  # fmt: skip
-    elif channels == 3 and not aligned and not zero:
-        look_up_to_texels(
-            at, pulled, rows, floats(gradient, 3, image), count, blocks, height, width, 3, False, False,
-            height * part // parts, height * (part + 1) // parts,
-        )  # fmt: skip
     else:
-        look_up_to_texels(
-            at, pulled, rows, floats(gradient, 3, image), count, blocks, height, width, channels, aligned, zero,
-            height * part // parts, height * (part + 1) // parts,
+        own = (
+            at, pulled, rows, floats(gradient, 3, image), count, blocks, height, width, height * part // parts,
+            height * (part + 1) // parts,
         )  # fmt: skip
+        look_up_to_texels(own, channels, aligned, zero)
 
 
 @inlined
@@ -197,9 +205,9 @@ def find_texture_rows(points, pull, touched, begin, end, count, height, channels
         touched[2 * block], touched[2 * block + 1] = first, last
 
 
-@inlined
+@as_usual
 def look_up_to_texels(
-    points, pull, touched, gradient, count, blocks, height, width, channels, aligned, zero, begin, end
+    points, pull, touched, gradient, count, blocks, height, width, begin, end, channels, aligned, zero
 ):  # fmt: skip
     """Rows `begin` to `end` of a texture's derivative."""
     for i in range(begin * width * channels, end * width * channels):
