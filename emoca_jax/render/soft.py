@@ -20,10 +20,11 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Integer
 
-from emoca_jax.arrays import checks_arguments
+from emoca_jax.arrays import checks_arguments, to_rank
 from emoca_jax.errors import InputError
 from emoca_jax.render.backends.blocks import take
 from emoca_jax.render.backends.choice import Backend, draws_natively
+from emoca_jax.render.backends.native_blend import FAINTEST_TOP, native_blend
 from emoca_jax.render.backends.native_silhouette import LEAST_WIDTH, MOST_FACES, native_silhouette
 from emoca_jax.render.backends.soft_limits import ALL, Limit, depth_key, nearest_limit
 from emoca_jax.render.backends.soft_pairs import (
@@ -46,10 +47,6 @@ R = TypeVar("R")
 Scalar = Float[Array, ""]
 FAINTEST = 1e-4
 """Share of a face below which it is not followed further out: gives the default blur radius (pytorch3d's tutorials)."""
-SMALLEST = 1e-10
-"""pytorch3d's epsilon of the colour blend: floor of the background's weight and of the nearest inverse depth."""
-
-
 NUMBERS = ("sigma", "gamma", "blur_radius", "near", "far")
 """Options that are numbers."""
 
@@ -170,14 +167,14 @@ def _silhouette(
 
 @checks_arguments
 @_softness_checked
-@functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
+@functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel", "backend"))
 def soft_rasterize(
     vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"],
     attributes: Float[Array, "*#batch rows channels"], size: tuple[int, int], *,
     attribute_faces: Integer[Array, "faces 3"] | None = None, background: Float[Array, "#channels"] | float = 0.0,
     sigma: Scalar | float = 1e-4, gamma: Scalar | float = 1e-4, blur_radius: Scalar | float | None = None,
     faces_per_pixel: int | None = 50, near: Scalar | float = 1.0, far: Scalar | float = 100.0,
-    clip: Bool[Array, ""] | bool = True,
+    clip: Bool[Array, ""] | bool = True, backend: Backend | None = None,
 ) -> Float[Array, "*batch height width channels+1"]:  # fmt: skip
     """Vertex attributes (colours, say) blended over the nearest faces of each pixel and the background; in the last
     channel the coverage of `soft_silhouette`.
@@ -190,11 +187,38 @@ def soft_rasterize(
     take depth and colour from its rim, not from its plane. The rest as in `soft_silhouette`. Differentiable in
     vertices (depth too), attributes and background, in reverse mode only.
     """
-    scene = _Scene(vertices, faces, size, sigma, blur_radius, faces_per_pixel, clip)
-    channels = attributes.shape[-1]
+    _check_layers(faces_per_pixel)
+    vertices, faces = vertices.astype(jnp.float32), jnp.asarray(faces, jnp.int32)
+    batch, channels = vertices.shape[:-2], attributes.shape[-1]
     corners = attributes[..., faces if attribute_faces is None else attribute_faces, :]
-    corners = jnp.broadcast_to(corners, (*scene.batch, *corners.shape[-3:])).reshape(-1, 3 * channels)
-    rows = jnp.concatenate([scene.rows, jnp.where(scene.keep[:, None], corners, 0.0)], axis=-1)
+    corners = jnp.broadcast_to(corners, (*batch, *corners.shape[-3:])).reshape(*batch, -1, 3 * channels)
+    radius = default_blur_radius(sigma) if blur_radius is None else blur_radius
+    options = jnp.stack([jnp.asarray(number, jnp.float32) for number in (radius, sigma, clip, gamma, near, far)])
+
+    def plain(vertices: Array, faces: Array, corners: Array, options: Array) -> tuple[Array, Array, Array]:
+        return _blend_sums(vertices, faces, corners, options, size, faces_per_pixel)
+
+    drawable = faces.shape[0] > 0 and (faces_per_pixel or 0) <= MOST_FACES and size[1] >= LEAST_WIDTH
+    natively = draws_natively(backend, "soft") and draws_natively(backend, "blend")
+    if natively and drawable and corners.dtype == jnp.float32:
+        coverage, top, sums = native_blend(vertices, faces, corners, options, size, faces_per_pixel, plain)
+    else:
+        coverage, top, sums = plain(vertices, faces, corners, options)
+    behind = jnp.maximum(jnp.exp((FAINTEST_TOP - lax.stop_gradient(top)) / gamma), FAINTEST_TOP)[..., None]
+    background = to_rank(jnp.broadcast_to(jnp.asarray(background, sums.dtype), channels), sums.ndim)
+    colour = (sums[..., 1:] + behind * background) / (sums[..., :1] + behind)
+    return jnp.concatenate([colour, coverage[..., None]], axis=-1)
+
+
+def _blend_sums(
+    vertices: Array, faces: Array, corners: Array, options: Array, size: tuple[int, int], faces_per_pixel: int | None
+) -> tuple[Array, Array, Array]:
+    """As `native_blend`, which says what they are, in plain JAX."""
+    radius, sigma, clip, gamma, near, far = jnp.unstack(options)
+    scene = _Scene(vertices, faces, size, sigma, radius, faces_per_pixel, clip != 0)
+    channels = corners.shape[-1] // 3
+    corners = jnp.where(scene.keep[:, None], corners.reshape(-1, 3 * channels), 0.0)
+    rows = jnp.concatenate([scene.rows, corners], axis=-1)
 
     def nearest(carry, chunk, tile, touched, valid):
         # Depth, not its key: the smallest is what the weights are measured from.
@@ -202,16 +226,13 @@ def soft_rasterize(
 
     closest = each_pair(scene.pairs, lax.stop_gradient(scene.rows), size, scene.reach, nearest,
                         jnp.full(scene.shape, jnp.inf))  # fmt: skip
-    top = jnp.maximum(jnp.where(jnp.isfinite(closest), (far - closest) / (far - near), 0.0), SMALLEST)
-    constants = (*scene.constants, jnp.float32(gamma), jnp.float32(near), jnp.float32(far))
+    top = jnp.maximum(jnp.where(jnp.isfinite(closest), (far - closest) / (far - near), 0.0), FAINTEST_TOP)
+    constants = (*scene.constants, gamma, near, far)
     sums: list[Array] = accumulate(
         _colour_sums, size, (channels + 2, *scene.shape), rows, scene.pairs, scene.limit, constants, (top,)
     )
-    uncovered, weight, colour = sums[0][..., None], sums[1][..., None], jnp.stack(sums[2:], axis=-1)
-    behind = jnp.maximum(jnp.exp((SMALLEST - top) / gamma), SMALLEST)[..., None]
-    background = jnp.broadcast_to(jnp.asarray(background, colour.dtype), channels)[None, None]
-    colour = (colour + behind * background) / (weight + behind)
-    return scene.image(jnp.concatenate([colour, jnp.abs(jnp.expm1(uncovered))], axis=-1))
+    coverage = jnp.abs(jnp.expm1(sums[0]))
+    return scene.image(coverage), scene.image(top), scene.image(jnp.stack(sums[1:], axis=-1))
 
 
 @checks_arguments

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from emoca_jax.render.backends.choice import by_platform
-from emoca_jax.render.backends.kernels.library import target
+from emoca_jax.render.backends.native_colour import called
 from emoca_jax.render.backends.native_surface import MANY_IMAGES, PARTS, beside, existing
 
 MOST_FACES = 256
@@ -27,21 +28,14 @@ def native_silhouette(
 ) -> Silhouette:  # fmt: skip
     """Coverage. plain: of the same arrays (vertices, faces, radius, sigma, clip), the same without kernels,
     differentiable, for other platforms."""
-    attributes = {"nearest": np.int64(faces_per_pixel or 0)}
 
     def options(radius, sigma, clip, batch):
         return beside(batch, jnp.stack([radius, sigma, clip.astype(jnp.float32)]))
 
     def kernel(vertices, faces, radius, sigma, clip):
         batch = vertices.shape[:-2]
-        shapes = (
-            *[jax.ShapeDtypeStruct((*batch, *size), jnp.float32)] * 2,
-            jax.ShapeDtypeStruct((*batch, *size, 2), jnp.int32),
-            jax.ShapeDtypeStruct((*batch, faces.shape[-2], 2), jnp.int32),
-        )
-        called = jax.ffi.ffi_call(target("silhouette"), shapes, vmap_method="expand_dims")
-        shared = beside(batch, faces), options(radius, sigma, clip, batch)
-        return tuple(called(vertices, *shared, **attributes))
+        numbers = options(radius, sigma, clip, batch)
+        return silhouette_call(vertices, beside(batch, faces), numbers, size, np.int64(faces_per_pixel or 0))
 
     def plainly(vertices, faces, radius, sigma, clip):
         batch = vertices.shape[:-2]
@@ -50,15 +44,9 @@ def native_silhouette(
         return image, image, jnp.zeros((*batch, *size, 2), jnp.int32), rows
 
     def pull(vertices, faces, radius, sigma, clip, uncovered, limits, rows, cotangent):
-        parts = 1 if vertices.ndim > 2 and vertices.shape[0] >= MANY_IMAGES else PARTS
-        shapes = (
-            jax.ShapeDtypeStruct(vertices.shape, jnp.float32),
-            jax.ShapeDtypeStruct((*vertices.shape[:-2], parts, *vertices.shape[-2:]), jnp.float32),
-        )
-        called = jax.ffi.ffi_call(target("silhouette_derivative"), shapes, vmap_method="expand_dims")
         batch = vertices.shape[:-2]
-        shared = beside(batch, faces), options(radius, sigma, clip, batch)
-        return called(vertices, *shared, uncovered, limits, rows, cotangent)[0]
+        numbers = options(radius, sigma, clip, batch)
+        return silhouette_pull(vertices, beside(batch, faces), numbers, uncovered, limits, rows, cotangent)
 
     def plain_pull(vertices, faces, radius, sigma, clip, uncovered, limits, rows, cotangent):
         return jax.vjp(lambda own: plain(own, faces, radius, sigma, clip), vertices)[1](cotangent)[0]
@@ -76,3 +64,27 @@ def native_silhouette(
 
     draw.defvjp(forward, backward)
     return draw(vertices, existing(faces, vertices.shape[-2]), radius, sigma, clip)
+
+
+def silhouette_call(vertices: Array, faces: Array, options: Array, size: tuple[int, int], nearest: np.int64) -> Any:
+    """Coverage, its complement, up to where faces count at each pixel, and the rows that each face reaches. options:
+    squared blur radius, sigma, clip; these and faces stand beside the batch. nearest: faces per pixel, 0 for all."""
+    batch = vertices.shape[:-2]
+    shapes = (
+        *[jax.ShapeDtypeStruct((*batch, *size), jnp.float32)] * 2,
+        jax.ShapeDtypeStruct((*batch, *size, 2), jnp.int32),
+        jax.ShapeDtypeStruct((*batch, faces.shape[-2], 2), jnp.int32),
+    )
+    return tuple(called("silhouette", shapes)(vertices, faces, options, nearest=nearest))
+
+
+def silhouette_pull(
+    vertices: Array, faces: Array, options: Array, uncovered: Array, limits: Array, rows: Array, cotangent: Array
+) -> Array:
+    """What a cotangent of the coverage does to the vertices."""
+    parts = 1 if vertices.ndim > 2 and vertices.shape[0] >= MANY_IMAGES else PARTS
+    shapes = (
+        jax.ShapeDtypeStruct(vertices.shape, jnp.float32),
+        jax.ShapeDtypeStruct((*vertices.shape[:-2], parts, *vertices.shape[-2:]), jnp.float32),
+    )
+    return called("silhouette_derivative", shapes)(vertices, faces, options, uncovered, limits, rows, cotangent)[0]

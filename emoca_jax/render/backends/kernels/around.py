@@ -67,20 +67,28 @@ def segment(from_x, from_y, to_x, to_y, x, y):
 
 
 @inlined
-def touch(ax, ay, az, bx, by, bz, cx, cy, cz, area, x, y, clip):
-    """A face at a point: whether it is inside, the depth, the squared distances to the three edges, and which shares of
-    them the nearest points lie from their beginnings."""
+def weights_at(ax, ay, az, bx, by, bz, cx, cy, cz, area, x, y, clip):
+    """A face at a point: whether it is inside, the depth, the three barycentrics; what they were before they were
+    clipped, and what the clipped ones were divided by."""
     # XLA, too, divides once per face.
     rate = ONE / area
     edge0 = cross(cx - bx, y - by, cy - by, x - bx) * rate
     edge1 = cross(ax - cx, y - cy, ay - cy, x - cx) * rate
     edge2 = cross(bx - ax, y - ay, by - ay, x - ax) * rate
     inside = (edge0 > ZERO) & (edge1 > ZERO) & (edge2 > ZERO)
+    u, v, w, total = edge0, edge1, edge2, ONE
     if clip:
-        edge0, edge1, edge2 = max(edge0, ZERO), max(edge1, ZERO), max(edge2, ZERO)
-        total = max(edge0 + edge1 + edge2, SMALLEST_WEIGHT_SUM)
-        edge0, edge1, edge2 = edge0 / total, edge1 / total, edge2 / total
-    depth = fused(edge2, cz, fused(edge0, az, edge1 * bz))
+        u, v, w = max(edge0, ZERO), max(edge1, ZERO), max(edge2, ZERO)
+        total = max(u + v + w, SMALLEST_WEIGHT_SUM)
+        u, v, w = u / total, v / total, w / total
+    return inside, fused(w, cz, fused(u, az, v * bz)), u, v, w, edge0, edge1, edge2, total
+
+
+@inlined
+def touch(ax, ay, az, bx, by, bz, cx, cy, cz, area, x, y, clip):
+    """A face at a point: whether it is inside, the depth, the squared distances to the three edges, and which shares of
+    them the nearest points lie from their beginnings."""
+    inside, depth, _, _, _, _, _, _, _ = weights_at(ax, ay, az, bx, by, bz, cx, cy, cz, area, x, y, clip)
     distance0, share0 = segment(bx, by, cx, cy, x, y)
     distance1, share1 = segment(cx, cy, ax, ay, x, y)
     distance2, share2 = segment(ax, ay, bx, by, x, y)

@@ -27,10 +27,11 @@ from emoca_jax.errors import InputError
 from emoca_jax.files.code_cache import guarded_folder
 from emoca_jax.files.whole import write_file
 
-Library = Literal["hard", "soft", "colour", "outline"]
+Library = Literal["hard", "soft", "colour", "outline", "blend"]
 KERNELS: dict[Library, tuple[str, ...]] = {
     "hard": ("surface", "surface_weights", "surface_derivative"),
     "soft": ("silhouette", "silhouette_derivative"),
+    "blend": ("blend", "blend_derivative"),
     "outline": ("smooth", "smooth_to_image", "smooth_to_vertices"),
     "colour": (
         "mix", "mix_to_weights", "mix_to_attributes", "look_up", "look_up_to_points", "look_up_to_texels", "shade",
@@ -39,7 +40,7 @@ KERNELS: dict[Library, tuple[str, ...]] = {
 }  # fmt: skip
 """Names of the kernels in each file that is compiled as a whole."""
 HERE = Path(__file__).parent
-SHARED = ("edge_functions.py", "native_colour.py", "native_outline.py", "soft_pairs.py")
+SHARED = ("edge_functions.py", "native_blend.py", "native_colour.py", "native_outline.py", "soft_pairs.py")
 """Files beside this folder whose constants are compiled in."""
 LONGEST = 300
 """Seconds after which compiling hangs."""
