@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +65,10 @@ def native_silhouette(
     return draw(vertices, existing(faces, vertices.shape[-2]), radius, sigma, clip)
 
 
-def silhouette_call(vertices: Array, faces: Array, options: Array, size: tuple[int, int], nearest: np.int64) -> Any:
+def silhouette_call(
+    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "*ones faces 3"],
+    options: Float[Array, "*ones options"], size: tuple[int, int], nearest: np.int64,
+) -> tuple[Silhouette, Silhouette, Int[Array, "*batch height width 2"], Int[Array, "*batch faces 2"]]:  # fmt: skip
     """Coverage, its complement, up to where faces count at each pixel, and the rows that each face reaches. options:
     squared blur radius, sigma, clip; these and faces stand beside the batch. nearest: faces per pixel, 0 for all."""
     batch = vertices.shape[:-2]
@@ -79,8 +81,10 @@ def silhouette_call(vertices: Array, faces: Array, options: Array, size: tuple[i
 
 
 def silhouette_pull(
-    vertices: Array, faces: Array, options: Array, uncovered: Array, limits: Array, rows: Array, cotangent: Array
-) -> Array:
+    vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "*ones faces 3"],
+    options: Float[Array, "*ones options"], uncovered: Silhouette, limits: Int[Array, "*batch height width 2"],
+    rows: Int[Array, "*batch faces 2"], cotangent: Silhouette,
+) -> Float[Array, "*batch vertices 3"]:  # fmt: skip
     """What a cotangent of the coverage does to the vertices."""
     parts = 1 if vertices.ndim > 2 and vertices.shape[0] >= MANY_IMAGES else PARTS
     shapes = (
