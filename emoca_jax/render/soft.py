@@ -23,7 +23,7 @@ from jaxtyping import Array, Bool, Float, Int, Integer
 from emoca_jax.arrays import checks_arguments, to_rank
 from emoca_jax.errors import InputError
 from emoca_jax.render.backends.blocks import take
-from emoca_jax.render.backends.choice import Backend, draws_natively
+from emoca_jax.render.backends.choice import Backend, draws_by_warp, draws_natively
 from emoca_jax.render.backends.native_blend import FAINTEST_TOP, native_blend
 from emoca_jax.render.backends.native_silhouette import LEAST_WIDTH, MOST_FACES, native_silhouette
 from emoca_jax.render.backends.soft_limits import ALL, Limit, depth_key, nearest_limit
@@ -41,6 +41,8 @@ from emoca_jax.render.backends.soft_pairs import (
     touch,
 )
 from emoca_jax.render.backends.soft_sums import accumulate
+from emoca_jax.render.backends.warp_silhouette import MOST_FACES as MOST_BY_WARP
+from emoca_jax.render.backends.warp_silhouette import warp_silhouette
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -129,9 +131,9 @@ def soft_silhouette(
     product.
     clip: compare depths at the clipped barycentrics instead of on the face's plane, which runs on outside of the face;
     without it the result is that of pytorch3d's rasterize_meshes, with it that of its MeshRasterizer.
-    backend: as for `rasterize`; kernels take up to 256 faces per pixel, or all. Faces with a corner more than a million
-    images away are not drawn. Errors: InputError for a sigma that is not positive and a blur radius below 0; where they
-    are traced and cannot be known, the image is NaN.
+    backend: as for `rasterize`; kernels take up to 256 faces per pixel ("warp" 64), or all. Faces with a corner more
+    than a million images away are not drawn. Errors: InputError for a sigma that is not positive and a blur radius
+    below 0; where they are traced and cannot be known, the image is NaN.
     """
     _check_layers(faces_per_pixel)
     if vertices.shape[-2] == 0 and faces.shape[0] > 0:
@@ -147,7 +149,9 @@ def soft_silhouette(
     (radius, sigma, _) = numbers
     sensible = (sigma > 0) & (radius >= 0)
     numbers = jnp.where(sensible, radius, 0.0), jnp.where(sensible, sigma, 1.0), numbers[2]
-    if draws_natively(backend, "soft") and drawable:
+    if draws_by_warp(backend) and (faces_per_pixel or 0) <= MOST_BY_WARP:
+        image = warp_silhouette(vertices, faces, size, *numbers, faces_per_pixel, plain)
+    elif draws_natively(backend, "soft") and drawable:
         image = native_silhouette(vertices, faces, size, *numbers, faces_per_pixel, plain)
     else:
         image = plain(vertices, faces, *numbers)

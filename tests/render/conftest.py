@@ -18,15 +18,16 @@ def unless(missing: str, name: str):
 
 
 def backends(kernels: library.Library) -> list:
-    """Every back end for CPUs."""
-    return ["jax", unless(library.why_not(kernels), "native")]
+    """Every back end that draws such."""
+    drawing = ["jax", unless(library.why_not(kernels), "native")]
+    return drawing if kernels == "colour" else [*drawing, unless(NO_WARP, "warp")]
 
 
 MISSING = library.why_not("hard")
 NO_WARP = presence.why_not()
 
 
-@pytest.fixture(scope="module", params=[*backends("hard"), unless(NO_WARP, "warp")])
+@pytest.fixture(scope="module", params=backends("hard"))
 def rasterize(request: pytest.FixtureRequest) -> Callable:
     """`rasterize` by one of the back ends."""
     return functools.partial(draw, backend=request.param)

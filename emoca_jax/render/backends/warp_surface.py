@@ -42,9 +42,6 @@ def warp_surface(
     def plain_pull(vertices, faces, index, to_weights, to_depth):
         return jax.vjp(lambda own: plain(own, faces)[1:], vertices)[1]((to_weights, to_depth))[0]
 
-    def by_platform(kernel, plain, *arguments):
-        return lax.platform_dependent(*arguments, cuda=kernel, cpu=kernel, default=plain)
-
     @jax.custom_vjp
     def draw(vertices, faces):
         return by_platform(kernel, plain, vertices, faces)
@@ -59,6 +56,11 @@ def warp_surface(
 
     draw.defvjp(forward, backward)
     return draw(vertices, existing(faces, vertices.shape[-2]))
+
+
+def by_platform(kernel: Callable[..., Any], plain: Callable[..., Any], *arguments: Any) -> Any:
+    """`kernel` of the arguments where they are computed on an NVIDIA GPU or a CPU, `plain` elsewhere."""
+    return lax.platform_dependent(*arguments, cuda=kernel, cpu=kernel, default=plain)
 
 
 @functools.lru_cache(maxsize=64)
@@ -77,7 +79,7 @@ def _surface_of(size: tuple[int, int], rules: Rules) -> Callable[..., Any]:
         options = (CULL[rules.cull], int(rules.official), int(perspective), rules.near or 0.0, *size)
         return tuple(surface(vertices, faces, *options, output_dims=shapes)[:3])
 
-    return _merging_batches(call)
+    return merging_batches(call)
 
 
 @functools.lru_cache(maxsize=64)
@@ -92,10 +94,10 @@ def _derivative_of(size: tuple[int, int], rules: Rules) -> Callable[..., Any]:
         shape = {"gradient": vertices.shape[:2]}
         return surface_derivative(vertices, faces, *seen, *options, output_dims=shape)[0]
 
-    return _merging_batches(call)
+    return merging_batches(call)
 
 
-def _merging_batches(call: Callable[..., Any]) -> Callable[..., Any]:
+def merging_batches(call: Callable[..., Any]) -> Callable[..., Any]:
     """Under `vmap` one call with a longer batch; faces stay as few as they are."""
 
     @jax.custom_batching.custom_vmap

@@ -6,7 +6,7 @@ import inspect
 
 import warp as wp
 
-from emoca_jax.render.backends.warp_kernels import hard
+from emoca_jax.render.backends.warp_kernels import hard, soft
 
 
 def _callable(function, results):
@@ -18,3 +18,5 @@ def _callable(function, results):
 
 surface = _callable(hard.surface, 7)
 surface_derivative = _callable(hard.surface_derivative, 1)
+silhouette = _callable(soft.silhouette, 6)
+silhouette_derivative = _callable(soft.silhouette_derivative, 4)

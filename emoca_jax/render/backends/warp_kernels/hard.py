@@ -30,29 +30,22 @@ from emoca_jax.render.backends.warp_kernels.edges import (
     set_up,
     side,
 )
+from emoca_jax.render.backends.warp_kernels.sharing import (
+    LANES,
+    key_of,
+    pieces_of,
+    share_of,
+    slot_of,
+    teams_on,
+    words_of_64_bits,
+)
 
 compiled_exactly(__name__)
 
 OWN_PIXELS = wp.constant(128)
 """Up to so many pixels of its box a face is drawn by one thread. By reckoning, unmeasured: the faces of a head at 512
 pixels have boxes of about 70."""
-PIECE = 512
-"""Pixels of a piece of a larger face: 16 for each lane, against the setting up of the face. By reckoning."""
-LANES = wp.constant(32)
-TEAMS_ON_GPU, TEAMS_ON_CPU = 8192, 64
-"""Warps that share the pieces: more than an H100 holds at once (132 multiprocessors of 26, for the registers of this
-kernel), so that none waits for long; and few where they come in turn."""
 NOTHING = wp.constant(wp.uint64(0xFFFFFFFFFFFFFFFF))
-FIRST_DEPTH = wp.constant(wp.uint32(0x80000000))
-
-
-@inlined
-def key_of(depth: wp.float32, number: wp.int32) -> wp.uint64:
-    """In the order of depths, then of faces."""
-    # Both zeros are one depth.
-    bits = wp.cast(depth + 0.0, wp.uint32)
-    ordered = wp.where(bits >= FIRST_DEPTH, ~bits, bits | FIRST_DEPTH)
-    return (wp.uint64(ordered) << wp.uint64(32)) | wp.uint64(number)
 
 
 @inlined
@@ -114,24 +107,13 @@ def draw_pieces(
 ):  # fmt: skip
     """A team of LANES threads takes its share of all pieces, one after the other."""
     thread = wp.tid()
-    team, lane = thread // LANES, thread % LANES
-    count = wp.int32(tickets[0] >> piece_bits)
-    total = tickets[0] & ((wp.uint64(1) << piece_bits) - wp.uint64(1))
-    share = (total + wp.uint64(teams - 1)) // wp.uint64(teams)
-    at = wp.uint64(team) * share
-    end = wp.min(at + share, total)
+    lane = thread % LANES
+    share = share_of(tickets, piece_bits, thread // LANES, teams)
+    at, end = wp.uint64(share[0]), wp.uint64(share[1])
     if at >= end:
         return
-    # The last face that starts at or before the first piece.
-    slot = wp.int32(0)
-    # Not in one line: warp would take `beyond` for another name of `count`.
-    beyond = count
-    while beyond - slot > 1:
-        middle = (slot + beyond) // 2
-        if starts[middle] <= at:
-            slot = middle
-        else:
-            beyond = middle
+    count = wp.int32(tickets[0] >> piece_bits)
+    slot = slot_of(starts, count, at)
     while at < end:
         owner = owners[slot]
         image, number = owner[0], owner[1]
@@ -283,13 +265,6 @@ def scene_of(cull: int, official: int, perspective: int, near: float, height: in
     return scene
 
 
-def pieces_of(faces: int, pixels: int) -> tuple[int, int]:
-    """Pixels of a piece, and how many of 64 bits are for the number of pieces, so that both numbers always fit."""
-    bits = 64 - faces.bit_length()
-    most = max(1, (2**bits - 1) // max(faces, 1))
-    return max(PIECE, -(-pixels // most)), bits
-
-
 def surface(
     vertices: wp.array2d(dtype=wp.vec3), faces: wp.array2d(dtype=wp.vec3i), cull: int, official: int,
     perspective: int, near: float, height: int, width: int,
@@ -297,16 +272,13 @@ def surface(
     keys: wp.array3d(dtype=wp.uint32), tickets: wp.array2d(dtype=wp.uint32), starts: wp.array2d(dtype=wp.uint32),
     owners: wp.array(dtype=wp.vec2i),
 ):  # fmt: skip
-    """Face index, barycentrics and depth; the others are room to work in (64 bits as two of 32, all that JAX has)."""
+    """Face index, barycentrics and depth; the others are room to work in."""
     images, count, pixels, device = vertices.shape[0], faces.shape[1], index.shape[1], vertices.device
-    keys, tickets, starts = (
-        wp.array(ptr=words.ptr, dtype=wp.uint64, shape=words.shape[:-1], device=device)
-        for words in (keys, tickets, starts)
-    )  # fmt: skip
+    keys, tickets, starts = (words_of_64_bits(words) for words in (keys, tickets, starts))
     scene = scene_of(cull, official, perspective, near, height, width)
     sharing = images // faces.shape[0]
     piece, bits = pieces_of(images * count, pixels)
-    teams = TEAMS_ON_GPU if device.is_cuda else TEAMS_ON_CPU
+    teams = teams_on(device)
     keys.fill_(2**64 - 1)
     tickets.zero_()
     among = [vertices, faces, scene, sharing]
