@@ -241,6 +241,22 @@ def test_background_and_undrawable_faces_give_zero_gradients(rasterize):
     assert (nothing == 0).all()
 
 
+@pytest.mark.parametrize("depth", [0.0, 1e-30, -1e-22])
+def test_a_corner_in_the_plane_of_the_camera_spoils_no_gradient(rasterize, depth):
+    seen, unseen = (
+        np.array([[-0.5, -0.5, 1], [0.5, -0.5, 1], [0, 0.5, 1]]),
+        np.array([[0.2, 0.3, depth], [0.9, 0.9, 0.1], [0.8, 0.9, 0.1]]),
+    )
+    vertices = jnp.array(np.concatenate([seen, unseen]), jnp.float32)
+
+    def loss(vertices):
+        fragments = rasterize(vertices, jnp.arange(6).reshape(2, 3), (8, 8), perspective=True, near=0.3)
+        return jnp.sum(fragments.barycentric[..., 0])
+
+    slope = np.asarray(jax.grad(loss)(vertices))
+    assert np.abs(slope[:3]).max() > 0.1 and not slope[3:].any()
+
+
 def test_no_faces_and_no_pixels(rasterize):
     empty = rasterize(jnp.zeros((3, 3)), jnp.zeros((0, 3), jnp.int32), (4, 5))
     assert isinstance(empty, Fragments) and empty.face_index.shape == (4, 5) and (empty.face_index == -1).all()

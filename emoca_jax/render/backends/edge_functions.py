@@ -13,6 +13,9 @@ from jaxtyping import Array, Bool, Float, Int
 OFFICIAL_EPSILON = 1e-8
 """pytorch3d's kEpsilon: faces nearer than this or with less doubled area are dropped, and it is added to the area."""
 SMALLEST = float(np.finfo(np.float32).tiny)
+UNSLOPED = 1e-18
+"""Of corners as near to the camera's plane the inverse depth has a derivative near or beyond the end of float32, which
+makes NaN of the nothing that comes from a face that is not drawn."""
 SPARE_TRIANGLE = ((0.0, 0.0, 1.0), (1.0, 0.0, 1.0), (0.0, 1.0, 1.0))
 """Stands in where there is no usable face and keeps divisions and their derivatives finite."""
 
@@ -84,7 +87,10 @@ def edge_rows(
     threshold = jnp.where(top_left & (not strict), 0.0, SMALLEST)
     rise = jnp.stack([z[..., 0], z[..., 1] - z[..., 0], z[..., 2] - z[..., 0]], axis=-1)
     # Of the depths without their signs, which turning the edges has taken care of.
-    inverse = [1 / jnp.maximum(jnp.abs(z), SMALLEST)] if perspective else []
+    depth = jnp.abs(z)
+    inverse = (
+        [1 / jnp.maximum(jnp.where(depth < UNSLOPED, lax.stop_gradient(depth), depth), SMALLEST)] if perspective else []
+    )
     return jnp.concatenate([origin_x, origin_y, along_x, along_y, threshold, rise, orientation, *inverse], axis=-1)
 
 
