@@ -4,8 +4,8 @@ With `--nvdiffrast CHECKOUT` nvdiffrast (built there first) draws the same; `--w
 one GPU of the H100's kind it is made to end within 8 minutes, building and compiling included; on a CPU it runs too,
 slowly, where `--batch 1 --calls 1 --seconds 0` tries it out. In this order:
 
-1. Whether the kernels for GPUs (`pip install 'emoca-jax[gpu]'`) draw what they draw on warp's CPU device, bit for bit,
-   and what plain JAX draws on this GPU. If not, the exit code is 1.
+1. Whether the kernels for GPUs (`pip install 'emoca-jax[gpu]'`) draw what they draw on warp's CPU device, hard surfaces
+   bit for bit, and what plain JAX draws on this GPU. If not, the exit code is 1.
 2. Images per second of every drawing by both back ends, so many calls in a row that the GPU never waits for Python.
 3. nvdiffrast.
 4. Bytes per second of the hard surface in plain JAX against what the memory can do (a copy of 1 GB), and the share of
@@ -18,6 +18,7 @@ anti-aliased 26,000, soft with 50 faces 1,000; first call within 10 s.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -61,6 +62,8 @@ HEADER = (
 CHECKED = 48
 """Pixels of the pictures that are compared, which a CPU draws as well."""
 SAME_GRADIENT = 1e-4
+SAME_SOFT = (2e-4, 1e-3)
+"""Values and gradients: a face just within the blur here and just beyond it there weighs 1e-4."""
 LONGEST = 240
 """Seconds for nvdiffrast, its build included."""
 
@@ -168,6 +171,28 @@ def differences() -> Iterator[str]:
                 far = np.abs(here[3] - other_gradient).max() / max(1.0, np.abs(other_gradient).max())
                 if not far < SAME_GRADIENT and not other.any():
                     yield f"{name}: the gradient is {far:.1e} of its largest number away from that of {against}"
+        on_cpu, blurred = jax.local_devices(backend="cpu")[0], functools.partial(softened, vertices, faces, size)
+        here, plain = blurred("warp"), blurred("jax")
+        with jax.default_device(on_cpu):
+            exact = blurred("warp")
+        for against, theirs in (("the CPU", exact), ("plain JAX", plain)):
+            for what, ours, other, most in zip(("values", "gradients"), here, theirs, SAME_SOFT, strict=True):
+                far = np.abs(ours - other).max() / np.abs(other).max()
+                if not far < most:
+                    yield f"{scene}, soft: {what} are {far:.1e} of the largest away from those of {against}"
+
+
+def softened(
+    vertices: np.ndarray, faces: np.ndarray, size: tuple[int, int], backend: choice.Backend
+) -> tuple[np.ndarray, np.ndarray]:
+    """A soft silhouette of the 50 nearest faces, and the gradient of its mean square."""
+
+    def loss(vertices):
+        image = render.soft_silhouette(vertices, jnp.asarray(faces), size, sigma=1e-3, backend=backend)
+        return jnp.mean(image**2), image
+
+    gradient, image = jax.jit(jax.grad(loss, has_aux=True))(jnp.asarray(vertices))
+    return np.asarray(image), np.asarray(gradient)
 
 
 def drawn(

@@ -10,13 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-_FOUND = "warp" in sys.modules
-
-import warp as wp  # noqa: E402
-
-if not _FOUND:
-    # Compilations are told on stdout, which is not ours; whoever uses warp beside us has it as they like.
-    wp.config.log_level = wp.LOG_WARNING
+import warp as wp
 
 
 def compiled_exactly(module: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
 import jax
@@ -22,6 +23,11 @@ def why_not() -> str:
         return "warp is missing; install it with: pip install 'emoca-jax[gpu]'"
     if tuple(int(part) for part in found.split(".")[:2]) < OLDEST:
         return f"warp {found} is too old; install a newer one with: pip install --upgrade 'emoca-jax[gpu]'"
+    if "warp" not in sys.modules:
+        import warp
+
+        # Compilations are told on stdout, which is not ours; whoever uses warp beside us has it as they like.
+        warp.config.log_level = warp.LOG_WARNING
     return ""
 
 
