@@ -14,6 +14,8 @@ from jaxtyping import Array, Bool, Float, Int
 from emoca_jax import flame, render
 from emoca_jax.codes import Codes
 from emoca_jax.fit.expression_prior import ExpressionPrior, expected_units, expression_prior
+from emoca_jax.fit.identity_prior import identity_prior
+from emoca_jax.fit.lag import lagging, turned_lag
 from emoca_jax.fit.least_squares import bounded_least_squares
 from emoca_jax.fit.openings import INNER_LIPS, IRIS_CENTRES, iris_weight, lips_closed
 from emoca_jax.flame.head import FaceHead, LandmarkEmbedding, LandmarkLag
@@ -21,7 +23,7 @@ from emoca_jax.flame.rotations import axis_angle_from_matrix
 from emoca_jax.flame.subset import point_head
 from emoca_jax.mediapipe_points import BROWS, CHEEKS, LEFT_EYE_RING, LIP_RINGS, RIGHT_EYE_RING
 from emoca_jax.model import pose
-from emoca_jax.products import PRECISION, precise_einsum, precise_matmul
+from emoca_jax.products import PRECISION, precise_matmul
 from emoca_jax.similarity import align_similarity
 
 LM_STEPS = 12
@@ -29,7 +31,6 @@ LANDMARK_WEIGHT = 42.0
 """All landmarks together, each off by 1 % of the face width, weigh as much as one prior residual of this size."""
 DEPTH_SHARE = 0.12
 """Weight of the landmark network's depth against its image coordinates: right in sign, rough in size."""
-SHAPE_WEIGHT = 0.35
 EXPRESSION_WEIGHT = 1.0
 SPARSITY_WEIGHT = 10.0
 EMOTION_WEIGHT = 16.0
@@ -66,6 +67,8 @@ class LandmarkModel(struct.PyTreeNode):
     normals: Float[Array, "points 3"]
     """Of the template at each point."""
     prior: ExpressionPrior
+    identity: Float[Array, "shapes shapes"]
+    """Of `identity_prior`."""
     lips: Int[Array, "2 pairs"]
     """Of the points: INNER_LIPS; none where a head does not have them all."""
     lag: LandmarkLag | None = None
@@ -116,6 +119,7 @@ def landmark_model(head: FaceHead) -> LandmarkModel:
         weight=jax.device_put(weight),
         normals=_point_normals(head.template, head.faces, embedding),
         prior=expression_prior(head.expression_names, head.expression_dirs.shape[-1]),
+        identity=jax.device_put(identity_prior(head)),
         lips=jax.device_put(_places(index, INNER_LIPS)),
         lag=head.landmark_lag,
     )
@@ -163,25 +167,17 @@ def fit_landmarks(
 
 def project(model: LandmarkModel, codes: Codes) -> Float[Array, "*batch points 3"]:
     """The model's points in the image plane, depth growing away, where the landmark network would find them."""
-    return render.weak_perspective(_found(model, codes, _points(model, codes)), codes.camera)
+    return render.weak_perspective(found_points(model, codes), codes.camera)
+
+
+def found_points(model: LandmarkModel, codes: Codes) -> Float[Array, "*batch points 3"]:
+    """The model's points in the world where the landmark network would find them, metres."""
+    return lagging(model.lag, codes, _points(model, codes))
 
 
 def _points(model: LandmarkModel, codes: Codes) -> Float[Array, "*batch points 3"]:
     """Where the points are, metres."""
     return flame.points_on_mesh(pose(model.points, codes).vertices, model.points.faces, model.embedding)
-
-
-def _found(
-    model: LandmarkModel, codes: Codes, points: Float[Array, "*batch points 3"]
-) -> Float[Array, "*batch points 3"]:
-    """Where the landmark network would find the points, metres."""
-    if model.lag is not None:
-        lag = model.lag.offset + precise_einsum("pku,...u->...pk", model.lag.expression, codes.expression)
-        # No product: jaxlib 0.10 finds no tiling for so thin a one on a GPU.
-        points = points + jnp.sum(
-            flame.rotation_matrix(codes.pose[..., 0, :])[..., None, :, :] * lag[..., None, :], axis=-1
-        )
-    return points
 
 
 def _fit_one(
@@ -223,7 +219,7 @@ def landmark_goal(
 def residuals(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[Array, "rows"]:
     """Landmark, depth, lip and prior residuals of one face; half their square is the energy without its sparsity."""
     points = _points(model, codes)
-    difference = render.weak_perspective(_found(model, codes, points), codes.camera) - goal.target
+    difference = render.weak_perspective(lagging(model.lag, codes, points), codes.camera) - goal.target
     # Where the lips are, not where the network would find them: it finds lips that touch apart.
     upper, lower = (render.weak_perspective(points[lips], codes.camera)[:, :2] for lips in model.lips)
     trust = goal.share**2
@@ -233,7 +229,8 @@ def residuals(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[A
             (goal.share[:, None] * difference[:, :2]).ravel(),
             goal.share * DEPTH_SHARE * depth,
             goal.seal * (upper - lower).ravel(),
-            *prior_residuals(model.prior, codes.shape, codes.expression, goal.probabilities),
+            precise_matmul(model.identity, codes.shape),
+            *prior_residuals(model.prior, codes.expression, goal.probabilities),
             *_read_residuals(model.prior, codes.expression, goal.units),
             JAW_WEIGHT * codes.jaw,
         ]
@@ -256,14 +253,12 @@ def _sparsity(model: LandmarkModel, goal: LandmarkGoal) -> Float[Array, "units"]
 
 def prior_residuals(
     prior: ExpressionPrior,
-    shape: Float[Array, "shapes"],
     expression: Float[Array, "units"],
     probabilities: Float[Array, "7"],
 ) -> list[Float[Array, "_residuals"]]:
-    """Residual blocks of the quadratic priors: identity, expression size, couplings, emotion."""
+    """Residual blocks of the quadratic priors of the units: size, couplings, emotion."""
     mean, weight = expected_units(prior, probabilities)
     return [
-        SHAPE_WEIGHT * shape,
         EXPRESSION_WEIGHT * expression,
         COUPLING_WEIGHT * precise_matmul(prior.couplings, expression),
         EMOTION_WEIGHT * jnp.sqrt(weight) * (expression - mean),
@@ -284,7 +279,7 @@ def _start(model: LandmarkModel, target: jax.Array) -> tuple[Variables, jax.Arra
     head = model.points
     points = flame.points_on_mesh(head.template, head.faces, model.embedding)
     upright = target * jnp.array([[1.0, -1.0, -1.0]])
-    aligned = align_similarity(points, upright, weight=model.weight)
+    aligned = align_similarity(_as_turned(model, points, upright), upright, weight=model.weight)
     root = precise_matmul(head.joint_regressor[0], head.template)
     turned_root = root - precise_matmul(aligned.rotation, root)
     shift = aligned.translation / aligned.scale - turned_root
@@ -297,6 +292,20 @@ def _start(model: LandmarkModel, target: jax.Array) -> tuple[Variables, jax.Arra
         jaw=zeros(3),
     )
     return variables, aligned.rotation
+
+
+def _as_turned(model: LandmarkModel, points: jax.Array, upright: jax.Array) -> jax.Array:
+    """Points of the template with the lag of the turn in which they lie over the target: a profile, which the network
+    draws turned by 60 degrees, starts as one."""
+    turn = model.lag.turn if model.lag is not None else None
+    if turn is None:
+        return points
+    shown = points
+    for _ in range(2):
+        # Twice and no more: between 60 and 85 degrees what is found hardly changes, so that little noise turns a lot.
+        rotation = align_similarity(shown, upright, weight=model.weight).rotation
+        shown = points + precise_matmul(turned_lag(turn, rotation), rotation)
+    return shown
 
 
 def _bounds(model: LandmarkModel, start: Variables) -> tuple[Variables, Variables]:

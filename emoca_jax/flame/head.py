@@ -19,6 +19,11 @@ class LandmarkEmbedding(struct.PyTreeNode):
     barycentric: Float[AnyArray, "*rows points 3"]
 
 
+TURN_KNOTS = (-75, -65, -55, -40, -20, 0, 20, 40, 55, 65, 75)
+"""Degrees of yaw, positive to the subject's left, between which `LandmarkLag.turn` is interpolated. Beyond the last the
+network finds too few drawn faces to say more."""
+
+
 class LandmarkLag(struct.PyTreeNode):
     """How far from where they lie MediaPipe's network finds the points of `landmarks_mediapipe`, then the right and the
     left pupil: metres in the head's frame.
@@ -30,6 +35,9 @@ class LandmarkLag(struct.PyTreeNode):
 
     offset: Float[AnyArray, "points 3"]
     expression: Float[AnyArray, "points 3 expressions"]
+    turn: Float[AnyArray, "knots points 3"] | None = None
+    """What is more at each of TURN_KNOTS, 0 from the front; metres in the world's frame, not the head's
+    (scripts/measure_turned_lag.py)."""
 
 
 class AlbedoModel(struct.PyTreeNode):

@@ -21,7 +21,7 @@ from emoca_jax import render
 from emoca_jax.errors import InputError, checked_path
 from emoca_jax.files.regular import read_regular
 from emoca_jax.files.whole import write_file
-from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding, LandmarkLag
+from emoca_jax.flame.head import TURN_KNOTS, AlbedoModel, FaceHead, LandmarkEmbedding, LandmarkLag
 from emoca_jax.safe_files.array_files import npz_of_bytes
 
 FORMAT_VERSION = 1
@@ -54,7 +54,8 @@ ARRAY_SHAPES = {
 }
 ALBEDO_SHAPES = {"albedo.mean": ("H", "W", 3), "albedo.basis": ("H", "W", 3, "K")}
 LAG_SHAPES = {"landmark_lag.offset": ("L", 3), "landmark_lag.expression": ("L", 3, "E")}
-OPTIONAL_SHAPES = (ALBEDO_SHAPES, LAG_SHAPES)
+TURN_SHAPES = {"landmark_lag.turn": (len(TURN_KNOTS), "L", 3)}
+OPTIONAL_SHAPES = (ALBEDO_SHAPES, LAG_SHAPES, TURN_SHAPES)
 """Groups of arrays that a head has altogether or not at all."""
 # What an array's integers point into; numbers are fixed limits.
 INDEX_LIMITS: dict[str, str | int] = {
@@ -178,7 +179,9 @@ def _file_bytes(arrays: dict[str, np.ndarray], path: Path) -> bytes:
 
 
 def _flatten(head: FaceHead) -> dict[str, Any]:
-    optional = [ALBEDO_SHAPES] * (head.albedo is not None) + [LAG_SHAPES] * (head.landmark_lag is not None)
+    optional = [ALBEDO_SHAPES] * (head.albedo is not None)
+    if head.landmark_lag is not None:
+        optional += [LAG_SHAPES] + [TURN_SHAPES] * (head.landmark_lag.turn is not None)
     return {name: _attribute(head, name) for group in (ARRAY_SHAPES, *optional) for name in group}
 
 
@@ -339,7 +342,9 @@ def _assemble(arrays: dict[str, np.ndarray], static: dict[str, Any], albedo_name
         albedo = AlbedoModel(on_device["albedo.mean"], on_device["albedo.basis"], albedo_names)
     lag = None
     if "landmark_lag.offset" in on_device:
-        lag = LandmarkLag(on_device["landmark_lag.offset"], on_device["landmark_lag.expression"])
+        lag = LandmarkLag(
+            on_device["landmark_lag.offset"], on_device["landmark_lag.expression"], on_device.get("landmark_lag.turn")
+        )
     plain = {name: on_device[name] for name in ARRAY_SHAPES if "." not in name}
     # In NumPy: on the device the sort would be a program to compile at every start.
     edges = jax.device_put(render.mesh_edges(arrays["faces"]))

@@ -14,6 +14,7 @@ from emoca_jax.fit import landmarks as fit
 from emoca_jax.fit.expression_prior import EMOTION_UNITS, expected_units, expression_prior
 from emoca_jax.fit.light import EXPOSURE, ambient_light, fit_light_and_albedo
 from emoca_jax.fit.photo import inside_oval
+from emoca_jax.flame.rotations import yaw_degrees
 from emoca_jax.jobs.reconstruct import load_model, reconstruct
 from tests.shared_data import SHARED, shared_path
 
@@ -159,6 +160,9 @@ def test_labelled_photos_come_out_as_they_look():
         face = reconstruct(model(), SHARED / "photos" / name, faces="largest")[0]
         units, errors = unit_values(face), [*errors, face.fit_error]
         assert np.isfinite(face.vertices).all()
+        if name == "profile.jpg":
+            # A true profile, which the landmark network draws turned by 65 degrees.
+            assert 75 < -yaw_degrees(flame.rotation_matrix(face.codes.pose[0])) < 95
         if "happy" in labels[name]["expression"]:
             assert_smiles(units)
         if name in ("shout.jpg", "surprise.png"):

@@ -1,0 +1,53 @@
+"""What identity costs a fit: little where points slide along the skin, more where the skin itself goes elsewhere.
+
+Landmarks say less of a head than they seem to: of drawn people's, half of what is found beside the average face is the
+network's own error, mostly along the skin, which a prior of deviations alone lets bend noses and blow up skulls.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial import KDTree
+
+from emoca_jax.flame.head import FaceHead
+
+SHAPE_WEIGHT = 0.1
+"""Per standard deviation of an identity code."""
+SURFACE_WEIGHT = 2.0
+"""Per millimetre, RMS over the face, and again over the rest of the skin, that it moves along its normals. Chosen with
+SHAPE_WEIGHT on 12 drawn people (benchmarks/head_shape.py) as strong as the landmark error of real photos allows."""
+NEAR = 0.012
+"""Metres from the nearest of MediaPipe's points within which skin belongs to the face."""
+PER_METRE = 1000.0
+
+
+def identity_prior(head: FaceHead) -> Float[np.ndarray, "shapes shapes"]:
+    """Rows whose products with an identity code are the prior's residuals."""
+    faces = np.asarray(head.faces)
+    skin = faces[np.asarray(head.face_part) == head.part_names.index("skin")] if "skin" in head.part_names else faces
+    template = np.asarray(head.template, np.float64)
+    corners = template[skin]
+    # Twice the area of a face, along its normal.
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals, area = np.zeros_like(template), np.zeros(len(template))
+    for corner in range(3):
+        np.add.at(normals, skin[:, corner], across)
+        np.add.at(area, skin[:, corner], np.linalg.norm(across, axis=1))
+    used = np.unique(skin)
+    normals, area = normals[used], area[used]
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    moved = PER_METRE * np.einsum("vc,vcs->vs", normals, np.asarray(head.shape_dirs, np.float64)[used])
+    near = KDTree(_points(head)).query(template[used])[0] < NEAR
+    square = SHAPE_WEIGHT**2 * np.eye(moved.shape[1])
+    for part in (near, ~near):
+        square += SURFACE_WEIGHT**2 * (moved[part].T * (area[part] / area[part].sum())) @ moved[part]
+    strength, ways = np.linalg.eigh(square)
+    return (ways * np.sqrt(strength)).T.astype(np.float32)
+
+
+def _points(head: FaceHead) -> Float[np.ndarray, "points 3"]:
+    """MediaPipe's on the average head."""
+    embedding = head.landmarks_mediapipe
+    corners = np.asarray(head.template, np.float64)[np.asarray(head.faces)[np.asarray(embedding.face_index)]]
+    return np.einsum("pcx,pc->px", corners, np.asarray(embedding.barycentric))

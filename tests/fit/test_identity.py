@@ -1,0 +1,69 @@
+"""What landmarks say of a turned head, and what they may not make of a person."""
+
+from functools import cache
+
+import jax.numpy as jnp
+import numpy as np
+import trimesh
+from scipy.spatial.transform import Rotation
+
+from emoca_jax import flame
+from emoca_jax.fit import landmarks as fit
+from emoca_jax.fit.identity_prior import SHAPE_WEIGHT, SURFACE_WEIGHT, identity_prior
+from emoca_jax.fit.lag import turned_lag
+from emoca_jax.flame.head import TURN_KNOTS
+from emoca_jax.flame.rotations import yaw_degrees
+from tests.fit.test_fit import codes_of
+
+
+@cache
+def head():
+    return flame.load_head("open")
+
+
+def about_y(degrees):
+    return jnp.asarray(Rotation.from_euler("y", degrees, degrees=True).as_matrix(), jnp.float32)
+
+
+def test_the_lag_of_a_turn_is_interpolated_and_mirrors():
+    turn = np.random.default_rng(0).normal(size=(len(TURN_KNOTS), 4, 3)).astype(np.float32)
+    yaws = [-89.0, -75.0, -70.0, -1.0, 0.0, 20.0, 63.0, 88.0]
+    found = turned_lag(jnp.asarray(turn), jnp.stack([about_y(yaw) for yaw in yaws]))
+    wanted = [[[np.interp(yaw, TURN_KNOTS, turn[:, p, c]) for c in range(3)] for p in range(4)] for yaw in yaws]
+    np.testing.assert_allclose(found, wanted, atol=2e-5)
+    measured = head().landmark_lag
+    assert measured is not None and measured.turn is not None
+    lag = measured.turn
+    assert not np.asarray(lag[len(TURN_KNOTS) // 2]).any()
+    # The chin lies in the middle: both sides say the same of it.
+    chin = np.flatnonzero(np.asarray(head().mediapipe_index) == 152)
+    np.testing.assert_allclose(lag[:, chin], lag[::-1, chin] * jnp.array([-1.0, 1, 1])[None, None], atol=1e-6)
+
+
+def test_a_profile_is_found_as_one_from_where_the_network_finds_its_landmarks():
+    model = fit.landmark_model(head())
+    truth = codes_of(head()).replace(pose=jnp.asarray([[0, np.radians(80), 0], [0, 0, 0]], jnp.float32))
+    landmarks = np.zeros((478, 3), np.float32)
+    landmarks[np.asarray(model.index)] = fit.project(model, truth)
+    found = fit.fit_landmarks(model, landmarks[None], np.zeros((1, 7), np.float32), None).codes
+    # Laid over the average head as they are, they seem turned by some 60 degrees.
+    assert 70 < float(yaw_degrees(flame.rotation_matrix(found.pose[0, 0]))) < 90
+
+
+def test_identity_costs_what_it_moves_the_skin_along_its_normals():
+    """Against trimesh's normals and areas."""
+    mesh = head()
+    faces = np.asarray(mesh.faces)[np.asarray(mesh.face_part) == 0]
+    skin = trimesh.Trimesh(np.asarray(mesh.template), faces, process=False)
+    used = np.unique(faces)
+    area = np.bincount(faces.ravel(), np.repeat(skin.area_faces, 3), len(mesh.template))[used]
+    points = np.asarray(flame.landmarks_mediapipe(mesh, jnp.asarray(mesh.template)))
+    face = np.array([np.linalg.norm(points - place, axis=1).min() < 0.012 for place in skin.vertices[used]])
+    code = np.random.default_rng(1).normal(size=mesh.shape_dirs.shape[-1])
+    moved = np.einsum("vc,vcs,s->v", skin.vertex_normals, np.asarray(mesh.shape_dirs), code)[used] * 1000
+    wanted = SHAPE_WEIGHT**2 * code @ code
+    for part in (face, ~face):
+        wanted += SURFACE_WEIGHT**2 * np.average(moved[part] ** 2, weights=area[part])
+    cost = np.sum((identity_prior(mesh) @ code) ** 2)
+    # trimesh weighs the faces around a vertex by their angles.
+    np.testing.assert_allclose(cost, wanted, rtol=0.03)
