@@ -3,8 +3,8 @@
     python benchmarks/emotion_from_fits.py runs/fits.npz --faces 640
     python benchmarks/calibration.py runs/fits.npz [--photos FOLDER] [--picture docs/pictures/calibration.png]
 
-Drawn faces of one file: the expression networks' shares on the pictures, EMO-MLP's on the heads fitted to them. The
-first 300 choose a temperature, the others are judged, without and with it. Photos: a folder with `labels.json` as for
+Drawn faces of one file: the expression networks' shares on the pictures, EMO-MLP's on the heads fitted to them. Some
+faces choose a temperature, others are judged, without and with it. Photos: a folder with `labels.json` as for
 benchmarks/emotion_trained.py.
 """
 
@@ -12,7 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
+
+# data_pipelines and the package are beside this folder.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import jax
 import jax.numpy as jnp
@@ -21,14 +25,13 @@ from jaxtyping import Float, Int
 from matplotlib import pyplot as plt
 from plots import ACCENT, FAINT, INK, SECOND, dress, save
 
+from data_pipelines.open_faces.codes import CHOOSING, JUDGING
 from emoca_jax.emotion.reading import OPEN_NETWORKS
 from emoca_jax.emotion.units import ARKIT_UNITS, UNITS_NETWORK, load_units_network, read_units
 from emoca_jax.evaluation.emotion import Labels, Told, calibration_error, cooled, reliability, temperature
 from emoca_jax.jobs.read_emotion import load_emotion_model, read_emotion
 from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
 
-CHOSEN_ON = 300
-"""Faces, the first of the file, that choose the temperature; EMO-MLP's own was chosen on them, too."""
 CALIBRATED = 0.05
 """A temperature nearer to 1 than this changes nothing to be seen."""
 LEAST = 5
@@ -49,15 +52,15 @@ def main() -> None:
         f"{OPEN_NETWORKS}, on the picture": in_eight(fits["photo"]),
         f"{UNITS_NETWORK}, on the fit": np.asarray(jax.nn.softmax(logits), np.float64),
     }
-    heats = {name: chosen(told[:CHOSEN_ON], label[:CHOSEN_ON]) for name, told in shares.items()}
-    print(f"{len(label) - CHOSEN_ON} drawn faces    temperature  accuracy  sureness    ECE   with it: sureness    ECE")
+    heats = {name: chosen(told[CHOOSING], label[CHOOSING]) for name, told in shares.items()}
+    print(f"{len(label[JUDGING])} drawn faces    temperature  accuracy  sureness    ECE   with it: sureness    ECE")
     for name, told in shares.items():
-        row = told[CHOSEN_ON:], cooled(told[CHOSEN_ON:], heats[name])
-        right = np.mean(row[0].argmax(-1) == label[CHOSEN_ON:])
-        before, after = (f"{told.max(-1).mean():8.2f} {error(told, label[CHOSEN_ON:]):7.3f}" for told in row)
+        row = told[JUDGING], cooled(told[JUDGING], heats[name])
+        right = np.mean(row[0].argmax(-1) == label[JUDGING])
+        before, after = (f"{told.max(-1).mean():8.2f} {error(told, label[JUDGING]):7.3f}" for told in row)
         print(f"{name:40} {heats[name]:5.2f} {right:8.2f} {before}        {after}")
     if asked.picture:
-        draw(asked.picture, {name: told[CHOSEN_ON:] for name, told in shares.items()}, label[CHOSEN_ON:], heats)
+        draw(asked.picture, {name: told[JUDGING] for name, told in shares.items()}, label[JUDGING], heats)
     if asked.photos:
         told, right = on_photos(asked.photos)
         for heat in (1.0, heats[f"{OPEN_NETWORKS}, on the picture"]):

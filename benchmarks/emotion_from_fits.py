@@ -3,7 +3,7 @@
     python benchmarks/emotion_from_fits.py FITS.npz [--faces 640] [--seed 11]
 
 Draws faces, reconstructs each as `emoca reconstruct` does and keeps in FITS.npz what was shown and what was fitted (it
-goes on where it was stopped), then judges all but the first 300 kept. Faces that are not found are left out.
+goes on where it was stopped), then judges all but the first 400 kept. Faces that are not found are left out.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ import numpy as np
 from rich.progress import track
 
 import emoca_jax as ej
+from data_pipelines.open_faces.codes import JUDGING, TELLERS
 from data_pipelines.open_faces.draw import studio
 from data_pipelines.open_faces.faces import open_face
+from emoca_jax.emotion.landmark_units import landmark_units, load_unit_reader
 from emoca_jax.emotion.units import ARKIT_UNITS, load_units_network, read_units
 from emoca_jax.errors import InputError
 from emoca_jax.files.whole import write_file
 from emoca_jax.losses.affect import valence_arousal_measures
 
-CHOSEN_ON = 300
-"""The first faces kept chose how the network learned and how sure it is (scripts/ship_emo_mlp.py): not judged on."""
 EVERY = 20
 """Faces after which what there is is kept."""
 
@@ -39,6 +39,8 @@ def fit(path: Path, faces: int, seed: int) -> None:
     """Add fits to the file until it has tried so many faces."""
     made, model = studio(), ej.load_model("open")
     kept = dict(np.load(path)) if path.exists() else {}
+    if kept and "read" not in kept:
+        raise InputError(f"{path}: has no units read off landmarks; name another file, and faces are fitted anew")
     first = int(kept.get("tried", np.array(0)))
     rows: dict[str, list[np.ndarray]] = {name: list(values) for name, values in kept.items() if name != "tried"}
     for index in track(range(first, faces), "fitting"):
@@ -51,6 +53,7 @@ def fit(path: Path, faces: int, seed: int) -> None:
             row = {
                 "true": face.shown.units,
                 "fitted": found.codes.expression,
+                "read": landmark_units(load_unit_reader(), jnp.asarray(found.landmarks)),
                 "label": face.shown.label,
                 "affect": (face.shown.valence, face.shown.arousal),
                 "photo": list(found.emotion.photo.values()),
@@ -67,10 +70,10 @@ def fit(path: Path, faces: int, seed: int) -> None:
 def judge(path: Path) -> None:
     """Print what the network that ships, and those on the photo, tell of the fits that are kept."""
     network = load_units_network()
-    fits = {name: array[CHOSEN_ON:] for name, array in np.load(path).items() if array.ndim}
+    fits = {name: array[JUDGING] for name, array in np.load(path).items() if array.ndim}
     label, affect = fits["label"], jnp.asarray(fits["affect"], jnp.float32)
     print(f"{len(label)} faces      V-CCC  A-CCC  accuracy  mean recall")
-    for name in ("true", "fitted"):
+    for name in ("true", *TELLERS):
         read = read_units(network, jnp.asarray(fits[name], jnp.float32), ARKIT_UNITS)
         measures = valence_arousal_measures(read.valence, read.arousal, affect[:, 0], affect[:, 1])
         told = np.asarray(read.expression_logits).argmax(-1)
@@ -91,7 +94,10 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=11)
     asked = parser.parse_args()
-    fit(asked.fits, asked.faces, asked.seed)
+    try:
+        fit(asked.fits, asked.faces, asked.seed)
+    except InputError as error:
+        sys.exit(str(error))
     judge(asked.fits)
 
 

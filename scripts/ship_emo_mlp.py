@@ -1,12 +1,12 @@
 """Puts a trained EMO-MLP for the open head where the package finds it, emoca_jax/assets/emo_mlp_open.npz:
 
-    python scripts/train.py --config=configs/open/emo_mlp.py --folder=runs/open_emo_mlp
     python benchmarks/emotion_from_fits.py runs/fits.npz --faces 640
+    python scripts/train.py --config=configs/open/emo_mlp.py --folder=runs/open_emo_mlp --config.fits=runs/fits.npz
     python scripts/ship_emo_mlp.py runs/open_emo_mlp/network.npz runs/fits.npz
 
 Batch norms are folded into the layers before them, and the classes' logits divided by the temperature at which the
-first 300 fitted faces of the second file are likeliest (Guo et al., arXiv:1706.04599): trained on truth, it is too
-sure.
+fitted faces of the second file that choose are likeliest (Guo et al., arXiv:1706.04599): of those that taught it how
+units are told it is too sure.
 """
 
 from __future__ import annotations
@@ -14,12 +14,17 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 from pathlib import Path
+
+# data_pipelines and the package are beside this folder.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from data_pipelines.open_faces.codes import CHOOSING, JUDGING
 from emoca_jax.emotion.units import ARKIT_UNITS, ASSET, LAYERS, read_units
 from emoca_jax.evaluation.emotion import temperature
 from emoca_jax.nets.batch_norm import TORCH_EPSILON
@@ -28,8 +33,6 @@ from emoca_jax.nets.weights import Parameters, load_weights, save_weights
 
 ASSETS = Path(__file__).parents[1] / "emoca_jax" / "assets"
 CLASSES = len(AFFECTNET_CLASSES)
-CHOSEN_ON = 300
-"""Fits, the first of the file, by which temperature and `Misfit` were chosen; the others judge."""
 
 
 def main() -> None:
@@ -38,13 +41,13 @@ def main() -> None:
     parser.add_argument("fits", type=Path)
     arguments = parser.parse_args()
     plain, fits = folded(dict(np.load(arguments.network))), dict(np.load(arguments.fits))
-    chosen_on = jnp.asarray(fits["fitted"][:CHOSEN_ON], jnp.float32)
+    chosen_on = jnp.asarray(fits["fitted"][CHOOSING], jnp.float32)
     shares = jax.nn.softmax(read_units(plain, chosen_on, ARKIT_UNITS).expression_logits)
-    heat = temperature(np.asarray(shares), fits["label"][:CHOSEN_ON], floor=0.0)
+    heat = temperature(np.asarray(shares), fits["label"][CHOOSING], floor=0.0)
     path = ASSETS / f"{ASSET}.npz"
     save_weights(path, cooled(plain, heat))
     read = read_units(load_weights(path), jnp.asarray(fits["fitted"], jnp.float32), ARKIT_UNITS)
-    right = (np.asarray(read.expression_logits).argmax(-1) == fits["label"])[CHOSEN_ON:]
+    right = (np.asarray(read.expression_logits).argmax(-1) == fits["label"])[JUDGING]
     description = {
         "format": 1,
         "what": "half-float weights of emoca_jax.emotion.units: EMO-MLP on the open head's units, batch norms folded",

@@ -18,7 +18,7 @@ from data_pipelines import photo_crops
 from data_pipelines.augment import BLOCK, Amounts
 from data_pipelines.loader import Batching, batches
 from data_pipelines.open_faces import crops
-from data_pipelines.open_faces.codes import Misfit, as_fitted, coded_faces
+from data_pipelines.open_faces.codes import TELLERS, Misfit, as_told, coded_faces, laws_of_file
 from data_pipelines.open_faces.crops import KeptBatches
 from data_pipelines.sources import Joined, open_records
 from emoca_jax.errors import InputError
@@ -51,12 +51,14 @@ def emotion_from_codes(config: Config) -> tuple[Stage, Batches]:
 
 def stage_on_codes(config: Config, codes: int, held_out: HeldOut) -> Stage:
     """The stage, whatever its data are; so many codes to a face."""
+    misfit, laws = Misfit(**config.misfit), laws_of_file(config.fits) if config.fits else ()
+    shares = tuple(config.told[name] for name in TELLERS) if laws else ()
 
-    def fitted(key: Key[Array, ""], batch: Batch) -> Batch:
-        return {**batch, "codes": as_fitted(key, batch["codes"], Misfit(**config.misfit))}
+    def told(key: Key[Array, ""], batch: Batch) -> Batch:
+        return {**batch, "codes": as_told(key, batch["codes"], misfit, laws, shares)}
 
     network = code_recogniser(codes, **config.network)
-    return emotion_stage(network, optax.adam(config.rate), held_out, augment=fitted)
+    return emotion_stage(network, optax.adam(config.rate), held_out, augment=told)
 
 
 def emotion_from_drawings(config: Config) -> tuple[Stage, Batches]:

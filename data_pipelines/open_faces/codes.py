@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from data_pipelines.open_faces.recipe import recipe
+from emoca_jax.emotion.units import MIRRORED
+from emoca_jax.errors import InputError
+from emoca_jax.files.regular import read_regular
 from emoca_jax.flame.head import FaceHead
+from emoca_jax.products import precise_matmul
+
+TEACHING, CHOOSING, JUDGING = slice(300), slice(300, 400), slice(400, None)
+"""Faces of a file of fits (benchmarks/emotion_from_fits.py) that teach how units are told, choose how sure a network
+that has learned from that may be, and judge it."""
+TELLERS = ("fitted", "read")
+"""Who told units of drawn faces: `emoca reconstruct`, and the reader of landmarks."""
+RIDGE = 6.0
+"""Faces of rest that hold the law of 600 (300 and their mirror images) back: 3 to 12 do as well."""
 
 
 class Misfit(NamedTuple):
-    """How a fit changes units: chosen so that EMO-MLP reads 300 fitted faces best, as fits take strength from units,
-    lose some and find others that are not there."""
+    """How units might be changed by any reader, who takes strength from units, loses some and finds others."""
 
     weakest: float = 0.3
     strongest: float = 1.15
@@ -36,6 +49,57 @@ def as_fitted(key: Key[Array, ""], codes: Float[Array, "batch units"], misfit: M
     found = misfit.stray_strength * jax.random.exponential(size, codes.shape)
     stray = jnp.where(jax.random.bernoulli(adds, misfit.stray, codes.shape), found, 0.0)
     return jnp.clip(kept * codes + stray, 0.0, 1.0)
+
+
+class Law(NamedTuple):
+    """How one teller answers units that are shown: a linear law, and by what its answers depart from that."""
+
+    shown: Float[Array, "units"]
+    told: Float[Array, "units"]
+    """Means of both."""
+    slopes: Float[Array, "units units"]
+    """From what is shown to what is told of every unit: tellers take one unit for another."""
+    errors: Float[Array, "faces units"]
+
+
+def law_of(
+    shown: Float[np.ndarray, "faces units"], told: Float[np.ndarray, "faces units"], mirrored: Int[np.ndarray, "units"]
+) -> Law:
+    """The law that faces and their mirror images follow, by least squares with `RIDGE`."""
+    shown, told = (np.concatenate([of, of[:, mirrored]]).astype(np.float64) for of in (shown, told))
+    means = shown.mean(0), told.mean(0)
+    inputs, answers = shown - means[0], told - means[1]
+    slopes = np.linalg.solve(inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1]), inputs.T @ answers)
+    return Law(*(jnp.asarray(part, jnp.float32) for part in (*means, slopes, answers - inputs @ slopes)))
+
+
+def laws_of_file(path: str | Path) -> tuple[Law, ...]:
+    """The laws of `TELLERS` from the teaching faces of a file of fits, units in the order of `ARKIT_UNITS`.
+
+    Errors: InputError where it is none.
+    """
+    try:
+        kept = dict(np.load(io.BytesIO(read_regular(Path(path)))))
+        shown, *told = (kept[name][TEACHING] for name in ("true", *TELLERS))
+    except (ValueError, OSError, KeyError) as error:
+        raise InputError(f"{path}: no fits ({error}); make them by benchmarks/emotion_from_fits.py") from error
+    return tuple(law_of(shown, answers, MIRRORED) for answers in told)
+
+
+def as_told(
+    key: Key[Array, ""], codes: Float[Array, "batch units"], misfit: Misfit, laws: tuple[Law, ...],
+    shares: tuple[float, ...],
+) -> Float[Array, "batch units"]:  # fmt: skip
+    """Units as somebody might have told them, at random: by a law each for these shares of faces, else by `misfit`."""
+    choice, anyone, *others = jax.random.split(key, 2 + len(laws))
+    who = jax.random.uniform(choice, (codes.shape[0], 1))
+    told, before = as_fitted(anyone, codes, misfit), 0.0
+    for law, share, own in zip(laws, shares, others, strict=True):
+        error = jax.random.choice(own, law.errors, (codes.shape[0],))
+        answer = jnp.clip(law.told[None] + precise_matmul(codes - law.shown[None], law.slopes) + error, 0.0, 1.0)
+        told = jnp.where((who >= before) & (who < before + share), answer, told)
+        before += share
+    return told
 
 
 def coded_faces(head: FaceHead, seed: int, count: int) -> dict[str, np.ndarray]:

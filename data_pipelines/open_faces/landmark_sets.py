@@ -14,7 +14,7 @@ from data_pipelines.open_faces.emotions import CLASSES, show
 from data_pipelines.open_faces.recipe import recipe
 from emoca_jax import flame
 from emoca_jax.codes import Codes
-from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
+from emoca_jax.flame.head import FaceHead, LandmarkEmbedding, LandmarkLag
 from emoca_jax.flame.subset import point_head
 from emoca_jax.mediapipe_points import ALL_POINTS, MESH_POINTS
 from emoca_jax.model import pose
@@ -56,9 +56,8 @@ def projected_faces(head: FaceHead, seed: int, count: int) -> Projected:
             distance.append(face.distance)
     count = len(codes)
     small, embedding = _points_and_irises(head)
-    lag = head.landmark_lag.replace(
-        offset=_with_irises(head.landmark_lag.offset), expression=_with_irises(head.landmark_lag.expression)
-    )
+    # Without what turning adds, which nobody has measured for irises.
+    lag = LandmarkLag(_with_irises(head.landmark_lag.offset), _with_irises(head.landmark_lag.expression))
     order = np.argsort(np.concatenate([index, np.arange(MESH_POINTS, ALL_POINTS)]))
 
     @jax.jit

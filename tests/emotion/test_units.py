@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from data_pipelines.open_faces.codes import Misfit, as_fitted, coded_faces
+from data_pipelines.open_faces.codes import Misfit, as_fitted, as_told, coded_faces, law_of, laws_of_file
 from emoca_jax import flame
 from emoca_jax.emotion.units import ARKIT_UNITS, knows_units, load_units_network, read_units
+from emoca_jax.errors import InputError
 from emoca_jax.losses.affect import valence_arousal_measures
 from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
 
@@ -69,6 +70,32 @@ def test_codes_changed_as_in_training_are_told():
     assert np.mean(np.asarray(told.expression_logits).argmax(-1) == held["expression"]) >= 0.8
     lost = np.mean(np.asarray(changed)[np.asarray(held["codes"]) > 0.3] < 0.05)
     assert lost == pytest.approx(Misfit().lost * (1 - Misfit().stray), abs=0.03)
+
+
+def test_a_law_tells_as_its_teller_did():
+    """Who takes half of one unit for another and adds noise of his own, in the shares of the faces that are asked."""
+    random = np.random.default_rng(1)
+    shown = random.uniform(0.2, 0.6, (3000, 52))
+    told = 0.5 * shown + 0.3 * np.roll(shown, 7, 1) + random.choice([0.0, 0.04], shown.shape)
+    law = law_of(shown, told, np.arange(52))
+    codes = jnp.asarray(random.uniform(0.2, 0.6, (4000, 52)), jnp.float32)
+    again = np.asarray(as_told(jax.random.key(0), codes, Misfit(1.0, 1.0, 0.0, 0.0), (law,), (0.25,)))
+    changed = np.abs(again - codes).max(-1) > 1e-6
+    assert changed.mean() == pytest.approx(0.25, abs=0.03)
+    expected = 0.5 * codes + 0.3 * np.roll(codes, 7, 1)
+    error = again[changed] - expected[changed]
+    assert error.mean() == pytest.approx(0.02, abs=1e-3) and error.std() == pytest.approx(0.02, rel=0.1)
+
+
+def test_files_that_hold_no_fits_are_named(tmp_path):
+    path = tmp_path / "fits.npz"
+    for content in (None, b"no zip", {"true": np.zeros((3, 52))}):
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        elif content is not None:
+            np.savez(path, **content)
+        with pytest.raises(InputError, match=r"fits\.npz"):
+            laws_of_file(path)
 
 
 @pytest.mark.parametrize(

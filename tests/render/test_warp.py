@@ -18,7 +18,9 @@ from emoca_jax.render.backends.warp_kernels import presence
 from emoca_jax.render.backends.warp_silhouette import GROUP, MOST_FACES
 from emoca_jax.running_on import as_if_on
 from tests.render.conftest import NO_WARP
-from tests.render.test_native import OPTIONS, SIZE, drawn, mesh, softened
+from tests.render.meshes import tangle
+from tests.render.test_native import OPTIONS, SIZE, drawn
+from tests.render.test_native_soft import softened
 
 here = pytest.mark.skipif(bool(NO_WARP), reason=NO_WARP or "-")
 
@@ -28,7 +30,7 @@ here = pytest.mark.skipif(bool(NO_WARP), reason=NO_WARP or "-")
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.sampled_from(["plain", "slivers", "grid", "broken"]), st.integers(0, len(OPTIONS) - 1))
 def test_warp_sees_what_plain_jax_sees(seed, kind, number):
-    vertices, faces = mesh(seed, 2, kind)
+    vertices, faces = tangle(seed, 2, kind)
     weights = np.random.default_rng(seed).normal(size=(2, *SIZE, 4)).astype(np.float32)
     (ours, warp), (theirs, plain) = (drawn(name, number)(vertices, faces, weights) for name in ("warp", "jax"))
     covered, other = np.array(plain.face_index) >= 0, np.array(warp.face_index != plain.face_index)
@@ -51,7 +53,7 @@ def test_warp_sees_what_plain_jax_sees(seed, kind, number):
     st.booleans(),
 )  # fmt: skip
 def test_warp_blurs_as_plain_jax_blurs(seed, kind, layers, clip):
-    vertices, faces = mesh(seed, 2, kind)
+    vertices, faces = tangle(seed, 2, kind)
     faces[thin(vertices, faces)] = 0
     weights = np.random.default_rng(seed).normal(size=(2, *SIZE)).astype(np.float32)
     (ours, warp), (theirs, plain) = (softened(name, layers)(vertices, faces, weights, clip) for name in ("warp", "jax"))
@@ -99,7 +101,7 @@ def thin(vertices, faces):
 
 @here
 def test_maps_of_blurs():
-    vertices, faces = mesh(0, 2, "plain")
+    vertices, faces = tangle(0, 2, "plain")
     sigmas = jnp.array([1e-4, 1e-3, 1e-2])
 
     def draw(sigma):
@@ -116,8 +118,8 @@ def test_maps_of_blurs():
 @here
 def test_maps_in_maps_of_vertices_and_of_faces():
     """Each turn has its own, whatever is mapped: nothing but what one image at a time gives."""
-    vertices = jnp.array(np.stack([mesh(seed, 3, "plain")[0] for seed in range(2)]))
-    faces = jnp.array(np.stack([mesh(seed, 1, "plain")[1] for seed in range(3)]))
+    vertices = jnp.array(np.stack([tangle(seed, 3, "plain")[0] for seed in range(2)]))
+    faces = jnp.array(np.stack([tangle(seed, 1, "plain")[1] for seed in range(3)]))
 
     def loss(vertices, faces):
         seen = rasterize(vertices, faces, SIZE, backend="warp")
@@ -139,7 +141,7 @@ def test_maps_in_maps_of_vertices_and_of_faces():
 
 @here
 def test_several_threads_at_once():
-    vertices, faces = mesh(3, 4, "plain")
+    vertices, faces = tangle(3, 4, "plain")
     work = jax.jit(lambda vertices: rasterize(vertices, faces, (96, 64), backend="warp"))
     want, right = np.asarray(work(vertices).depth), []
 
@@ -166,7 +168,7 @@ def test_no_ticket_overflows(faces, pixels):
 
 @here
 def test_a_gpu_gets_the_call_and_a_tpu_plain_jax():
-    vertices, faces = mesh(0, 1, "plain")
+    vertices, faces = tangle(0, 1, "plain")
 
     def loss(vertices):
         return jnp.sum(rasterize(vertices, jnp.array(faces), SIZE, backend="warp").barycentric[..., 0])
@@ -204,7 +206,7 @@ def test_without_warp_it_says_what_to_install(monkeypatch):
     def missing(name):
         raise PackageNotFoundError(name)
 
-    vertices, faces = mesh(0, 1, "plain")
+    vertices, faces = tangle(0, 1, "plain")
     monkeypatch.setattr(presence, "version", missing)
     presence.why_not.cache_clear()
     try:
