@@ -40,6 +40,9 @@ CELLS = 64
 """Cells across the texture for broad shape: about a centimetre."""
 FULL_CELL = 8.0
 """A cell of which an eighth was seen is as good as one seen whole."""
+OUTLINE = 0.04
+"""Share of the picture's side within which of the head's outline against what is behind it nothing is trusted: in a
+profile the outline of the fit runs beside the photo's, and the background would be a beard."""
 FEATHER = 3
 """Texels over which sight fades out at an edge of visibility."""
 WANING, WANED = 21, (0.4, 0.85)
@@ -266,13 +269,22 @@ def _sight(
     nearest = -jax.lax.reduce_window(-depth, -jnp.inf, jax.lax.max, (2, 2), (1, 1), ((0, 1), (0, 1)))
     corner = jnp.clip(jnp.floor((place[..., :2] + 1) * (side / 2) - 0.5), 0, side - 1).astype(jnp.int32)
     front = nearest[corner[..., 1], corner[..., 0]]
+    whole = _eroded(jnp.isfinite(depth).astype(jnp.float32), round(OUTLINE * side))
     # A surface seen at an angle deepens by its tangent within a pixel.
     pixel, cosine = 2 / side, jnp.clip(facing, 0.1, 1.0)
     slack = pixel * (1 + 2 * jnp.sqrt(1 - cosine**2) / cosine)
     inside = jnp.max(jnp.abs(place[..., :2]), axis=-1) < 1 - pixel
     clear = ((place[..., 2] < front + slack) & inside & (facing > FACING_NONE)).astype(jnp.float32)
+    clear = clear * whole[corner[..., 1], corner[..., 0]]
     around = _box(clear, 2 * FEATHER + 1)
     return clear * _ramp(around, 0.5, 0.95) * _ramp(facing, FACING_NONE, FACING_FULL)
+
+
+def _eroded(mask: Float[Array, "side side"], pixels: int) -> Float[Array, "side side"]:
+    """1 where the mask is 1 so many pixels around, in the picture."""
+    for window in ((2 * pixels + 1, 1), (1, 2 * pixels + 1)):
+        mask = jax.lax.reduce_window(mask, jnp.inf, jax.lax.min, window, (1, 1), "SAME")
+    return mask
 
 
 def _usual(ratio: Float[Array, "size size 3"], weights: Float[Array, "size size"]) -> Float[Array, "3"]:
