@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 from matplotlib import pyplot as plt
 from plots import ACCENT, FAINT, INK, SECOND, dress, save
 
-from data_pipelines.open_faces.codes import CHOOSING, JUDGING
+from data_pipelines.open_faces.codes import CHOOSING, JUDGING, read_fits
 from emoca_jax.emotion.reading import OPEN_NETWORKS
 from emoca_jax.emotion.units import ARKIT_UNITS, UNITS_NETWORK, load_units_network, read_units
 from emoca_jax.evaluation.emotion import Labels, Told, calibration_error, cooled, reliability, temperature
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--picture", type=Path)
     asked = parser.parse_args()
-    fits = np.load(asked.fits)
+    fits = read_fits(asked.fits)
     label = fits["label"].astype(int)
     logits = read_units(load_units_network(), jnp.asarray(fits["fitted"], jnp.float32), ARKIT_UNITS).expression_logits
     shares = {

@@ -22,7 +22,7 @@ import numpy as np
 from rich.progress import track
 
 import emoca_jax as ej
-from data_pipelines.open_faces.codes import JUDGING, TELLERS
+from data_pipelines.open_faces.codes import JUDGING, TELLERS, read_fits
 from data_pipelines.open_faces.draw import studio
 from data_pipelines.open_faces.faces import open_face
 from emoca_jax.emotion.landmark_units import landmark_units, load_unit_reader
@@ -39,7 +39,7 @@ def fit(path: Path, faces: int, seed: int) -> None:
     """Add fits to the file until it has tried so many faces."""
     made, model = studio(), ej.load_model("open")
     kept = dict(np.load(path)) if path.exists() else {}
-    if kept and "read" not in kept:
+    if "fitted" in kept and "read" not in kept:
         raise InputError(f"{path}: has no units read off landmarks; name another file, and faces are fitted anew")
     first = int(kept.get("tried", np.array(0)))
     rows: dict[str, list[np.ndarray]] = {name: list(values) for name, values in kept.items() if name != "tried"}
@@ -70,7 +70,7 @@ def fit(path: Path, faces: int, seed: int) -> None:
 def judge(path: Path) -> None:
     """Print what the network that ships, and those on the photo, tell of the fits that are kept."""
     network = load_units_network()
-    fits = {name: array[JUDGING] for name, array in np.load(path).items() if array.ndim}
+    fits = {name: array[JUDGING] for name, array in read_fits(path).items()}
     label, affect = fits["label"], jnp.asarray(fits["affect"], jnp.float32)
     print(f"{len(label)} faces      V-CCC  A-CCC  accuracy  mean recall")
     for name in ("true", *TELLERS):
@@ -96,9 +96,9 @@ def main() -> None:
     asked = parser.parse_args()
     try:
         fit(asked.fits, asked.faces, asked.seed)
+        judge(asked.fits)
     except InputError as error:
         sys.exit(str(error))
-    judge(asked.fits)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data_pipelines.open_faces.codes import CHOOSING, JUDGING
+from data_pipelines.open_faces.codes import CHOOSING, JUDGING, read_fits
 from emoca_jax.emotion.units import ARKIT_UNITS, ASSET, LAYERS, read_units
 from emoca_jax.evaluation.emotion import temperature
 from emoca_jax.nets.batch_norm import TORCH_EPSILON
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("network", type=Path)
     parser.add_argument("fits", type=Path)
     arguments = parser.parse_args()
-    plain, fits = folded(dict(np.load(arguments.network))), dict(np.load(arguments.fits))
+    plain, fits = folded(dict(np.load(arguments.network))), read_fits(arguments.fits)
     chosen_on = jnp.asarray(fits["fitted"][CHOOSING], jnp.float32)
     shares = jax.nn.softmax(read_units(plain, chosen_on, ARKIT_UNITS).expression_logits)
     heat = temperature(np.asarray(shares), fits["label"][CHOOSING], floor=0.0)

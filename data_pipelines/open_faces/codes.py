@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from emoca_jax.errors import InputError
 from emoca_jax.files.regular import read_regular
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.products import precise_matmul
+from emoca_jax.safe_files.array_files import npz_of_bytes
 
 TEACHING, CHOOSING, JUDGING = slice(300), slice(300, 400), slice(400, None)
 """Faces of a file of fits (benchmarks/emotion_from_fits.py) that teach how units are told, choose how sure a network
@@ -73,17 +73,31 @@ def law_of(
     return Law(*(jnp.asarray(part, jnp.float32) for part in (*means, slopes, answers - inputs @ slopes)))
 
 
-def laws_of_file(path: str | Path) -> tuple[Law, ...]:
-    """The laws of `TELLERS` from the teaching faces of a file of fits, units in the order of `ARKIT_UNITS`.
+def read_fits(path: str | Path) -> dict[str, np.ndarray]:
+    """A file of fits: `true` and, of all `TELLERS`, told units [faces, 52] in the order of `ARKIT_UNITS`, `label`
+    [faces], `affect` [faces, 2] and `photo` [faces, classes].
 
-    Errors: InputError where it is none.
+    Errors: InputError where it is none, or holds too few faces for some to judge.
     """
-    try:
-        kept = dict(np.load(io.BytesIO(read_regular(Path(path)))))
-        shown, *told = (kept[name][TEACHING] for name in ("true", *TELLERS))
-    except (ValueError, OSError, KeyError) as error:
-        raise InputError(f"{path}: no fits ({error}); make them by benchmarks/emotion_from_fits.py") from error
-    return tuple(law_of(shown, answers, MIRRORED) for answers in told)
+    how = "make it by benchmarks/emotion_from_fits.py"
+    kept = npz_of_bytes(read_regular(Path(path)), str(path))
+    if lacking := {"true", *TELLERS, "label", "affect", "photo"} - set(kept):
+        raise InputError(f"{path} lacks {', '.join(sorted(lacking))}: {how}.")
+    arrays = {name: kept[name] for name in kept if name != "tried"}
+    faces = len(arrays["label"])
+    for name in ("true", *TELLERS):
+        if arrays[name].shape != (faces, len(MIRRORED)) or not np.isfinite(arrays[name]).all():
+            expected = f"finite numbers [{faces}, {len(MIRRORED)}]"
+            raise InputError(f"{path}: {name} is {list(arrays[name].shape)}; expected {expected}: {how}.")
+    if faces <= JUDGING.start:
+        raise InputError(f"{path} holds {faces} faces; {JUDGING.start} teach and choose, so ask for more with --faces.")
+    return arrays
+
+
+def laws_of_file(path: str | Path) -> tuple[Law, ...]:
+    """The laws of `TELLERS` from the teaching faces of a file of fits. Errors: as `read_fits`."""
+    fits = read_fits(path)
+    return tuple(law_of(fits["true"][TEACHING], fits[name][TEACHING], MIRRORED) for name in TELLERS)
 
 
 def as_told(

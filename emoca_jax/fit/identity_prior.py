@@ -36,7 +36,8 @@ def identity_prior(head: FaceHead) -> Float[np.ndarray, "shapes shapes"]:
         np.add.at(area, skin[:, corner], np.linalg.norm(across, axis=1))
     used = np.unique(skin)
     normals, area = normals[used], area[used]
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    # Where faces have no area, or cancel each other, nothing is known of how the skin moves.
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     moved = PER_METRE * np.einsum("vc,vcs->vs", normals, np.asarray(head.shape_dirs, np.float64)[used])
     near = KDTree(_points(head)).query(template[used])[0] < NEAR
     square = SHAPE_WEIGHT**2 * np.eye(moved.shape[1])

@@ -48,18 +48,20 @@ def antialias(
 
     In perspective an edge with an end behind the camera stays jagged and has no gradient: keep meshes in front of it.
     """
-    if fragments.face_index.shape[-2:] != image.shape[-3:-1]:
+    seen = jnp.asarray(fragments.face_index, jnp.int32), fragments.depth
+    if any(of.shape[-2:] != image.shape[-3:-1] or not _spread(of.shape, image.shape[:-1]) for of in seen):
         raise InputError(
-            f"An image of {image.shape[-3]} x {image.shape[-2]} pixels does not belong to fragments of"
-            f" {fragments.face_index.shape[-2]} x {fragments.face_index.shape[-1]}; draw it from them."
+            f"An image {list(image.shape)} does not belong to fragments {list(seen[0].shape)} with depths"
+            f" {list(seen[1].shape)}; draw it from them."
         )
+    seen = tuple(jnp.broadcast_to(of, image.shape[:-1]) for of in seen)
     edges = edges_of(faces) if mesh_edges is None else mesh_edges
     batch = image.shape[:-3]
     if math.prod(image.shape) == 0 or edges.start.shape[0] == 0:
         return image
     vertices = jnp.broadcast_to(vertices, (*batch, *vertices.shape[-2:]))
     edges = Edges(*(jnp.asarray(column, jnp.int32) for column in edges))
-    arrays = image, jnp.asarray(fragments.face_index, jnp.int32), fragments.depth, vertices
+    arrays = image, *seen, vertices
     if draws_natively(backend, "outline") and all(arrays[i].dtype == jnp.float32 for i in (0, 2, 3)):
         # What names a vertex that does not exist is no edge: kernels read where they are told.
         ends = jnp.stack(edges[:3], axis=-1)
@@ -69,6 +71,11 @@ def antialias(
         ends = jnp.where(there[:, None], ends, 0)
         return native_antialias(*arrays, jnp.concatenate([ends, across[:, None]], axis=-1), _antialias)
     return _antialias(*arrays, jnp.stack(edges, axis=-1))
+
+
+def _spread(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Whether an array of this shape broadcasts to another."""
+    return len(shape) <= len(to) and all(own in (1, other) for own, other in zip(shape[::-1], to[::-1], strict=False))
 
 
 def _antialias(image: Array, face_index: Array, depth: Array, vertices: Array, edges: Array) -> Array:

@@ -49,7 +49,9 @@ def spherical_harmonics(
     count = math.prod(batch)
     if normals.shape[: len(batch)] != batch:
         raise InputError(f"Light of batch shape {batch} does not lead normals of shape {normals.shape}.")
-    arrays = normals.reshape(count, -1, 3), light.reshape(count, 9, 3) * jnp.array(SH_BANDS, light.dtype)[None, :, None]
+    points = math.prod(normals.shape[len(batch) : -1])
+    bands = light.reshape(count, 9, 3) * jnp.array(SH_BANDS, light.dtype)[None, :, None]
+    arrays = normals.reshape(count, points, 3), bands
     singles = normals.dtype == light.dtype == jnp.float32
     if draws_natively(backend, "colour") and singles and normals.size:
         return native_shade(*arrays, _shade).reshape(normals.shape)

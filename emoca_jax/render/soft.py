@@ -193,11 +193,16 @@ def soft_rasterize(
     """
     _check_layers(faces_per_pixel)
     vertices, faces = vertices.astype(jnp.float32), jnp.asarray(faces, jnp.int32)
+    if vertices.shape[-2] == 0 and faces.shape[0] > 0:
+        raise InputError(f"{faces.shape[0]} faces have no vertices; give the vertices that they number.")
     batch, channels = vertices.shape[:-2], attributes.shape[-1]
     corners = attributes[..., faces if attribute_faces is None else attribute_faces, :]
-    corners = jnp.broadcast_to(corners, (*batch, *corners.shape[-3:])).reshape(*batch, -1, 3 * channels)
+    corners = jnp.broadcast_to(corners, (*batch, *corners.shape[-3:])).reshape(*batch, faces.shape[0], 3 * channels)
     radius = default_blur_radius(sigma) if blur_radius is None else blur_radius
     options = jnp.stack([jnp.asarray(number, jnp.float32) for number in (radius, sigma, clip, gamma, near, far)])
+    sensible = (options[0] >= 0) & (options[1] > 0) & (options[3] > 0) & (options[5] > options[4])
+    options = jnp.where(sensible, options, jnp.array([0.0, 1.0, 0.0, 1.0, 0.0, 1.0]))
+    gamma = options[3]
 
     def plain(vertices: Array, faces: Array, corners: Array, options: Array) -> tuple[Array, Array, Array]:
         return _blend_sums(vertices, faces, corners, options, size, faces_per_pixel)
@@ -211,7 +216,7 @@ def soft_rasterize(
     behind = jnp.maximum(jnp.exp((FAINTEST_TOP - lax.stop_gradient(top)) / gamma), FAINTEST_TOP)[..., None]
     background = to_rank(jnp.broadcast_to(jnp.asarray(background, sums.dtype), channels), sums.ndim)
     colour = (sums[..., 1:] + behind * background) / (sums[..., :1] + behind)
-    return jnp.concatenate([colour, coverage[..., None]], axis=-1)
+    return jnp.where(sensible, jnp.concatenate([colour, coverage[..., None]], axis=-1), jnp.nan)
 
 
 def _blend_sums(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from data_pipelines.open_faces.codes import Misfit, as_fitted, as_told, coded_faces, law_of, laws_of_file
+from data_pipelines.open_faces.codes import Misfit, as_fitted, as_told, coded_faces, law_of, laws_of_file, read_fits
 from emoca_jax import flame
 from emoca_jax.emotion.units import ARKIT_UNITS, knows_units, load_units_network, read_units
 from emoca_jax.errors import InputError
@@ -88,8 +88,17 @@ def test_a_law_tells_as_its_teller_did():
 
 
 def test_files_that_hold_no_fits_are_named(tmp_path):
-    path = tmp_path / "fits.npz"
-    for content in (None, b"no zip", {"true": np.zeros((3, 52))}):
+    path, told = tmp_path / "fits.npz", np.zeros((401, 52))
+    whole = {name: told for name in ("true", "fitted", "read")} | {
+        "label": np.zeros(401), "affect": np.zeros((401, 2)), "photo": np.zeros((401, 8)), "tried": np.array(401),
+    }  # fmt: skip
+    np.savez(path, **whole)
+    assert set(read_fits(path)) == set(whole) - {"tried"}
+    complete = path.read_bytes()
+    changes = ({"read": told[:, :50]}, {"read": np.full((401, 52), np.nan)}, {"fitted": told[:300]},
+               {name: array[:400] for name, array in whole.items() if array.ndim})  # fmt: skip
+    for content in (None, b"", b"no zip", complete[:-200], {"true": told}, *(whole | change for change in changes)):
+        path.unlink(missing_ok=True)
         if isinstance(content, bytes):
             path.write_bytes(content)
         elif content is not None:

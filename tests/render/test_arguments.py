@@ -120,3 +120,36 @@ def test_numpy_and_meshes_of_their_own_are_welcome():
     turned = jnp.stack([FACES, FACES[:, ::-1]])
     each = jax.vmap(lambda own: render.rasterize(VERTICES, own, SIZE, cull="back").face_index)(turned)
     assert (each[0] == FRAGMENTS.face_index).all() != (each[1] == FRAGMENTS.face_index).all()
+
+
+@pytest.mark.parametrize(
+    ("image", "drawn"), [((400, 4, 4, 3), (2,)), ((3, 4, 4, 3), (2,)), ((2, 5, 4, 3), (2,)), ((4, 4, 3), (2,))]
+)
+def test_images_of_other_fragments_are_turned_down(image, drawn):
+    """Kernels would read beyond the end of arrays that are too short."""
+    fragments = render.rasterize(jnp.broadcast_to(VERTICES, (*drawn, 3, 3)), FACES, SIZE)
+    with pytest.raises(InputError, match="does not belong to fragments"):
+        render.antialias(jnp.ones(image), fragments, VERTICES, FACES)
+
+
+def test_one_images_fragments_serve_a_batch():
+    image = jnp.asarray(np.random.default_rng(0).uniform(size=(2, 3, *SIZE, 3)).astype(np.float32))
+    whole = render.antialias(image, FRAGMENTS, VERTICES, FACES)
+    for place in np.ndindex(2, 3):
+        np.testing.assert_array_equal(whole[place], render.antialias(image[place], FRAGMENTS, VERTICES, FACES))
+
+
+def test_nothing_at_all_is_drawn_as_nothing():
+    none = jnp.zeros((0, 3, 3))
+    assert render.soft_rasterize(none, FACES, VERTICES, SIZE).shape == (0, *SIZE, 4)
+    assert render.spherical_harmonics(none, jnp.zeros((0, 9, 3))).shape == (0, 3, 3)
+
+
+@pytest.mark.parametrize("wrong", [{"sigma": jnp.nan}, {"sigma": -1.0}, {"blur_radius": -1.0}, {"gamma": 0.0},
+                                   {"near": 2.0, "far": 2.0}])  # fmt: skip
+def test_traced_softness_that_makes_no_sense_gives_no_picture(wrong):
+    def soft(options):
+        return render.soft_rasterize(VERTICES, FACES, VERTICES, (6, 8), **options)
+
+    assert np.isnan(jax.jit(soft)(jax.tree.map(jnp.float32, wrong))).all()
+    assert np.isfinite(jax.jit(soft)({name: jnp.float32(0.5) for name in wrong if name != "near"} | {"far": 9.0})).all()

@@ -75,7 +75,8 @@ def native_surface(
     def backward(kept, cotangents):
         # Zeros that are known to be some are not written to be read again.
         asked = tuple(not isinstance(cotangent, SymbolicZero) for cotangent in cotangents[1:])
-        pushed = [cotangent if own else jnp.zeros(()) for own, cotangent in zip(asked, cotangents[1:], strict=True)]
+        least = jnp.zeros((1, 1, 1)), jnp.zeros((1, 1))
+        pushed = [cotangents[1 + i] if asked[i] else least[i] for i in range(2)]
         return by_platform(functools.partial(pull, asked), plain_pull, *kept, *pushed), None
 
     draw.defvjp(forward, backward, symbolic_zeros=True)
