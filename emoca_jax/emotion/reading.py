@@ -28,6 +28,9 @@ learn from that was gathered from the web."""
 BALANCE = 0.5
 """Power to which the expression networks' shares are freed of how common a class is: they hardly ever say fear and
 disgust. Chosen on drawn faces (docs/emotion.md)."""
+UNITS_POWER = 0.75
+"""Power with which EMO-MLP's shares count beside theirs. Drawn faces alone would have 1, with which low brows of calm
+people are read as anger (docs/emotion.md)."""
 LEAST_SHARE = 1e-4
 
 
@@ -72,7 +75,10 @@ def joint_reading(read: ExpressionRead, units: EmotionReading) -> EmotionReading
     shares = dict(zip(EXPRESSION_CLASSES, np.asarray(read.probabilities, np.float64), strict=True))
     freed = {name: (share + LEAST_SHARE) / CLASS_COUNTS[name] ** BALANCE for name, share in shares.items()}
     silent = float(np.mean(list(freed.values())))
-    weights = {name: freed.get(name, silent) * (units.probabilities[name] + LEAST_SHARE) for name in AFFECTNET_CLASSES}
+    weights = {
+        name: freed.get(name, silent) * (units.probabilities[name] + LEAST_SHARE) ** UNITS_POWER
+        for name in AFFECTNET_CLASSES
+    }
     probabilities = {name: float(weight / sum(weights.values())) for name, weight in weights.items()}
     return EmotionReading(OPEN_NETWORKS, probabilities, *affect_from_classes(probabilities))
 
