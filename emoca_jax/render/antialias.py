@@ -54,14 +54,14 @@ def antialias(
             f"An image {list(image.shape)} does not belong to fragments {list(seen[0].shape)} with depths"
             f" {list(seen[1].shape)}; draw it from them."
         )
-    seen = tuple(jnp.broadcast_to(of, image.shape[:-1]) for of in seen)
+    face_index, depth = (jnp.broadcast_to(of, image.shape[:-1]) for of in seen)
     edges = edges_of(faces) if mesh_edges is None else mesh_edges
     batch = image.shape[:-3]
     if math.prod(image.shape) == 0 or edges.start.shape[0] == 0:
         return image
     vertices = jnp.broadcast_to(vertices, (*batch, *vertices.shape[-2:]))
     edges = Edges(*(jnp.asarray(column, jnp.int32) for column in edges))
-    arrays = image, *seen, vertices
+    arrays = image, face_index, depth, vertices
     if draws_natively(backend, "outline") and all(arrays[i].dtype == jnp.float32 for i in (0, 2, 3)):
         # What names a vertex that does not exist is no edge: kernels read where they are told.
         ends = jnp.stack(edges[:3], axis=-1)
