@@ -77,7 +77,7 @@ def test_encoders_that_cannot_work_are_refused_when_they_are_loaded(
         load_open_encoder(tmp_path)
 
 
-@pytest.mark.parametrize("kind", [OpenEncoders, OpenResNets])
+@pytest.mark.parametrize("kind", [OpenEncoders, pytest.param(OpenResNets, marks=pytest.mark.slow)])
 def test_encoders_that_have_learned_nothing_show_the_average_face_at_rest(encoders: OpenEncoders, kind: Any) -> None:
     """From the front, as large in the crop as faces of photos are; E_expression begins with the same."""
     from emoca_jax.model import decode

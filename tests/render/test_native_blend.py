@@ -80,6 +80,7 @@ def test_the_gradient_to_attributes_is_of_the_faces_that_count():
         np.testing.assert_allclose(ours[row, row % 3], np.sum((image - dark) * weights), atol=1e-4)
 
 
+@pytest.mark.slow  # compiles every mapping
 def test_every_argument_maps():
     turns = [inputs(seed, "plain") for seed in range(2)]
     vertices, faces, attributes = (jnp.array(np.stack([turn[i] for turn in turns])) for i in range(3))

@@ -141,6 +141,7 @@ def test_both_back_ends_find_the_same_normals(official):
     assert not np.array(native)[..., ROWS:, :].any()
 
 
+@pytest.mark.slow  # compiles every mapping
 def test_every_argument_maps():
     """Any argument mapped, or several, or in turn: nothing but what one call after the other gives."""
     rng = np.random.default_rng(0)

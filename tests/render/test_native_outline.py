@@ -55,6 +55,7 @@ def test_both_back_ends_smooth_alike(seed, kind):
         np.testing.assert_allclose(got, expected, atol=1e-5 * max(1.0, np.abs(expected).max()))
 
 
+@pytest.mark.slow  # compiles every mapping
 def test_every_argument_maps():
     """Images, vertices and meshes of their own for each, in turn and together: what one call after the other gives."""
     images, vertices = [], []

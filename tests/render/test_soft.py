@@ -84,7 +84,7 @@ def everything_at_once(vertices, faces, colours, size, sigma, gamma, radius, bac
     return jnp.concatenate([mixed / (weight.sum(-1, keepdims=True) + behind), alpha], axis=-1)
 
 
-@pytest.mark.parametrize("layers", [None, 3])
+@pytest.mark.parametrize("layers", [pytest.param(None, marks=pytest.mark.slow), 3])
 def test_colours_equal_every_face_at_every_pixel(layers):
     rng = np.random.default_rng(4)
     vertices = jnp.array(rng.uniform([-0.9, -0.9, 2], [0.9, 0.9, 4], (24, 3)), jnp.float32)
