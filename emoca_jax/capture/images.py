@@ -183,7 +183,8 @@ def _named(name: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{name}: {error}") from None
+        sentence = str(error)
+        raise InputError(sentence if sentence.startswith(f"{name}: ") else f"{name}: {sentence}") from None
     except FileNotFoundError:
         raise InputError(f"{name}: does not exist; check the name") from None
     except PermissionError:

@@ -133,13 +133,18 @@ class _Tally:
 
 
 def _find(inputs: Sequence[str], tally: _Tally, errors: Console) -> list[Path]:
-    """All photos behind the inputs; an input that leads to nothing does not stop the others."""
+    """All photos behind the inputs; an input that leads to nothing does not stop the others.
+
+    A name that cannot be opened is told of here, before anything is loaded and compiled for it.
+    """
     from emoca_jax.capture.images import find_images
+    from emoca_jax.files.regular import open_regular, user_path
 
     reachable = []
     for name in inputs:
         try:
-            find_images([name])
+            if find_images([name]) == [user_path(name)]:
+                open_regular(user_path(name)).close()
             reachable.append(name)
         except Exception as error:
             _report(errors, error, Path(name))

@@ -101,14 +101,14 @@ def test_emotion_is_read_off_codes(emotion_mlp):
 def test_what_a_run_leaves_is_converted_and_reads_photos(part, side, tmp_path, found):
     """The answer is that of the trained network on the upright face, as training showed it, and no side counts."""
     network = image_recogniser(part.removeprefix("emotion_"), size=side)
-    variables = network.module.init(jax.random.key(3), np.zeros((1, side, side, 3), np.float32))
+    variables = jax.jit(network.module.init)(jax.random.key(3), np.zeros((1, side, side, 3), np.float32))
     (tmp_path / "network.npz").write_bytes(as_npz(variables["params"], variables["batch_stats"]))
     assert main(["convert", str(tmp_path / "network.npz"), "--output", str(tmp_path / "converted")]) == 0
     model = capture.load_emotion_model(tmp_path / "converted")
     (result,) = capture.read_emotion(model, np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8))
     seen = capture.look(model.expression, result)
     face = np.asarray(crop_image(seen.image, seen.crop, size=side))[None]
-    reads: list[Any] = [network.module.apply(variables, picture) for picture in (face, face[:, :, ::-1])]
+    reads: list[Any] = [jax.jit(network.module.apply)(variables, picture) for picture in (face, face[:, :, ::-1])]
     told = [read.affect for read in reads]
     (reading,) = result.readings
     assert reading.valence == pytest.approx(float(told[0].valence[0] + told[1].valence[0]) / 2, abs=1e-5)

@@ -76,6 +76,7 @@ def test_commands_answer_strange_files_with_one_sentence(place, command):
         elif command not in ("info", "convert"):
             assert code == 2, (name, sentence)
             assert sentence.startswith("emoca: ") and sentence.count("\n") == 1, (name, sentence)
+            assert sentence.count(f" {name}{suffix}: ") <= 1, (name, sentence)
 
 
 @pytest.mark.parametrize("name", [name for name in STRANGE if name != "folder"])

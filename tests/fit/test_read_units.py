@@ -11,7 +11,7 @@ from emoca_jax.emotion.landmark_units import landmark_units, load_unit_reader
 from emoca_jax.fit import landmarks as fit
 from emoca_jax.fit.openings import IRIS_CENTRES
 from emoca_jax.model import pose
-from tests.fit.test_fit import codes_of, detected, model
+from tests.fit.test_fit import codes_of, detected, fitted, model
 
 SHOWN = (
     {"mouthPucker": 0.9},
@@ -39,10 +39,8 @@ def fits():
             rim = np.asarray(render.weak_perspective(vertices[vertex], codes.camera))
             row[centre : centre + 5] = row[centre] + rim - rim[0]
     units = landmark_units(load_unit_reader(), jnp.asarray(landmarks))
-    nothing = jnp.zeros((len(SHOWN), 7))
-    without = fit.fit_landmarks(model().landmarks, landmarks, nothing, None).codes
-    read = fit.fit_landmarks(model().landmarks, landmarks, nothing, units).codes
-    return truths, landmarks, without, read
+    nothing = np.zeros((len(SHOWN), 7), np.float32)
+    return truths, landmarks, fitted(landmarks, nothing, None), fitted(landmarks, nothing, units)
 
 
 def test_what_geometry_finds_too_weak_is_found_better_and_the_rest_still_is(fits):
@@ -77,6 +75,6 @@ def test_units_that_were_not_read_are_fitted_as_if_nothing_was(fits):
     """A head may have units that the network does not know: nothing holds them at rest."""
     _, landmarks, without, _ = fits
     unread = jnp.full(without.expression.shape, jnp.nan)
-    codes = fit.fit_landmarks(model().landmarks, landmarks, jnp.zeros((len(SHOWN), 7)), unread).codes
+    codes = fitted(landmarks, np.zeros((len(SHOWN), 7), np.float32), unread)
     np.testing.assert_allclose(codes.expression, without.expression, atol=1e-3)
     np.testing.assert_allclose(codes.shape, without.shape, atol=1e-2)

@@ -11,7 +11,7 @@ from emoca_jax.render import antialias, draw, interpolate, mesh_edges, rasterize
 from emoca_jax.render.neighbours import OUTER, REPEATED
 from tests.render.meshes import golden, head_obj
 
-SIZE, FINER = 64, 8
+SIZE, FINER = 48, 8
 
 
 def ball() -> tuple[jnp.ndarray, jnp.ndarray]:

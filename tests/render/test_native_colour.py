@@ -16,7 +16,12 @@ from emoca_jax.render.backends.kernels import library
 MISSING = library.why_not("colour")
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING or "-")
 SIZE, ROWS, FACES = (9, 70), 40, 60
-TEXTURES = ((1, 1, 1), (37, 300, 3))
+BATCHES = (((), (), 1), ((2,), (), 3), ((2,), (2,), 5), ((1,), (2,), 2))
+"""Batch dimensions of fragments and of attributes, and channels: each compiles."""
+TEXTURES = (
+    ((1, 1, 1), "edge", True), ((1, 1, 1), "zero", False), ((37, 300, 3), "edge", False), ((37, 300, 3), "zero", True),
+)  # fmt: skip
+"""Sizes, what is outside and whether corners are aligned: each compiles."""
 seeds = st.integers(0, 10**6)
 
 
@@ -42,11 +47,10 @@ def mixed(backend: str):
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
-@given(seeds, st.sampled_from([((), ()), ((2,), ()), ((2,), (2,)), ((1,), (2,))]), st.sampled_from([1, 2, 3, 5]),
-       st.booleans())  # fmt: skip
-def test_both_back_ends_mix_alike(seed, leads, channels, broken):
+@given(seeds, st.sampled_from(BATCHES), st.booleans())
+def test_both_back_ends_mix_alike(seed, batch, broken):
     rng = np.random.default_rng(seed)
-    lead, of_attributes = leads
+    lead, of_attributes, channels = batch
     beyond = 4 if broken else 0
     index = rng.integers(-1, FACES + beyond, (*lead, *SIZE)).astype(np.int32)
     faces = rng.integers(-beyond * ROWS // 2, ROWS + beyond, (FACES, 3)).astype(np.int32)
@@ -75,9 +79,10 @@ def looked_up(backend: str, outside: str, aligned: bool):
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
-@given(seeds, st.sampled_from(TEXTURES), st.sampled_from(["edge", "zero"]), st.booleans(), st.booleans())
-def test_both_back_ends_look_up_alike(seed, texture, outside, aligned, extreme):
+@given(seeds, st.sampled_from(TEXTURES), st.booleans())
+def test_both_back_ends_look_up_alike(seed, kind, extreme):
     rng = np.random.default_rng(seed)
+    texture, outside, aligned = kind
     (height, width, channels), lead, many = texture, (2,), (5, 1000)
     texels = rng.uniform(size=(*lead, *texture)).astype(np.float32)
     points = rng.uniform(-1.3, 1.3, (*lead, *many, 2)).astype(np.float32)

@@ -66,14 +66,16 @@ def test_one_shape_serves_all_images_of_a_person(deca: tuple[Any, list[float], A
     codes, seen = _codes(plain, before, batch), as_seen({name: jnp.asarray(array) for name, array in batch.items()})
     swapped = codes.replace(shape=codes.shape[np.array([1, 0, 3, 2])])
     mean = codes.replace(shape=jnp.repeat(codes.shape.reshape(2, 2, -1).mean(axis=1), 2, axis=0))
-    own, other, same = (float(drawn_loss(plain, one, seen).total) for one in (codes, swapped, mean))
+    cost = jax.jit(lambda codes: drawn_loss(plain, codes, seen).total)
+    own, other, same = (float(cost(one)) for one in (codes, swapped, mean))
     assert abs(own - other) > 1e-4
-    assert _loss(plain._replace(same_shape="same", per_identity=2), before, batch) == pytest.approx(same, rel=1e-5)
+    of_mean, exchanged = (
+        _losses(plain._replace(same_shape=kind, per_identity=2), before, batch, range(12))
+        for kind in ("same", "exchange")
+    )
+    assert of_mean == pytest.approx(12 * [same], rel=1e-5)
     # Each pair is exchanged or not, so the second half costs something from own to other.
-    exchanged = {
-        round(2 * _loss(plain._replace(same_shape="exchange", per_identity=2), before, batch, seed) - own, 4)
-        for seed in range(12)
-    }
+    exchanged = {round(2 * loss - own, 4) for loss in exchanged}
     assert min(abs(value - other) for value in exchanged) < 2e-4
     with pytest.raises(InputError, match="give per_identity of 2 or more"):
         coarse_toy.stage(plain._replace(same_shape="same"), before)
@@ -110,12 +112,17 @@ def test_eight_devices_do_what_one_does() -> None:
 
 def _codes(minimised: Any, state: Any, batch: dict[str, np.ndarray]) -> Any:
     images = jnp.asarray(batch["images"] / np.float32(255))
-    return minimised.encoders.encode(*state, images, trained=None).codes
+    return jax.jit(lambda state: minimised.encoders.encode(*state, images, trained=None).codes)(state)
 
 
-def _loss(minimised: Any, state: Any, batch: dict[str, np.ndarray], seed: int = 0) -> float:
+def _losses(minimised: Any, state: Any, batch: dict[str, np.ndarray], seeds: range) -> list[float]:
     seen = {name: jnp.asarray(array) for name, array in batch.items()}
-    return float(whole_loss(minimised, state[0], state[1], seen, jax.random.key(seed), train=False)[0].total)
+
+    @jax.jit
+    def loss(state: Any, key: jax.Array) -> jax.Array:
+        return whole_loss(minimised, *state, seen, key, train=False)[0].total
+
+    return [float(loss(state, jax.random.key(seed))) for seed in seeds]
 
 
 def _assert_moved(after: Any, before: Any) -> None:
