@@ -120,7 +120,7 @@ def _losses(minimised: Any, state: Any, batch: dict[str, np.ndarray], seeds: ran
 
     @jax.jit
     def loss(state: Any, key: jax.Array) -> jax.Array:
-        return whole_loss(minimised, *state, seen, key, train=False)[0].total
+        return whole_loss(minimised, state[0], state[1], seen, key, train=False)[0].total
 
     return [float(loss(state, jax.random.key(seed))) for seed in seeds]
 
