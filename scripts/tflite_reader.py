@@ -16,11 +16,14 @@ _TYPES = {
     schema.TensorType.INT32: np.dtype("<i4"),
 }
 _OPERATIONS = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+TRANSPOSED = "Convolution2DTransposeBias"
+"""MediaPipe's own operation: transposed convolution with bias."""
+KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "PRELU", TRANSPOSED)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One operation with weights: its kind (CONV_2D, DEPTHWISE_CONV_2D, PRELU), name and constants in file order."""
+    """One operation with weights: its kind (of KINDS), name and constants in file order."""
 
     kind: str
     name: str
@@ -34,7 +37,7 @@ class Layer:
 
 
 def read_layers(path: Path) -> list[Layer]:
-    """All convolutions, depthwise convolutions and PReLUs of a float (or half float) model, in execution order."""
+    """All layers of KINDS of a float (or half float) model, in execution order."""
     # Its annotations call every list optional, and byte strings str.
     model: Any = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     graph = model.subgraphs[0]
@@ -42,6 +45,8 @@ def read_layers(path: Path) -> list[Layer]:
 
     def kind_of(operation) -> str:
         code = model.operatorCodes[operation.opcodeIndex]
+        if code.customCode:
+            return code.customCode.decode()
         return _OPERATIONS[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
     def constant(index: int) -> np.ndarray | None:
@@ -58,7 +63,7 @@ def read_layers(path: Path) -> list[Layer]:
     layers = []
     for operation in graph.operators:
         kind = kind_of(operation)
-        if kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "PRELU"):
+        if kind not in KINDS:
             continue
         constants = [constant(int(index)) for index in operation.inputs[1:]]
         # A converted name lists what was fused; the layer is the first path element that is one.

@@ -48,14 +48,15 @@ def depthwise_convolution(
 
 
 class DepthwiseConv(nn.Module):
-    """3 x 3 depthwise convolution with bias, SAME padding."""
+    """Depthwise convolution with bias, SAME padding."""
 
     stride: int = 1
+    size: int = 3
 
     @nn.compact
     def __call__(self, x: ImageFeatures) -> ImageFeatures:
         channels = x.shape[-1]
-        kernel = self.param("kernel", FROM_FILE, (3, 3, channels))
+        kernel = self.param("kernel", FROM_FILE, (self.size, self.size, channels))
         bias = self.param("bias", FROM_FILE, (channels,))
         return depthwise_convolution(x, kernel, self.stride) + bias[None, None, None]
 
