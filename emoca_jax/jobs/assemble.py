@@ -65,7 +65,8 @@ def assemble(
     codes = jax.tree.map(np.asarray, codes)
     sharp = cut_plane(found.photo, to_pixels, TEXTURE_SIZE)
     frame = _frame(found, to_pixels)
-    measured = measure(head, model.landmarks, model.layout, codes, np.asarray(seen.landmarks), sharp, frame)
+    landmarks, person = np.asarray(seen.landmarks), None if seen.person is None else np.asarray(seen.person)
+    measured = measure(head, model.landmarks, model.layout, codes, landmarks, sharp, frame, person)
     fit = jax.tree.map(np.asarray, measured)
     albedo, lit = _textures(model, fit.texture, found, to_pixels, sharp)
     fitted = fit.points * to_pixels[0, 0] + to_pixels[:2, 2]
@@ -132,10 +133,12 @@ def measure(
     landmarks: Float[Array, "478 3"],
     image: Float[Array, "side side 3"],
     frame: Float[Array, "2 2"],
+    person: Float[Array, "pixels pixels"] | None,
 ) -> Measures:
     """Decode the fitted head once more, as large as its texture, and take everything off it.
 
     landmarks: as detected, in the crop's plane. image: the crop, RGB in [0, 1]. frame: of the photo, in that plane.
+    person: as `SeenFace` has it.
     """
     decoded = decode(head, codes, (image.shape[0], image.shape[1]))
     count, width = head.mediapipe_index.shape[0], face_width(landmarks)
@@ -149,5 +152,5 @@ def measure(
         posed=decoded.vertices,
         neutral=flame.unposed_vertices(head, codes.shape, jnp.zeros_like(codes.expression)),
         width=width,
-        texture=observed(head, layout, codes, decoded, image, points=points, frame=frame),
+        texture=observed(head, layout, codes, decoded, image, points=points, frame=frame, person=person),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from emoca_jax.capture.detect import load_networks
+from emoca_jax.capture.person import load_person_network
 from emoca_jax.detail import DetailModel
 from emoca_jax.fit.landmarks import LandmarkModel
 from emoca_jax.flame.head import FaceHead
@@ -29,3 +30,4 @@ class FaceModel:
     """Whether the reference's bugs are followed."""
     detector: Parameters = field(default_factory=load_networks)
     expression: Parameters = field(default_factory=load_expression_networks)
+    person: Parameters = field(default_factory=load_person_network)

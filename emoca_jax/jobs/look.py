@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 
 from emoca_jax.capture.crop import cut
 from emoca_jax.capture.found_faces import PhotoFace
+from emoca_jax.capture.person import person_in_crop
 from emoca_jax.nets.emotion.crop import expression_crop
 from emoca_jax.nets.emotion.open import Parameters, read_expression
 from emoca_jax.nets.encoders import CROP_MARGIN, IMAGE_SIZE
@@ -18,8 +19,11 @@ CROP_SIZE = IMAGE_SIZE
 """Side of the crop that is fitted or encoded, pixels (EMOCA's image size)."""
 
 
-def look(networks: Parameters, found: PhotoFace) -> SeenFace:
-    """Cut the square that is fitted out of a face's photo, its landmarks with it, and read its expression."""
+def look(networks: Parameters, found: PhotoFace, *, person: Parameters | None = None) -> SeenFace:
+    """Cut the square that is fitted out of a face's photo, its landmarks with it, and read its expression.
+
+    person: the network that tells people from what is behind them, for whoever fits a head or unwraps its texture.
+    """
     to_pixels = fit_crop(found.landmarks)
     image = cut_plane(found.photo, to_pixels, CROP_SIZE)
     plane = _to_plane(found.landmarks, to_pixels)
@@ -30,6 +34,7 @@ def look(networks: Parameters, found: PhotoFace) -> SeenFace:
         landmarks=jax.device_put(plane),
         crop=crop,
         read=read(networks, image, crop),
+        person=None if person is None else jax.device_put(person_in_crop(person, found.photo, to_pixels)),
     )
 
 

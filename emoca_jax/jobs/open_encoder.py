@@ -142,7 +142,7 @@ def _untrained(outputs: Mapping[str, int]) -> dict[str, Any]:
 def encode_open(model: OpenEncoderModel, found: PhotoFace) -> FaceResult:
     """One face of a photo, encoded."""
     began = time.perf_counter()
-    seen = look(model.expression, found)
+    seen = look(model.expression, found, person=model.person)
     codes = jax.tree.map(lambda leaf: leaf[0], open_codes(model.head, model.variables, seen.image[None]))
     picture = _over_photo(model.head, codes, seen.image, False)
     drawn = read(model.expression, picture, seen.crop)

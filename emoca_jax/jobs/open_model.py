@@ -48,7 +48,7 @@ def load_open_model(head: str | Path) -> OpenModel:
 def fitted_face(model: OpenModel, found: PhotoFace, weights: FitWeights, *, steps: int = ADAM_STEPS) -> FaceResult:
     """One face of a photo, fitted; steps: through the renderer."""
     began = time.perf_counter()
-    seen = look(model.expression, found)
+    seen = look(model.expression, found, person=model.person)
     fit = fit_face(model, seen, weights, steps=steps)
     drawn = read(model.expression, fit.picture, seen.crop)
     readings = compared_readings(model.head, fit.codes, seen.read, seen.landmarks, drawn)

@@ -110,7 +110,7 @@ def _detail(folder: ModelFolder, head: FaceHead, official: bool) -> DetailModel 
 def encode_photo(model: TrainedModel, found: PhotoFace) -> FaceResult:
     """One face of a photo, encoded."""
     began = time.perf_counter()
-    seen = look(model.expression, found)
+    seen = look(model.expression, found, person=model.person)
     codes = jax.tree.map(lambda leaf: leaf[0], encode(model.encoders, jnp.asarray(np.asarray(seen.image)[None])))
     picture = _over_photo(model.head, codes, seen.image, model.official)
     readings, affect = _read_emotion(model, codes, seen, picture)

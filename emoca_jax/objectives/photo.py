@@ -29,6 +29,8 @@ class SeenFace(struct.PyTreeNode):
     """What the expression networks look at."""
     read: ExpressionRead
     """What they see there."""
+    person: Float[Array, "pixels pixels"] | None = None
+    """How likely each pixel of the crop, of fewer and larger ones, shows a person; None where nobody asked."""
 
 
 class FitWeights(struct.PyTreeNode):

@@ -24,11 +24,11 @@ from emoca_jax.texture.layout import TextureLayout, mirrored
 from emoca_jax.texture.light import light_left
 from emoca_jax.texture.mouth import mouth_ratio
 from emoca_jax.texture.openings import ShownPoints, clear_of_openings, shifted
+from emoca_jax.texture.sight import camera_sight
 from emoca_jax.texture.surface import SkinSurface, stitched
 from emoca_jax.texture.trust import trusted_skin
+from emoca_jax.texture.windows import box, ramp
 
-FACING_NONE, FACING_FULL = 0.15, 0.5
-"""Cosine between normal and view below which a texel is too oblique to trust, and from which it is fully trusted."""
 DARKEST_SHADING, BRIGHTEST_SHADING = 0.55, 1.5
 """Shading is held within these shares of the face's mean: in the dark noise would be all that is left, and on the far
 side nothing says how much light there is."""
@@ -40,11 +40,6 @@ CELLS = 64
 """Cells across the texture for broad shape: about a centimetre."""
 FULL_CELL = 8.0
 """A cell of which an eighth was seen is as good as one seen whole."""
-OUTLINE = 0.04
-"""Share of the picture's side within which of the head's outline against what is behind it nothing is trusted: in a
-profile the outline of the fit runs beside the photo's, and the background would be a beard."""
-FEATHER = 3
-"""Texels over which sight fades out at an edge of visibility."""
 WANING, WANED = 21, (0.4, 0.85)
 """Texels around, 1.2 cm, of which such a share must be trusted for detail to begin and to be whole."""
 BRIGHT, ROOM = 0.04, 0.06
@@ -96,15 +91,18 @@ def unwrap(
     *,
     points: ShownPoints | None = None,
     frame: Float[Array, "2 2"] | None = None,
+    person: Float[Array, "pixels pixels"] | None = None,
 ) -> UnwrappedTexture:
     """The head's texture from one photo.
 
     codes: of one face, without batch dimensions. decoded: `decode(head, codes, ...)` at the size of the image. image:
     RGB in [0, 1], the square crop whose image plane the codes' camera speaks of; 512 pixels a side match the texture.
     points: landmarks of the photo, by which its eyes and mouth are found. frame: corners of the photo in the crop's
-    plane, left top and right bottom, where the crop reaches beyond it. The light of the codes is divided out.
+    plane, left top and right bottom, where the crop reaches beyond it. person: how likely each pixel of the crop, of
+    any size, shows a person. The light of the codes is divided out.
     """
-    return completed(layout, surface, observed(head, layout, codes, decoded, image, points=points, frame=frame))
+    seen = observed(head, layout, codes, decoded, image, points=points, frame=frame, person=person)
+    return completed(layout, surface, seen)
 
 
 @jax.jit
@@ -117,6 +115,7 @@ def observed(
     *,
     points: ShownPoints | None = None,
     frame: Float[Array, "2 2"] | None = None,
+    person: Float[Array, "pixels pixels"] | None = None,
 ) -> Observed:
     """The photo looked up at every texel; arguments as of `unwrap`."""
     at_texel = functools.partial(render.interpolate, layout.fragments, faces=head.faces)
@@ -124,7 +123,7 @@ def observed(
     normal = render.normalize(at_texel(decoded.normals))
 
     model = _model_albedo(head, codes, layout)
-    sight = _sight(decoded.surface.fragments.depth, place, normal[..., 2])
+    sight = camera_sight(decoded.surface.fragments.depth, place, normal[..., 2], layout.face, person)
     if frame is not None:
         low, high = frame[None, :1], frame[None, 1:]
         sight = jnp.where(jnp.all((place[..., :2] > low) & (place[..., :2] < high), axis=-1), sight, 0.0)
@@ -155,7 +154,7 @@ def observed(
         inner=eyes + mouth_ratio(ratio, sight, layout.teeth, layout.lining),
         eyes_seen=eyes_seen,
         # Where nothing was seen the model keeps its colours.
-        colour=jnp.where(jnp.sum(sight * layout.face) > 1.0, _ramp(chroma, GREY, COLOURED), 1.0),
+        colour=jnp.where(jnp.sum(sight * layout.face) > 1.0, ramp(chroma, GREY, COLOURED), 1.0),
     )
 
 
@@ -213,8 +212,8 @@ def _composed(
 def _inside(layout: TextureLayout, trust: Float[Array, "size size"]) -> Float[Array, "size size"]:
     """1 well within what is trusted, 0 at its border: pores and wrinkles that end at a line look like a mask."""
     plain = layout.skin * (1 - jnp.maximum(layout.brows_eyes, layout.lips))
-    around = _box(plain * trust, WANING) / jnp.maximum(_box(plain, WANING), 1e-3)
-    return _ramp(around, *WANED)
+    around = box(plain * trust, WANING) / jnp.maximum(box(plain, WANING), 1e-3)
+    return ramp(around, *WANED)
 
 
 def _finished(
@@ -258,35 +257,6 @@ def _broad_shading(
     return jnp.clip(shading, DARKEST_SHADING * mean, BRIGHTEST_SHADING * mean)
 
 
-def _sight(
-    depth: Float[Array, "side side"],
-    place: Float[Array, "size size 3"],
-    facing: Float[Array, "size size"],
-) -> Float[Array, "size size"]:
-    """How well the camera saw each texel: 0 hidden, oblique or outside the photo, 1 in plain view."""
-    side = depth.shape[0]
-    # The nearest of the pixels around, so that a texel beside an edge that hides it is hidden.
-    nearest = -jax.lax.reduce_window(-depth, -jnp.inf, jax.lax.max, (2, 2), (1, 1), ((0, 1), (0, 1)))
-    corner = jnp.clip(jnp.floor((place[..., :2] + 1) * (side / 2) - 0.5), 0, side - 1).astype(jnp.int32)
-    front = nearest[corner[..., 1], corner[..., 0]]
-    whole = _eroded(jnp.isfinite(depth).astype(jnp.float32), round(OUTLINE * side))
-    # A surface seen at an angle deepens by its tangent within a pixel.
-    pixel, cosine = 2 / side, jnp.clip(facing, 0.1, 1.0)
-    slack = pixel * (1 + 2 * jnp.sqrt(1 - cosine**2) / cosine)
-    inside = jnp.max(jnp.abs(place[..., :2]), axis=-1) < 1 - pixel
-    clear = ((place[..., 2] < front + slack) & inside & (facing > FACING_NONE)).astype(jnp.float32)
-    clear = clear * whole[corner[..., 1], corner[..., 0]]
-    around = _box(clear, 2 * FEATHER + 1)
-    return clear * _ramp(around, 0.5, 0.95) * _ramp(facing, FACING_NONE, FACING_FULL)
-
-
-def _eroded(mask: Float[Array, "side side"], pixels: int) -> Float[Array, "side side"]:
-    """1 where the mask is 1 so many pixels around, in the picture."""
-    for window in ((2 * pixels + 1, 1), (1, 2 * pixels + 1)):
-        mask = jax.lax.reduce_window(mask, jnp.inf, jax.lax.min, window, (1, 1), "SAME")
-    return mask
-
-
 def _usual(ratio: Float[Array, "size size 3"], weights: Float[Array, "size size"]) -> Float[Array, "3"]:
     return jnp.sum(weights[..., None] * ratio, (0, 1)) / jnp.maximum(jnp.sum(weights), 1e-3)
 
@@ -323,16 +293,3 @@ def _eyes(
     white = _usual(ratio, sight * jnp.mean(model, axis=-1) ** 4)
     white = jnp.minimum(white, 0.0)[None, None]
     return eyes[..., None] * (sight[..., None] * ratio + (1 - sight[..., None]) * white)
-
-
-def _box(values: Float[Array, "size size"], width: int) -> Float[Array, "size size"]:
-    """Mean over width x width texels."""
-    reach = ((width // 2, width // 2),)
-    rows = jax.lax.reduce_window(values, 0.0, jax.lax.add, (width, 1), (1, 1), (*reach, (0, 0)))
-    return jax.lax.reduce_window(rows, 0.0, jax.lax.add, (1, width), (1, 1), ((0, 0), *reach)) / width**2
-
-
-def _ramp(values: Float[Array, "*n"], low: float, high: float) -> Float[Array, "*n"]:
-    """0 below low, 1 above high, smooth between."""
-    share = jnp.clip((values - low) / (high - low), 0.0, 1.0)
-    return share * share * (3 - 2 * share)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from emoca_jax import faces as face_results
-from emoca_jax.capture import detect, place_landmarks
+from emoca_jax.capture import detect, person, place_landmarks
 from emoca_jax.export import tables
 from emoca_jax.export.pictures import comparison
 from emoca_jax.export.rig import shapes
@@ -17,6 +17,7 @@ from emoca_jax.fit.photo import fit_photo
 from emoca_jax.jobs import assemble, look
 from emoca_jax.nets.mediapipe.face_detection import FULL_RANGE_SIZE, SHORT_RANGE_SIZE
 from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE
+from emoca_jax.nets.mediapipe.selfie_segmentation import SEGMENTATION_SIZE
 from emoca_jax.objectives.photo import FitWeights, SeenFace
 from emoca_jax.texture import layout, unwrap
 from emoca_jax.texture.surface import COARSE
@@ -57,6 +58,11 @@ def merge_across_views(chips: int) -> Call:
 def face_mesh(chips: int) -> Call:
     crops = array(place_landmarks.view_batch() * chips, MESH_SIZE, MESH_SIZE, 3, dtype=jnp.uint8)
     return Call((shapes_of(open_model().detector["mesh"]), crops), (1,))
+
+
+@program(person._person)
+def person_in_crop(chips: int) -> Call:
+    return Call((shapes_of(open_model().person), array(SEGMENTATION_SIZE, SEGMENTATION_SIZE, 3, dtype=jnp.uint8)))
 
 
 # The main job: fit a head.
@@ -103,7 +109,8 @@ def photo_fit(chips: int) -> Call:
 def measure(chips: int) -> Call:
     face_model, side = open_model(), layout.TEXTURE_SIZE
     fixed = shapes_of((face_model.head, face_model.landmarks, face_model.layout))
-    return Call((*fixed, open_codes(), array(POINTS, 3), array(side, side, 3), array(2, 2)))
+    mask = array(person.PERSON_PIXELS, person.PERSON_PIXELS)
+    return Call((*fixed, open_codes(), array(POINTS, 3), array(side, side, 3), array(2, 2), mask))
 
 
 @program(unwrap._composed)
@@ -141,5 +148,6 @@ def head_rotation(chips: int) -> Call:
 def _seen() -> SeenFace:
     image, landmarks = array(SIDE, SIDE, 3), array(POINTS, 3)
     crop = jax.eval_shape(look._expression_crop, landmarks)
+    mask = array(person.PERSON_PIXELS, person.PERSON_PIXELS)
     read = jax.eval_shape(look.read, shapes_of(open_model().expression), image, crop)
-    return SeenFace(to_pixels=array(3, 3), image=image, landmarks=landmarks, crop=crop, read=read)
+    return SeenFace(to_pixels=array(3, 3), image=image, landmarks=landmarks, crop=crop, read=read, person=mask)

@@ -14,7 +14,7 @@ from emoca_jax.model import decode
 from emoca_jax.texture.layout import mirrored, texture_layout
 from emoca_jax.texture.refine import refined, texture_size
 from emoca_jax.texture.surface import skin_surface
-from emoca_jax.texture.unwrap import FEATHER, _sight, completed, observed, unwrap
+from emoca_jax.texture.unwrap import completed, observed, unwrap
 
 SIDE = 512
 SIZE = 512
@@ -287,18 +287,3 @@ def test_large_photos_give_large_textures():
     assert clear.sum() > 5000
     assert contrast(albedo) - 1 > 1.5 * (contrast(coarse) - 1) and contrast(albedo) > 1.1
     assert jumps(head, albedo / np.float32(255)).max() <= 3
-
-
-def test_beside_the_outline_nothing_is_seen():
-    """A half plane before nothing: what lies within 4 % of the picture of its edge is not trusted, the rest is."""
-    side, size, edge = 200, 256, -0.25
-    depth = np.zeros((side, side), np.float32)
-    depth[:, : round((edge + 1) / 2 * side)] = np.inf
-    across = jnp.linspace(-0.95, 0.95, size)
-    place = jnp.stack([*jnp.meshgrid(across, across), jnp.zeros((size, size))], axis=-1)
-    sight = np.array(_sight(jnp.asarray(depth), place, jnp.ones((size, size))))[size // 2]
-    feather = 2 * FEATHER * 1.9 / size
-    border = edge + 2 * 0.04
-    assert not sight[across < border - 2 / side].any()
-    inside = (across > border + feather) & (across < 0.95 - feather)
-    np.testing.assert_array_equal(sight[inside], 1.0)
