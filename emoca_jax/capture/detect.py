@@ -26,11 +26,10 @@ from emoca_jax.capture.place_landmarks import (
     place_landmarks,
     refine_landmarks,
     roi_of_box,
-    run_batched,
-    view_batch,
     yaw_of_landmarks,
 )
 from emoca_jax.errors import InputError
+from emoca_jax.nets.mediapipe.batches import run_batched, view_batch
 from emoca_jax.nets.mediapipe.face_detection import (
     FULL_RANGE_SIZE,
     SHORT_RANGE_SIZE,

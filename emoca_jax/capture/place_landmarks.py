@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from emoca_jax.capture.crop import apply_transform, cut, square_crop
 from emoca_jax.mediapipe_points import ALL_POINTS, OUTER_EYE_CORNERS
-from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE, FaceMesh, presence_score
-from emoca_jax.products import CUBLAS
-from emoca_jax.running_on import backend
+from emoca_jax.nets.mediapipe.batches import run_batched, view_batch
+from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE
+from emoca_jax.nets.mediapipe.mesh_look import look_at_faces
 
 ROI_SCALE = 1.5
 """The crop's side over the longer side of the face's box (MediaPipe's RectTransformationCalculator)."""
-MOUTH_LOOKS = 2
-"""See FaceMesh.mouth_looks."""
 MAX_YAW = np.deg2rad(50)
 """Near profile the eye corners and the outline say too little about where the crop should lie: the detector's is
 kept."""
@@ -35,16 +31,6 @@ Landmarks = Float[np.ndarray, "478 3"]
 Image = UInt8[np.ndarray, "_height _width 3"]
 
 
-def view_batch() -> int:
-    """Inputs that a network takes at once; asking when imported would start jax, too early for many hosts.
-
-    Inputs are padded to one batch size per network: each is a program of its own to trace and compile, seconds at every
-    start. On a CPU one by one: the detectors gain nothing from batches, the mesh network less (four crops 11.3 ms, one
-    3.2) than it loses where two of a face's looks are alone.
-    """
-    return 1 if backend() == "cpu" else 4
-
-
 @dataclass(frozen=True)
 class Roi:
     """A square of a photo, for the mesh network to look at."""
@@ -55,20 +41,6 @@ class Roi:
     """Side length in image pixels."""
     rotation: float
     """Radians, direction of the square's x axis in the image, positive clockwise on the screen."""
-
-
-def run_batched(
-    call: Callable[[UInt8[np.ndarray, "..."]], tuple[Float[Array, "..."], ...]],
-    inputs: UInt8[np.ndarray, "inputs *shape"],
-    size: int,
-) -> list[Float[np.ndarray, "inputs ..."]]:
-    """Outputs of a network for one or more inputs, run in batches of this size with the last one padded."""
-    outputs = []
-    for start in range(0, len(inputs), size):
-        part = inputs[start : start + size]
-        padded = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
-        outputs.append([np.asarray(output)[: len(part)] for output in call(padded)])
-    return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
 
 
 def roi_of_box(box: Float[np.ndarray, "4"], eyes: Float[np.ndarray, "2 2"]) -> Roi:
@@ -96,10 +68,8 @@ def yaw_of_landmarks(landmarks: Float[np.ndarray, "points 3"]) -> float:
     return float(np.arctan2(abs(across[2]), np.hypot(across[0], across[1])))
 
 
-@partial(jax.jit, compiler_options=CUBLAS)
-def _mesh(parameters: dict, crops: UInt8[Array, "batch 192 192 3"]) -> tuple[Array, Array]:
-    outputs: Any = FaceMesh(attention=True, mouth_looks=MOUTH_LOOKS).apply(parameters, crops.astype(np.float32) / 255)
-    return outputs[0], presence_score(outputs[1])
+def _mesh(parameters: dict, crops: UInt8[np.ndarray, "batch 192 192 3"]) -> tuple[Array, Array]:
+    return look_at_faces(parameters, crops)[:2]
 
 
 def place_landmarks(

@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 
 from emoca_jax import faces as face_results
-from emoca_jax.capture import detect, person, place_landmarks
+from emoca_jax.capture import detect, person
 from emoca_jax.export import tables
 from emoca_jax.export.pictures import comparison
 from emoca_jax.export.rig import shapes
 from emoca_jax.fit import landmarks as landmark_fit
 from emoca_jax.fit.photo import fit_photo
 from emoca_jax.jobs import assemble, look
+from emoca_jax.nets.mediapipe import batches, mesh_look
 from emoca_jax.nets.mediapipe.face_detection import FULL_RANGE_SIZE, SHORT_RANGE_SIZE
 from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE
 from emoca_jax.nets.mediapipe.selfie_segmentation import SEGMENTATION_SIZE
@@ -39,13 +40,13 @@ PICTURE = 384
 
 @program(detect._look_short_range)
 def detect_short_range(chips: int) -> Call:
-    pixels = array(place_landmarks.view_batch() * chips, SHORT_RANGE_SIZE, SHORT_RANGE_SIZE, 3, dtype=jnp.uint8)
+    pixels = array(batches.view_batch() * chips, SHORT_RANGE_SIZE, SHORT_RANGE_SIZE, 3, dtype=jnp.uint8)
     return Call((shapes_of(open_model().detector["short_range"]), pixels), (1,))
 
 
 @program(detect._look_full_range, slow=SLOW_ON_TPU)
 def detect_full_range(chips: int) -> Call:
-    pixels = array(place_landmarks.view_batch() * chips, FULL_RANGE_SIZE, FULL_RANGE_SIZE, 3, dtype=jnp.uint8)
+    pixels = array(batches.view_batch() * chips, FULL_RANGE_SIZE, FULL_RANGE_SIZE, 3, dtype=jnp.uint8)
     return Call((shapes_of(open_model().detector["full_range"]), pixels), (1,))
 
 
@@ -54,9 +55,9 @@ def merge_across_views(chips: int) -> Call:
     return Call((array(detect.PER_PHOTO), array(detect.PER_PHOTO, 8, 2)))
 
 
-@program(place_landmarks._mesh)
+@program(mesh_look.look_at_faces)
 def face_mesh(chips: int) -> Call:
-    crops = array(place_landmarks.view_batch() * chips, MESH_SIZE, MESH_SIZE, 3, dtype=jnp.uint8)
+    crops = array(batches.view_batch() * chips, MESH_SIZE, MESH_SIZE, 3, dtype=jnp.uint8)
     return Call((shapes_of(open_model().detector["mesh"]), crops), (1,))
 
 

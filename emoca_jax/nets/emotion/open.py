@@ -148,15 +148,7 @@ def expression_features(parameters: Parameters, crops: Float[Array, "*batch size
     Differentiable to the crops; any crop size, 112 costs least.
     """
     batch = crops.shape[:-3]
-    flat = crops.reshape(-1, *crops.shape[-3:])
-    grey = precise_einsum("bhwc,c->bhw", flat, jnp.array(GREY))[..., None]
-    grey = _inner_part(grey, XCEPTION_PART, XCEPTION_SIZE)
-    colour = _inner_part(flat, 1.0, DENSE_SIZE)
-    weights = parameters["params"]
-    reads = (
-        _apply(MiniXception(), weights["xception"], grey * 2 - 1),
-        _apply(DenseExpression(), weights["dense"], colour - jnp.array(MEAN_COLOUR)[None, None, None] / 255),
-    )
+    reads = network_reads(parameters, crops.reshape(-1, *crops.shape[-3:]))
     orders = (XCEPTION_CLASSES, DENSE_CLASSES)
     logits = jnp.stack([_reorder(read.logits, order) for read, order in zip(reads, orders, strict=True)], axis=1)
     blocks = []
@@ -167,6 +159,18 @@ def expression_features(parameters: Parameters, crops: Float[Array, "*batch size
     features = features * features.shape[-1] ** 0.5
     probabilities = precise_einsum("bnc,n->bc", nn.softmax(logits), jnp.array(SHARES))
     return ExpressionRead(*(value.reshape(*batch, *value.shape[1:]) for value in (features, probabilities, logits)))
+
+
+def network_reads(parameters: Parameters, crops: Float[Array, "batch size size 3"]) -> tuple[NetworkRead, NetworkRead]:
+    """What mini-Xception and face-api's network make of crops as `crop_image` cuts them, RGB in [0, 1]."""
+    grey = precise_einsum("bhwc,c->bhw", crops, jnp.array(GREY))[..., None]
+    grey = inner_part(grey, XCEPTION_PART, XCEPTION_SIZE)
+    colour = inner_part(crops, 1.0, DENSE_SIZE)
+    weights = parameters["params"]
+    return (
+        _apply(MiniXception(), weights["xception"], grey * 2 - 1),
+        _apply(DenseExpression(), weights["dense"], colour - jnp.array(MEAN_COLOUR)[None, None, None] / 255),
+    )
 
 
 def _apply(module: nn.Module, weights: Parameters, pictures: Array) -> NetworkRead:
@@ -182,7 +186,9 @@ def _reorder(logits: Array, classes: tuple[str, ...]) -> Array:
     return jnp.stack([logits[:, classes.index(name)] for name in EXPRESSION_CLASSES], axis=-1)
 
 
-def _inner_part(pictures: Array, part: float, size: int) -> Array:
+def inner_part(
+    pictures: Float[Array, "batch side side channels"], part: float, size: int
+) -> Float[Array, "batch size size channels"]:
     """The central `part` of square pictures, resampled to `size`: linear, antialiased."""
     source = pictures.shape[1]
     if part == 1.0 and source == size:
