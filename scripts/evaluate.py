@@ -1,6 +1,6 @@
 """How well `emoca emotion` tells emotions, as the papers' tables have it, network by network:
 
-    python scripts/evaluate.py labels.csv [--model open|FOLDER] [--from-3d]
+    python scripts/evaluate.py labels.csv [--model open|FOLDER] [--from-3d] [--witnesses]
     python scripts/evaluate.py affectnet --data_dir datasets [...]
     python scripts/evaluate.py afew_va --data_dir datasets [...]
 
@@ -30,10 +30,13 @@ from rich.progress import track
 from data_pipelines.afew_va.folder import FOLDS
 from data_pipelines.pixels import decoded
 from data_pipelines.sources import open_records
-from emoca_jax.emotion.reading import EmotionReading
+from emoca_jax.emotion.pictures import picture_networks
+from emoca_jax.emotion.reading import EmotionReading, witnesses
 from emoca_jax.errors import InputError
 from emoca_jax.evaluation.emotion import Labels, Told, calibration_error, confusion, cross_validated, measures
-from emoca_jax.jobs.read_emotion import load_emotion_model, read_emotion
+from emoca_jax.faces import EmotionResult
+from emoca_jax.jobs.look import look
+from emoca_jax.jobs.read_emotion import EmotionModel, load_emotion_model, read_emotion
 from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
 
 SPLITS = {
@@ -74,6 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--faces", type=int, help="only the first so many pictures")
     parser.add_argument("--model", default="open", metavar="open|FOLDER")
     parser.add_argument("--from-3d", action="store_true", help="read the 3D face, too")
+    parser.add_argument("--witnesses", action="store_true", help="of what ships, show what each network tells alone")
     asked = parser.parse_args(arguments)
     try:
         return evaluate(asked)
@@ -96,7 +100,8 @@ def evaluate(asked: argparse.Namespace) -> int:
             print(f"{picture.name}: {error}", file=sys.stderr)
             continue
         known.append(picture)
-        for reading in face.readings:
+        alone = heard_alone(model, face) if asked.witnesses and model.reads_open else ()
+        for reading in (*face.readings, *alone):
             read.setdefault(reading.network, []).append(reading)
     if not known:
         raise InputError(f"no face was found in any of {len(pictures)} pictures of {asked.labels}")
@@ -110,6 +115,11 @@ def evaluate(asked: argparse.Namespace) -> int:
     for name, numbers in PUBLISHED.get(asked.labels, ()):
         print(f"{name:30} {numbers}  (published)")
     return 0 if len(known) == len(pictures) else 1
+
+
+def heard_alone(model: EmotionModel, face: EmotionResult) -> tuple[EmotionReading, ...]:
+    """What the networks that ship tell, one by one."""
+    return witnesses(picture_networks(model.expression, model.detector["mesh"]), look(model.expression, face))
 
 
 def of_table(path: Path) -> Iterator[Labelled]:

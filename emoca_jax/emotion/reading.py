@@ -12,25 +12,30 @@ from emoca_jax.arrays import AnyArray
 from emoca_jax.codes import Codes
 from emoca_jax.emotion.class_affect import affect_from_classes
 from emoca_jax.emotion.landmark_units import landmark_units, load_unit_reader
+from emoca_jax.emotion.pictures import PictureNetworks, read_picture
 from emoca_jax.emotion.units import ARKIT_UNITS, UNITS_NETWORK, knows_units, load_units_network, read_units
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES, AffectRead
+from emoca_jax.nets.emotion.crop import ExpressionCrop
 from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES, ExpressionRead
+from emoca_jax.objectives.photo import SeenFace
 
 OPEN_NETWORKS = "open networks"
 """What the networks that ship are called together."""
+EXPRESSION_NETWORKS, PICTURE_READER = "expression networks", "picture reader"
+"""Two of the witnesses, where they are heard alone; the third is `UNITS_NETWORK`."""
 CLASS_COUNTS = {
     "neutral": 74_874, "happy": 134_415, "sad": 25_459, "surprise": 14_090, "fear": 6_378, "disgust": 3_803,
     "anger": 24_882,
 }  # fmt: skip
 """Photos of each class in AffectNet's training set (Mollahosseini et al. 2017, table 3), as common as in what networks
 learn from that was gathered from the web."""
-BALANCE = 0.5
+BALANCE = 0.25
 """Power to which the expression networks' shares are freed of how common a class is: they hardly ever say fear and
 disgust. Chosen on drawn faces (docs/emotion.md)."""
-UNITS_POWER = 0.75
-"""Power with which EMO-MLP's shares count beside theirs. Drawn faces alone would have 1, with which low brows of calm
-people are read as anger (docs/emotion.md)."""
+PICTURE_POWER, UNITS_POWER = 0.5, 0.4
+"""Powers with which the shares of the picture reader and of EMO-MLP count beside theirs. Drawn faces alone would have
+the picture reader tell nearly everything, with which calm people are read as sad or disgusted (docs/emotion.md)."""
 LEAST_SHARE = 1e-4
 
 
@@ -66,41 +71,68 @@ def open_reading(read: ExpressionRead) -> EmotionReading:
     return EmotionReading(OPEN_NETWORKS, probabilities, *affect_from_classes(probabilities))
 
 
-def joint_reading(read: ExpressionRead, units: EmotionReading) -> EmotionReading:
-    """What the expression networks see and what EMO-MLP reads in units of the same face, as independent witnesses.
+def joint_reading(read: ExpressionRead, picture: EmotionReading, units: EmotionReading) -> EmotionReading:
+    """What the expression networks, the picture reader and EMO-MLP, which reads units, see in one face.
 
-    The networks know no contempt: as to that they are taken to say nothing. Valence and arousal are the classes' places
-    in the plane, by their shares.
+    They are taken for witnesses who know little of each other. The networks know no contempt: as to that they are taken
+    to say nothing. Valence and arousal are the classes' places in the plane, by their shares.
     """
     shares = dict(zip(EXPRESSION_CLASSES, np.asarray(read.probabilities, np.float64), strict=True))
     freed = {name: (share + LEAST_SHARE) / CLASS_COUNTS[name] ** BALANCE for name, share in shares.items()}
     silent = float(np.mean(list(freed.values())))
     weights = {
-        name: freed.get(name, silent) * (units.probabilities[name] + LEAST_SHARE) ** UNITS_POWER
+        name: freed.get(name, silent)
+        * (picture.probabilities[name] + LEAST_SHARE) ** PICTURE_POWER
+        * (units.probabilities[name] + LEAST_SHARE) ** UNITS_POWER
         for name in AFFECTNET_CLASSES
     }
     probabilities = {name: float(weight / sum(weights.values())) for name, weight in weights.items()}
     return EmotionReading(OPEN_NETWORKS, probabilities, *affect_from_classes(probabilities))
 
 
-def photo_reading(read: ExpressionRead, landmarks: Float[AnyArray, "478 _axes"]) -> EmotionReading:
-    """`joint_reading` of a photo: what the expression networks see there, and the units read off its landmarks.
+def picture_reading(
+    networks: PictureNetworks, image: Float[AnyArray, "height width 3"], crop: ExpressionCrop
+) -> EmotionReading:
+    """What the picture reader alone sees in a face of a picture, RGB in [0, 1]."""
+    read = read_picture(networks, jax.numpy.asarray(image), crop)
+    return reading_of(PICTURE_READER, jax.tree.map(np.asarray, read.affect))
 
-    landmarks: MediaPipe's, x right, y down, in one unit for both.
-    """
-    units = landmark_units(load_unit_reader(), jax.numpy.asarray(landmarks))
-    told = read_units(load_units_network(), units, ARKIT_UNITS)
-    return joint_reading(read, reading_of(UNITS_NETWORK, jax.tree.map(np.asarray, told)))
+
+def witnesses(networks: PictureNetworks, seen: SeenFace) -> tuple[EmotionReading, EmotionReading, EmotionReading]:
+    """What the expression networks, the picture reader and EMO-MLP, off landmarks, tell of a photo, each by itself."""
+    units = landmark_units(load_unit_reader(), jax.numpy.asarray(seen.landmarks))
+    told = jax.tree.map(np.asarray, read_units(load_units_network(), units, ARKIT_UNITS))
+    alone = open_reading(seen.read)
+    return (
+        EmotionReading(EXPRESSION_NETWORKS, alone.probabilities, alone.valence, alone.arousal),
+        picture_reading(networks, seen.image, seen.crop),
+        reading_of(UNITS_NETWORK, told),
+    )
+
+
+def photo_reading(networks: PictureNetworks, seen: SeenFace) -> EmotionReading:
+    """`joint_reading` of a photo; units are those read off its landmarks."""
+    _, picture, units = witnesses(networks, seen)
+    return joint_reading(seen.read, picture, units)
 
 
 def compared_readings(
-    head: FaceHead, codes: Codes, photo: ExpressionRead, landmarks: Float[AnyArray, "478 _axes"], drawn: ExpressionRead
+    networks: PictureNetworks,
+    head: FaceHead,
+    codes: Codes,
+    seen: SeenFace,
+    picture: Float[AnyArray, "height width 3"],
+    drawn: ExpressionRead,
 ) -> tuple[EmotionReading, EmotionReading]:
-    """Of a photo and of the drawing of its reconstruction, by the same networks: a head's own units stand for the
-    landmarks of its drawing, and of a head that names none the expression networks tell alone."""
+    """Of a photo and of the drawing of its reconstruction in its place, by the same networks.
+
+    drawn: what the expression networks see in the drawing. A head's own units stand for the landmarks of its drawing,
+    and of a head that names none the expression networks tell alone.
+    """
     if not knows_units(head.expression_names):
-        return open_reading(photo), open_reading(drawn)
-    return photo_reading(photo, landmarks), joint_reading(drawn, units_reading(head, codes))
+        return open_reading(seen.read), open_reading(drawn)
+    rendering = joint_reading(drawn, picture_reading(networks, picture, seen.crop), units_reading(head, codes))
+    return photo_reading(networks, seen), rendering
 
 
 def units_reading(head: FaceHead, codes: Codes) -> EmotionReading:

@@ -21,6 +21,7 @@ from safetensors.numpy import save
 from emoca_jax import flame
 from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.codes import Codes
+from emoca_jax.emotion.pictures import picture_networks
 from emoca_jax.emotion.reading import EmotionReading, compared_readings, units_reading
 from emoca_jax.errors import InputError
 from emoca_jax.files.regular import read_regular
@@ -146,7 +147,8 @@ def encode_open(model: OpenEncoderModel, found: PhotoFace) -> FaceResult:
     codes = jax.tree.map(lambda leaf: leaf[0], open_codes(model.head, model.variables, seen.image[None]))
     picture = _over_photo(model.head, codes, seen.image, False)
     drawn = read(model.expression, picture, seen.crop)
-    readings = compared_readings(model.head, codes, seen.read, seen.landmarks, drawn)
+    looks = picture_networks(model.expression, model.detector["mesh"])
+    readings = compared_readings(looks, model.head, codes, seen, picture, drawn)
     return assemble(model, found, seen, codes, readings, None, began=began)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from emoca_jax import flame
 from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.emotion.landmark_units import read_head_units
+from emoca_jax.emotion.pictures import picture_networks
 from emoca_jax.emotion.reading import compared_readings
 from emoca_jax.fit.inner_landmarks import with_landmarks
 from emoca_jax.fit.landmarks import fit_landmarks, landmark_model
@@ -51,7 +52,8 @@ def fitted_face(model: OpenModel, found: PhotoFace, weights: FitWeights, *, step
     seen = look(model.expression, found, person=model.person)
     fit = fit_face(model, seen, weights, steps=steps)
     drawn = read(model.expression, fit.picture, seen.crop)
-    readings = compared_readings(model.head, fit.codes, seen.read, seen.landmarks, drawn)
+    looks = picture_networks(model.expression, model.detector["mesh"])
+    readings = compared_readings(looks, model.head, fit.codes, seen, fit.picture, drawn)
     return assemble(model, found, seen, fit.codes, readings, None, began=began)
 
 

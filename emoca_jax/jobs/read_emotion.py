@@ -27,6 +27,7 @@ from emoca_jax.emotion.networks import (
     read_crop,
     takes_detail,
 )
+from emoca_jax.emotion.pictures import picture_networks
 from emoca_jax.emotion.reading import EmotionReading, photo_reading, reading_of, units_reading
 from emoca_jax.errors import InputError, checked_path
 from emoca_jax.faces import EmotionResult
@@ -145,7 +146,7 @@ def _off_the_photo(model: EmotionModel, found: PhotoFace) -> Iterator[EmotionRea
     """Off the crop that EMOCA encodes, and off its codes."""
     seen = look(model.expression, found)
     if model.reads_open:
-        yield photo_reading(seen.read, seen.landmarks)
+        yield photo_reading(picture_networks(model.expression, model.detector["mesh"]), seen)
     crop = np.asarray(seen.image)
     for part, variables in model.images.items():
         yield reading_of(IMAGE_NETWORKS[part], read_crop(part, variables, crop, seen.crop))

@@ -17,6 +17,7 @@ from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.codes import Codes
 from emoca_jax.detail import DetailModel, detail_model
 from emoca_jax.emotion.networks import CODES_NETWORK, CODES_NETWORK_NAME, IMAGE_NETWORKS, read_codes, read_crop
+from emoca_jax.emotion.pictures import picture_networks
 from emoca_jax.emotion.reading import EmotionReading, compared_readings, reading_of
 from emoca_jax.fit.inner_landmarks import with_landmarks
 from emoca_jax.fit.landmarks import landmark_model
@@ -137,7 +138,8 @@ def _read_emotion(
         affect = photo
     else:
         drawn = read(model.expression, picture, seen.crop)
-        photo, rendering = compared_readings(model.head, codes, seen.read, seen.landmarks, drawn)
+        looks = picture_networks(model.expression, model.detector["mesh"])
+        photo, rendering = compared_readings(looks, model.head, codes, seen, picture, drawn)
     if model.emotion_from_codes is not None:
         affect = reading_of(CODES_NETWORK_NAME, read_codes(model.emotion_from_codes, codes))
     return (photo, rendering), affect

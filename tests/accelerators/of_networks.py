@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from emoca_jax import faces as face_results
-from emoca_jax.emotion import landmark_units, units
+from emoca_jax.emotion import landmark_units, pictures, units
 from emoca_jax.emotion import networks as emotion_networks
 from emoca_jax.evaluation import emotion as emotion_measures
 from emoca_jax.export import detail_maps, tangents
@@ -16,10 +16,12 @@ from emoca_jax.nets import encoders
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.emotion.crop import ExpressionCrop
 from emoca_jax.nets.emotion.emonet import EMONET_SIZE, EmoNet
+from emoca_jax.nets.emotion.frozen import PICTURE_SIZE
 from emoca_jax.nets.emotion.mlp import CODE_INPUTS, DETAIL_INPUTS, EmotionMLP
 from emoca_jax.nets.emotion.resnet import EmotionResNet50
 from emoca_jax.nets.emotion.small import SMALL_TRAINED_SIDE, SmallFaceReader
 from emoca_jax.nets.emotion.swin import EmotionSwin
+from emoca_jax.nets.mediapipe.mesh_look import MESH_MAPS
 from emoca_jax.products import PRECISION
 from emoca_jax.training.stages import emotion as emotion_stage
 from emoca_jax.training.stages.encoders import OpenEncoders
@@ -126,6 +128,20 @@ def emotion_of_units(chips: int) -> Call:
 def units_of_landmarks(chips: int) -> Call:
     network = shapes_of(landmark_units.load_unit_reader())
     return Call((network, array(POINTS, 3)))
+
+
+@program(pictures._both_sides)
+def both_sides_of_a_face(chips: int) -> Call:
+    crop = ExpressionCrop(array(2), array(), array())
+    return Call((array(SIDE, SIDE, 3), crop))
+
+
+@program(pictures._read)
+def emotion_of_picture(chips: int) -> Call:
+    networks = shapes_of(pictures.picture_networks(open_model().expression, open_model().detector["mesh"]))
+    maps = {name: array(2, cells, cells, channels) for name, (cells, channels) in MESH_MAPS.items()}
+    seen = array(2, PICTURE_SIZE, PICTURE_SIZE, 3)
+    return Call((networks.expression, networks.units, networks.reader, seen, array(2, POINTS, 3), maps))
 
 
 @program(emotion_stage._read)

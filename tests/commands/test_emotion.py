@@ -22,7 +22,9 @@ from emoca_jax.commands.photos import COMPILE_LINE
 from emoca_jax.convert.readers import emotion_networks as translators
 from emoca_jax.convert.readers.networks import encoder
 from emoca_jax.emotion.networks import read_codes, read_crop
+from emoca_jax.emotion.pictures import picture_networks, read_picture
 from emoca_jax.emotion.reading import EmotionReading, reading_of
+from emoca_jax.emotion.units import ARKIT_UNITS, MIRRORED
 from emoca_jax.errors import InputError
 from emoca_jax.export.pictures.emotion import COLOURS, emotion_picture, photo_window
 from emoca_jax.faces import EmotionResult
@@ -197,6 +199,17 @@ def test_what_ships_reads_a_photo_without_a_head():
     (result,) = capture.read_emotion(model, ASTRONAUT, faces="largest")
     (reading,) = result.readings
     assert reading.label == "happy" and reading.valence > 0.5 and reading.arousal > 0.2
+    # The picture reader among them, off the photo and off its mirror image: every unit on the other side.
+    seen = capture.look(model.expression, result)
+    networks = picture_networks(model.expression, model.detector["mesh"])
+    alone = read_picture(networks, seen.image, seen.crop)
+    square = seen.crop.replace(centre=np.float32([-1, 1]) * np.asarray(seen.crop.centre), rotation=-seen.crop.rotation)
+    mirrored = read_picture(networks, seen.image[:, ::-1], square)
+    assert np.argmax(alone.affect.expression_logits) == AFFECTNET_CLASSES.index("happy")
+    units = np.asarray(jax.nn.sigmoid(alone.unit_logits))
+    np.testing.assert_allclose(jax.nn.sigmoid(mirrored.unit_logits), units[MIRRORED], atol=0.02)
+    smile = [ARKIT_UNITS.index(f"mouthSmile{side}") for side in ("Left", "Right")]
+    assert units[smile].min() > 0.4 and units[ARKIT_UNITS.index("mouthFrownLeft")] < 0.2
 
 
 def reading(network, label, valence, arousal):

@@ -1,10 +1,10 @@
-"""Two witnesses of one face: networks that see the picture, and EMO-MLP, which reads units."""
+"""Three witnesses of one face: networks of photos, the picture reader, and EMO-MLP, which reads units."""
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from emoca_jax.emotion.reading import CLASS_COUNTS, EmotionReading, joint_reading
+from emoca_jax.emotion.reading import BALANCE, CLASS_COUNTS, EmotionReading, joint_reading
 from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
 from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES, ExpressionRead
 
@@ -18,25 +18,29 @@ def units(**shares):
     return EmotionReading("", {name: shares.get(name, 0.0) for name in AFFECTNET_CLASSES}, 0.0, 0.0)
 
 
-def test_a_witness_that_says_nothing_leaves_the_other_alone():
-    """Bayes' rule with a flat likelihood: only the share of common classes moves, by the root of their counts."""
-    flat = units(**dict.fromkeys(AFFECTNET_CLASSES, 1 / 8))
-    read = joint_reading(seen(neutral=0.5, fear=0.5), flat).probabilities
-    ratio = (CLASS_COUNTS["neutral"] / CLASS_COUNTS["fear"]) ** 0.5
+FLAT = units(**dict.fromkeys(AFFECTNET_CLASSES, 1 / 8))
+
+
+def test_a_witness_that_says_nothing_leaves_the_others_alone():
+    """Bayes' rule with a flat likelihood: only the share of common classes moves, by a root of their counts."""
+    read = joint_reading(seen(neutral=0.5, fear=0.5), FLAT, FLAT).probabilities
+    ratio = (CLASS_COUNTS["neutral"] / CLASS_COUNTS["fear"]) ** BALANCE
     assert read["fear"] / read["neutral"] == pytest.approx(ratio, rel=1e-3)
     assert sum(read.values()) == pytest.approx(1) and tuple(read) == AFFECTNET_CLASSES
-    rare = {name: float(np.sqrt(count)) for name, count in CLASS_COUNTS.items()}
+    rare = {name: count**BALANCE for name, count in CLASS_COUNTS.items()}
     even = {name: share / sum(rare.values()) for name, share in rare.items()}
     told = units(contempt=0.6, anger=0.3, sad=0.1)
-    assert joint_reading(seen(**even), told).label == "contempt", "of which the networks say nothing"
+    for two in ((told, FLAT), (FLAT, told)):
+        assert joint_reading(seen(**even), *two).label == "contempt", "of which the networks say nothing"
 
 
 def test_both_agree_or_the_surer_one_wins():
-    faint = seen(anger=0.5, neutral=0.5)
-    assert joint_reading(faint, units(neutral=0.1, anger=0.8, happy=0.1)).label == "anger"
-    assert joint_reading(seen(happy=0.99, neutral=0.01), units(happy=0.2, anger=0.8)).label == "happy"
+    faint, angry = seen(anger=0.5, neutral=0.5), units(neutral=0.1, anger=0.8, happy=0.1)
+    assert joint_reading(faint, FLAT, angry).label == joint_reading(faint, angry, FLAT).label == "anger"
+    doubtful = units(happy=0.2, anger=0.8)
+    assert joint_reading(seen(happy=0.99, neutral=0.01), doubtful, doubtful).label == "happy"
 
 
 def test_valence_and_arousal_are_those_of_the_classes():
-    one = joint_reading(seen(surprise=1.0), units(surprise=1.0))
+    one = joint_reading(seen(surprise=1.0), units(surprise=1.0), units(surprise=1.0))
     assert (one.valence, one.arousal) == pytest.approx((0.40, 0.67), abs=5e-3), "Russell and Mehrabian 1977"

@@ -1,0 +1,283 @@
+"""Trains the network that reads a face's picture through networks that stay as they are, assets/picture_reader.npz:
+
+    python scripts/train_picture_reader.py --data_dir datasets --sets runs/picture_sets [--seed 0]
+
+It learns from drawn open faces alone (python -m data_pipelines.build open_faces, see docs/emotion.md). The frozen
+networks look at each of them `TURNS` times, changed at random; these looks are kept in the folder of `--sets`, .8 GB
+for every turn of 12,000 faces, and taken from there by the next run. The same looks and seed give the same bytes on
+one machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+# data_pipelines and the package are beside this folder.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from data_pipelines.augment import Amounts
+from data_pipelines.frozen_sets import Eyes, FrozenSets, frozen_sets
+from data_pipelines.sources import open_records
+from emoca_jax.capture.detect import load_networks
+from emoca_jax.emotion.class_affect import CLASS_AFFECT
+from emoca_jax.emotion.landmark_units import load_unit_reader
+from emoca_jax.emotion.pictures import ASSET
+from emoca_jax.emotion.units import MIRRORED
+from emoca_jax.errors import InputError
+from emoca_jax.evaluation.emotion import Labels, Told, measures, temperature
+from emoca_jax.losses.affect import concordance
+from emoca_jax.nets.emotion.frozen import MAPS, Maps
+from emoca_jax.nets.emotion.open import load_expression_networks
+from emoca_jax.nets.emotion.picture_reader import PictureReader
+from emoca_jax.nets.emotion.small import FaceRead
+from emoca_jax.nets.weights import Parameters, load_weights, save_weights
+
+ASSETS = Path(__file__).parents[1] / "emoca_jax" / "assets"
+TURNS, JUDGED = 3, 9
+"""Looks at every face that trains, numbered from 0, and the number of those that judge, which no turn may have."""
+BATCH, EPOCHS, RATE, WARM_UP, DECAY = 256, 14, 1e-3, 100, 0.05
+AVERAGED = 0.01
+"""Share of a step's parameters in their moving average, which ships."""
+STRAY = 0.3
+"""Deviation by which each channel of each map is scaled and moved, anew in every picture: what photos' differ by from
+drawn faces'."""
+HIDDEN_MAPS = 0.1
+"""Share of the maps that is hidden as a whole, so that none is relied on alone."""
+SMOOTH = 0.05
+"""Share of the target that is spread over all classes."""
+FLOOR = 0.1
+"""Units' square errors are weighted by 1 / (deviation + this)^2, so that rare ones are learned as well."""
+SPREAD_OF = 7
+"""Every so many looks tell the channels' mean and deviation."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code: 0, or 2 where something is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_dir", type=Path, required=True, help="open_faces with train and validation")
+    parser.add_argument("--sets", type=Path, required=True, help="keep the looks in this folder, or take them")
+    parser.add_argument("--turns", type=int, default=TURNS, help=f"looks at every face (default: {TURNS})")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=ASSETS / f"{ASSET}.npz")
+    asked = parser.parse_args(arguments)
+    try:
+        make(asked)
+    except InputError as error:
+        print(f"train_picture_reader: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def make(asked: argparse.Namespace) -> None:
+    """Looks, then the network, then the files. Errors: InputError where drawn faces are missing."""
+    asked.sets.mkdir(parents=True, exist_ok=True)
+    looks = [kept(asked, turn) for turn in range(asked.turns)]
+    judges = kept(asked, None)
+    parameters = trained(looks, asked.seed, asked.epochs)
+    heat = heat_of(parameters, judges)
+    parameters["affect"] = cooled(parameters["affect"], heat)
+    save_weights(asked.output, {"params": parameters})
+    told = judged(load_weights(asked.output), judges)
+    describe(asked, len(looks[0].read), heat, told)
+
+
+def kept(asked: argparse.Namespace, turn: int | None) -> FrozenSets:
+    """The looks of one turn at the faces that train, or those that judge, made where they are not there yet."""
+    name = "judges" if turn is None else f"turn{turn}"
+    maps, others = asked.sets / f"{name}_maps.npy", asked.sets / f"{name}.npz"
+    if not others.is_file():
+        source = open_records("open_faces", "validation" if turn is None else "train", data_dir=asked.data_dir)
+        eyes = Eyes(load_expression_networks(), load_networks()["mesh"], load_unit_reader())
+        key = jax.random.fold_in(jax.random.key(asked.seed), JUDGED if turn is None else turn)
+        made = frozen_sets(source, eyes, key, amounts=None if turn is None else Amounts())
+        np.save(maps, made.maps)
+        arrays: dict[str, Any] = {field: value for field, value in made._asdict().items() if field != "maps"}
+        np.savez(others, **arrays)
+    with np.load(others) as file:
+        return FrozenSets(np.load(maps), *(file[field] for field in FrozenSets._fields[1:]))
+
+
+def maps_of(flat: Float[Array, "batch numbers"]) -> Maps:
+    """What `frozen_sets.flat_maps` put in a row."""
+    maps, start = {}, 0
+    for name in sorted(MAPS):
+        cells, channels = MAPS[name]
+        end = start + cells * cells * channels
+        maps[name] = flat[:, start:end].astype(jnp.float32).reshape(-1, cells, cells, channels)
+        start = end
+    return maps
+
+
+def spread_of(flat: Float[np.ndarray, "looks numbers"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Mean and deviation of each map's channels."""
+    spread = {}
+    for name, values in maps_of(jnp.asarray(flat)).items():
+        array = np.asarray(values).reshape(-1, values.shape[-1])
+        # Channels that never say anything are not made loud.
+        spread[name] = array.mean(0), array.std(0) + 1e-3 * array.std() + 1e-6
+    return spread
+
+
+def trained(looks: list[FrozenSets], seed: int, epochs: int) -> dict:
+    """Parameters for maps as they come, averaged over the last steps."""
+    network, key = PictureReader(), jax.random.key(seed)
+    spread = spread_of(looks[0].maps[::SPREAD_OF])
+    read, units, expression, affect = (np.concatenate(parts) for parts in list(zip(*looks, strict=True))[1:])
+    weight = 1 / (units.std(0) + FLOOR) ** 2
+    faces, rows = len(looks[0].read), len(read)
+    steps = epochs * (rows // BATCH)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, RATE, WARM_UP, steps)
+    optimiser = optax.adamw(schedule, weight_decay=DECAY)
+
+    def loss(parameters: dict, key: Key[Array, ""], flat: Array, read: Array, *truth: Array) -> Array:
+        stray, drop = jax.random.split(key)
+        maps = strayed(stray, levelled(maps_of(flat), spread))
+        told: Any = network.apply({"params": parameters}, maps, read, train=True, rngs={"dropout": drop})
+        return emotion_loss(told, *truth) + units_loss(told, truth[0], jnp.asarray(weight))
+
+    @jax.jit
+    def step(state: tuple, key: Array, batch: tuple) -> tuple[tuple, Array]:
+        parameters, moments, averaged = state
+        value, gradient = jax.value_and_grad(loss)(parameters, key, *batch)
+        update, moments = optimiser.update(gradient, moments, parameters)
+        parameters: Any = optax.apply_updates(parameters, update)
+        averaged = jax.tree.map(lambda old, new: (1 - AVERAGED) * old + AVERAGED * new, averaged, parameters)
+        return (parameters, moments, averaged), value
+
+    initial: Any = network.init(key, maps_of(jnp.asarray(looks[0].maps[:1])), jnp.asarray(read[:1]))
+    parameters = initial["params"]
+    state, values, random = (parameters, optimiser.init(parameters), parameters), [], np.random.default_rng(seed)
+    for epoch in range(epochs):
+        order = random.permutation(rows)
+        for start in range(0, rows - BATCH + 1, BATCH):
+            chosen = order[start : start + BATCH]
+            flat = np.stack([looks[row // faces].maps[row % faces] for row in chosen])
+            batch = (flat, read[chosen], units[chosen], expression[chosen], affect[chosen])
+            state, value = step(state, jax.random.fold_in(key, epoch * rows + start), batch)
+            values.append(value)
+        print(f"epoch {epoch + 1}: {np.mean(jax.device_get(values)):.4f}", flush=True)
+        values = []
+    return unlevelled(jax.device_get(state[2]), spread)
+
+
+def levelled(maps: Maps, spread: dict[str, tuple[np.ndarray, np.ndarray]]) -> Maps:
+    """Every channel with mean 0 and deviation 1."""
+    result = {}
+    for name, x in maps.items():
+        mean, deviation = (part[None, None, None] for part in spread[name])
+        result[name] = (x - mean) / deviation
+    return result
+
+
+def unlevelled(parameters: dict, spread: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict:
+    """Parameters that do to maps as they come what these do to levelled ones."""
+    result = dict(parameters)
+    for name, (mean, deviation) in spread.items():
+        kernel = parameters[name]["kernel"] / deviation[:, None]
+        result[name] = {"kernel": kernel, "bias": parameters[name]["bias"] - mean @ kernel}
+    return result
+
+
+def strayed(key: Key[Array, ""], maps: Maps) -> Maps:
+    """Every channel of every picture a little louder or fainter, and shifted; some maps of it hidden."""
+    result = {}
+    for number, (name, x) in enumerate(sorted(maps.items())):
+        move, hide = jax.random.split(jax.random.fold_in(key, number))
+        gain, shift = STRAY * jax.random.normal(move, (2, len(x), 1, 1, x.shape[-1]))
+        shown = jax.random.bernoulli(hide, 1 - HIDDEN_MAPS, (len(x), 1, 1, 1)).astype(x.dtype)
+        result[name] = (x * (1 + gain) + shift) * shown / (1 - HIDDEN_MAPS)
+    return result
+
+
+def emotion_loss(
+    told: FaceRead, units: Array, expression: Int[Array, "batch"], affect: Float[Array, "batch 2"]
+) -> Array:
+    """Likelihood of the class, square error and concordance of valence and arousal."""
+    del units
+    target = optax.smooth_labels(jax.nn.one_hot(expression, len(CLASS_AFFECT)), SMOOTH)
+    likelihood = optax.softmax_cross_entropy(told.affect.expression_logits, target).mean()
+    both = jnp.stack([told.affect.valence, told.affect.arousal], axis=-1)
+    agreement = concordance(both[:, 0], affect[:, 0]) + concordance(both[:, 1], affect[:, 1])
+    return likelihood + 2 * jnp.mean((both - affect) ** 2) + 1 - 0.5 * agreement
+
+
+def units_loss(told: FaceRead, units: Float[Array, "batch 52"], weight: Float[Array, "52"]) -> Array:
+    """Square errors, those of rare units counted more."""
+    return jnp.mean(weight * (jax.nn.sigmoid(told.unit_logits) - units) ** 2)
+
+
+@jax.jit
+def _told(parameters: Parameters, flat: Array, read: Array) -> tuple[Array, ...]:
+    told: Any = PictureReader().apply(parameters, maps_of(flat), read)
+    return told.affect.expression_logits, told.affect.valence, told.affect.arousal, told.unit_logits
+
+
+def read_judges(parameters: Parameters, judges: FrozenSets) -> tuple[np.ndarray, ...]:
+    """Shares of the classes, valence, arousal and units of each face: the means of both looks, as a photo is read."""
+    half = len(judges.read) // 2
+    looks = [
+        [np.asarray(part) for part in _told(parameters, judges.maps[rows], judges.read[rows])]
+        for rows in (slice(half), slice(half, None))
+    ]
+    logits, valence, arousal = (0.5 * (looks[0][part] + looks[1][part]) for part in range(3))
+    units = 0.5 * (looks[0][3] + looks[1][3][:, MIRRORED])
+    return np.asarray(jax.nn.softmax(logits)), valence, arousal, np.asarray(jax.nn.sigmoid(units))
+
+
+def heat_of(parameters: dict, judges: FrozenSets) -> float:
+    """The temperature at which the faces that judge are likeliest (Guo et al., arXiv:1706.04599)."""
+    shares = read_judges({"params": parameters}, judges)[0]
+    return temperature(shares, judges.expression[: len(shares)], floor=0.0)
+
+
+def cooled(layer: dict[str, np.ndarray], heat: float) -> dict[str, np.ndarray]:
+    """The last layer with logits divided by a temperature; valence and arousal stay."""
+    outputs = len(layer["bias"])
+    share = np.where(np.arange(outputs) < len(CLASS_AFFECT), 1 / heat, 1.0).astype(np.float32)
+    return {name: array * share for name, array in layer.items()}
+
+
+def judged(parameters: Parameters, judges: FrozenSets) -> dict[str, float]:
+    """Measures over the faces that judge."""
+    shares, valence, arousal, units = read_judges(parameters, judges)
+    count = len(shares)
+    labels = Labels(judges.expression[:count], *judges.affect[:count].T)
+    found = {
+        name: round(float(value.value), 3) for name, value in measures(Told(shares, valence, arousal), labels).items()
+    }
+    by_class = measures(Told(shares, *(shares @ np.array(list(CLASS_AFFECT.values()))).T), labels)
+    found |= {f"{name} by class": round(float(by_class[name].value), 3) for name in ("V-CCC", "A-CCC")}
+    return {**found, "units off by": round(float(np.abs(units - judges.units[:count]).mean()), 4)}
+
+
+def describe(asked: argparse.Namespace, faces: int, heat: float, told: dict[str, float]) -> None:
+    description = {
+        "format": 1,
+        "what": "half-float weights of emoca_jax.emotion.pictures: layers of other networks to emotion and 52 units",
+        "sources": {
+            "training": f"scripts/train_picture_reader.py, {asked.turns} looks at each of {faces} open faces, seed "
+            f"{asked.seed}, {asked.epochs} epochs; nobody's photos"
+        },
+        "licence": "Apache-2.0",
+        "temperature": round(heat, 3),
+        "other_drawn_faces": told,
+        "sha256": hashlib.sha256(asked.output.read_bytes()).hexdigest(),
+    }
+    asked.output.with_suffix(".json").write_text(json.dumps(description, indent=2) + "\n")
+    print(json.dumps(description, indent=2))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
