@@ -16,13 +16,13 @@ import pytest
 import emoca_jax
 
 COMMAND_LINE = ("emoca_jax.cli", "emoca_jax.commands", "emoca_jax.__main__")
-COMPILED = ("emoca_jax.render.backends.kernels.", "emoca_jax.render.backends.warp_kernels.")
-"""numba's and warp's dialects: pieces of machine code for each other alone."""
-CALLED_BY_OTHERS = (f"{COMPILED[0]}library", f"{COMPILED[1]}presence")
+INSIDE = "emoca_jax.render.backends."
+COMPILED = (f"{INSIDE}kernels.", f"{INSIDE}native.compiling", f"{INSIDE}warp_kernels.")
+"""numba's and warp's dialects: pieces of machine code for each other alone, and what compiles them."""
+CALLED_BY_OTHERS = (f"{INSIDE}warp_kernels.presence",)
 ARRAYS_OF_ANY_SHAPE = ("emoca_jax.safe_files", "emoca_jax.convert", "emoca_jax.training")
 """They read strangers' files, or train on batches of any stage: arrays that have the shapes they have."""
 DIFFERENTIATED = ("emoca_jax.render.", "emoca_jax.model.", "emoca_jax.objectives.")
-INSIDE = "emoca_jax.render.backends."
 DEFAULTS_BY_PLACE = {
     "emoca_jax.flame.head_file.load_head": 'load_head("open") of the README; there is one thing to name',
     "emoca_jax.jobs.reconstruct.load_model": 'load_model("open") of the README',

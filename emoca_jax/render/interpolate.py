@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Integer
 
 from emoca_jax.arrays import checks_arguments
 from emoca_jax.render.backends.choice import Backend, draws_natively
-from emoca_jax.render.backends.native_colour import native_mix
+from emoca_jax.render.backends.native.colour import native_mix
 from emoca_jax.render.backends.per_image import for_each_image
 from emoca_jax.render.rasterize import Fragments, at_pixels
 

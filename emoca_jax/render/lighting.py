@@ -14,7 +14,7 @@ from emoca_jax.arrays import checks_arguments, to_one_rank, to_rank
 from emoca_jax.errors import InputError
 from emoca_jax.products import precise_matmul
 from emoca_jax.render.backends.choice import Backend, draws_natively
-from emoca_jax.render.backends.native_lights import native_shade
+from emoca_jax.render.backends.native.lights import native_shade
 from emoca_jax.render.normals import normalize
 
 SH_BANDS = (

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Integer
 
 from emoca_jax.arrays import checks_arguments
 from emoca_jax.render.backends.choice import Backend, draws_natively
-from emoca_jax.render.backends.native_normals import native_normal_sums
+from emoca_jax.render.backends.native.normals import native_normal_sums
 
 
 @checks_arguments

@@ -20,7 +20,7 @@ from emoca_jax.render.backends.edge_functions import (
     pixel_centres,
     weights_and_depth,
 )
-from emoca_jax.render.backends.native_surface import native_surface
+from emoca_jax.render.backends.native.surface import native_surface
 from emoca_jax.render.backends.per_image import for_each_image
 from emoca_jax.render.backends.visible_faces import Cull, Rules, visible_faces
 from emoca_jax.render.backends.warp_surface import warp_surface

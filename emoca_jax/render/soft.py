@@ -24,8 +24,8 @@ from emoca_jax.arrays import checks_arguments, to_rank
 from emoca_jax.errors import InputError
 from emoca_jax.render.backends.blocks import take
 from emoca_jax.render.backends.choice import Backend, draws_by_warp, draws_natively
-from emoca_jax.render.backends.native_blend import FAINTEST_TOP, native_blend
-from emoca_jax.render.backends.native_silhouette import LEAST_WIDTH, MOST_FACES, native_silhouette
+from emoca_jax.render.backends.native.blend import FAINTEST_TOP, native_blend
+from emoca_jax.render.backends.native.silhouette import LEAST_WIDTH, MOST_FACES, native_silhouette
 from emoca_jax.render.backends.soft_limits import ALL, Limit, depth_key, nearest_limit
 from emoca_jax.render.backends.soft_pairs import (
     TILE,

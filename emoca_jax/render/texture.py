@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from emoca_jax.arrays import checks_arguments, to_rank
 from emoca_jax.errors import InputError
 from emoca_jax.render.backends.choice import Backend, draws_natively
-from emoca_jax.render.backends.native_colour import native_look_up
+from emoca_jax.render.backends.native.colour import native_look_up
 from emoca_jax.render.backends.per_image import for_each_image, one_by_one
 
 Outside = Literal["edge", "zero"]

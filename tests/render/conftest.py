@@ -8,7 +8,7 @@ import pytest
 
 from emoca_jax.render import rasterize as draw
 from emoca_jax.render.backends import choice
-from emoca_jax.render.backends.kernels import library
+from emoca_jax.render.backends.native import library
 from emoca_jax.render.backends.warp_kernels import presence
 
 

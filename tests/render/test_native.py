@@ -14,7 +14,7 @@ from jax.sharding import AxisType, PartitionSpec
 from emoca_jax.errors import InputError
 from emoca_jax.render import rasterize, soft_silhouette
 from emoca_jax.render.backends import choice
-from emoca_jax.render.backends.kernels import library
+from emoca_jax.render.backends.native import library
 from tests.render.conftest import MISSING
 from tests.render.meshes import VERTICES, tangle
 

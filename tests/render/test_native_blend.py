@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emoca_jax.render import soft_rasterize
-from emoca_jax.render.backends.kernels import library
+from emoca_jax.render.backends.native import library
 from tests.render.meshes import VERTICES, tangle
 
 MISSING = library.why_not("soft") or library.why_not("blend")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emoca_jax.render import Fragments, interpolate, sample_image, spherical_harmonics, vertex_normals
-from emoca_jax.render.backends.kernels import library
+from emoca_jax.render.backends.native import library
 
 MISSING = library.why_not("colour")
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING or "-")

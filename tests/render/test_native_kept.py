@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from emoca_jax.render.backends import choice
-from emoca_jax.render.backends.kernels import library
+from emoca_jax.render.backends.native import library
 from tests.render.conftest import MISSING
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING or "-")
@@ -18,7 +18,7 @@ import sys, time
 if "without" in sys.argv: sys.modules["numba"] = sys.modules["llvmlite"] = None
 import jax.numpy as jnp
 from emoca_jax.render import rasterize, soft_silhouette
-from emoca_jax.render.backends.kernels import library
+from emoca_jax.render.backends.native import library
 found = rasterize(jnp.array([[-1.0, -1, 0], [1, -1, 0], [0, 1, 0]]), jnp.array([[0, 1, 2]]), (4, 4))
 print(library.why_not("hard")[:16], int((found.face_index >= 0).sum()), "numba" in sys.modules)
 """
@@ -36,10 +36,11 @@ def test_kept_code_is_not_used_where_a_constant_in_it_has_changed():
     """Whatever the kernels take from files outside of their folder is in the name of what is kept."""
     taken = {
         name
-        for path in library.HERE.glob("*.py")
-        for name in re.findall(r"^from emoca_jax\.render\.backends\.(\w+) import", path.read_text(), re.MULTILINE)
+        for path in (library.BACKENDS / "kernels").glob("*.py")
+        for name in re.findall(r"^from emoca_jax\.render\.backends\.([\w.]+) import", path.read_text(), re.MULTILINE)
+        if not name.startswith("kernels.")
     }
-    assert {f"{name}.py" for name in taken - {"kernels"}} == set(library.SHARED)
+    assert {f"{name.replace('.', '/')}.py" for name in taken} == set(library.SHARED)
 
 
 def test_kept_code_is_the_users_alone_and_heals(tmp_path):

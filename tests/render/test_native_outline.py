@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emoca_jax.render import antialias, mesh_edges, rasterize
-from emoca_jax.render.backends.kernels import library
-from emoca_jax.render.backends.native_outline import ALONE, IGNORED
+from emoca_jax.render.backends.native import library
+from emoca_jax.render.backends.native.outline import ALONE, IGNORED
 from emoca_jax.render.neighbours import OUTER, REPEATED
 from tests.render.meshes import VERTICES, tangle
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from emoca_jax.errors import InputError
 from emoca_jax.render import soft_silhouette
-from emoca_jax.render.backends.kernels import library
+from emoca_jax.render.backends.native import library
 from tests.render.meshes import tangle
 
 MISSING = library.why_not("soft")

@@ -15,7 +15,7 @@ from jax import lax
 
 from emoca_jax import running_on
 from emoca_jax.errors import InputError
-from emoca_jax.render.backends.kernels import library
+from emoca_jax.render.backends.native import library
 from emoca_jax.render.backends.warp_kernels import presence
 
 Backend = Literal["jax", "native", "warp"]

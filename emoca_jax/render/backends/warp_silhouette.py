@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from emoca_jax.render.backends.native_silhouette import Silhouette
-from emoca_jax.render.backends.native_surface import existing
+from emoca_jax.render.backends.native.silhouette import Silhouette
+from emoca_jax.render.backends.native.surface import existing
 from emoca_jax.render.backends.per_image import on_own_devices
 from emoca_jax.render.backends.warp_surface import by_platform, merging_batches
 

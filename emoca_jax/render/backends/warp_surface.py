@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from emoca_jax.render.backends.native_surface import CULL, Surface, existing
+from emoca_jax.render.backends.native.surface import CULL, Surface, existing
 from emoca_jax.render.backends.per_image import on_own_devices
 from emoca_jax.render.backends.visible_faces import Rules
 

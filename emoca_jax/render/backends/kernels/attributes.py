@@ -13,8 +13,7 @@ import numpy as np
 from emoca_jax.render.backends.kernels.call_frame import argument, extent, floats, integers, item_of, lead, result
 from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import ZERO, fused
-from emoca_jax.render.backends.kernels.hard import add_up
-from emoca_jax.render.backends.kernels.pieces import piece, pieces_items
+from emoca_jax.render.backends.kernels.pieces import add_up, piece, pieces_items
 
 
 def unrolled(loop: Callable[..., None]) -> Callable[..., None]:

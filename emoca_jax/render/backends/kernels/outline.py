@@ -23,8 +23,8 @@ from emoca_jax.render.backends.kernels.call_frame import (
 from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import ONE, ZERO, cross, fused, sign
 from emoca_jax.render.backends.kernels.sharing import allocate, free
-from emoca_jax.render.backends.native_outline import ALONE, IGNORED
-from emoca_jax.render.backends.native_outline import FINENESS as PLAIN_FINENESS
+from emoca_jax.render.backends.native.outline import ALONE, IGNORED
+from emoca_jax.render.backends.native.outline import FINENESS as PLAIN_FINENESS
 
 PARTS = 4
 """Into so many items is a walk over all edges divided."""

@@ -37,7 +37,8 @@ from emoca_jax.render.backends.kernels.call_frame import (
 )
 from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import ONE, ZERO, centre
-from emoca_jax.render.backends.kernels.hard import FACE_PARTS, add_up
+from emoca_jax.render.backends.kernels.hard import FACE_PARTS
+from emoca_jax.render.backends.kernels.pieces import add_up
 from emoca_jax.render.backends.kernels.sharing import allocate, free
 
 BAND_HEIGHT = 8

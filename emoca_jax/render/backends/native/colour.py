@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from emoca_jax.render.backends.choice import by_platform
-from emoca_jax.render.backends.kernels.library import target
-from emoca_jax.render.backends.native_surface import MANY_IMAGES, PARTS, beside
+from emoca_jax.render.backends.native.library import target
+from emoca_jax.render.backends.native.surface import MANY_IMAGES, PARTS, beside
 
 BLOCK = 64
 """Points in a row of which is known which rows of a texture they touch together."""

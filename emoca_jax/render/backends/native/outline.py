@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from emoca_jax.render.backends.choice import by_platform
-from emoca_jax.render.backends.native_colour import called, one_by_one
-from emoca_jax.render.backends.native_surface import beside
+from emoca_jax.render.backends.native.colour import called, one_by_one
+from emoca_jax.render.backends.native.surface import beside
 
 FINENESS = 1 << 20
 """Meetings of silhouettes between two pixels are ordered to this part of a pixel."""

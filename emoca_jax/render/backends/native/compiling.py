@@ -1,7 +1,7 @@
-"""Kernels to machine code by numba: `python -m emoca_jax.render.backends.kernels.compiling LIBRARY FILE`.
+"""Kernels to machine code by numba: `python -m emoca_jax.render.backends.native.compiling LIBRARY FILE`.
 
 A process of its own: numba and its compiler take 200 MB, and what it compiles here is not to be found by others who use
-it. Everything else in this folder that imports numba is only imported here.
+it. What imports numba, all of `kernels`, is only imported here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,14 @@ from llvmlite import binding
 from emoca_jax.render.backends.kernels.dialect import ENTRY
 from emoca_jax.render.backends.kernels.sharing import entries
 
+PARTS = {
+    "hard": ("hard", "surface_gradient"),
+    "soft": ("soft",),
+    "blend": ("blend",),
+    "outline": ("outline",),
+    "colour": ("attributes", "textures", "lights", "normals"),
+}
+"""Modules of `kernels` that are compiled together."""
 # A numba function returns a status and takes places for its result and for an exception.
 ENTRY_POINT = """
 declare i32 @"{inner}"(ptr, ptr, i64)
@@ -30,9 +38,10 @@ define i64 @{name}(i64 %argument) {{
 
 
 def object_code(library: str) -> bytes:
-    """One relocatable object with a C function `emoca_NAME` for each kernel of a module, for this processor."""
-    kernels = importlib.import_module(f"emoca_jax.render.backends.kernels.{library}").KERNELS
-    machine = target_machine()
+    """One relocatable object with a C function `emoca_NAME` for each kernel of a library, for this processor."""
+    modules = [importlib.import_module(f"emoca_jax.render.backends.kernels.{name}") for name in PARTS[library]]
+    kernels = {name: kernel for module in modules for name, kernel in module.KERNELS.items()}
+    machine = _target_machine()
     whole = binding.parse_assembly("")
     names = []
     for name, (stages, items, work) in kernels.items():
@@ -59,7 +68,7 @@ def _compiled(symbol: str, function: Any) -> binding.ModuleRef:
     return module
 
 
-def target_machine() -> binding.TargetMachine:
+def _target_machine() -> binding.TargetMachine:
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     return binding.Target.from_triple(binding.get_process_triple()).create_target_machine(

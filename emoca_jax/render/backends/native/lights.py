@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emoca_jax.render.backends.choice import by_platform
-from emoca_jax.render.backends.native_colour import called, one_by_one
-from emoca_jax.render.backends.native_surface import MANY_IMAGES, PARTS
+from emoca_jax.render.backends.native.colour import called, one_by_one
+from emoca_jax.render.backends.native.surface import MANY_IMAGES, PARTS
 
 
 def native_shade(

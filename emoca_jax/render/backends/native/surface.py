@@ -12,7 +12,7 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float, Int, Shaped
 
 from emoca_jax.render.backends.choice import by_platform
-from emoca_jax.render.backends.kernels.library import target
+from emoca_jax.render.backends.native.library import target
 from emoca_jax.render.backends.visible_faces import Rules
 
 MANY_IMAGES, PARTS = 8, 4

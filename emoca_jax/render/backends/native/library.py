@@ -39,9 +39,9 @@ KERNELS: dict[Library, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 """Names of the kernels in each file that is compiled as a whole."""
-HERE = Path(__file__).parent
-SHARED = ("edge_functions.py", "native_blend.py", "native_colour.py", "native_outline.py", "soft_pairs.py")
-"""Files beside this folder whose constants are compiled in."""
+BACKENDS = Path(__file__).parents[1]
+SHARED = ("edge_functions.py", "native/blend.py", "native/colour.py", "native/outline.py", "soft_pairs.py")
+"""Files in that folder, beside all of `kernels`, whose constants are compiled in."""
 LONGEST = 300
 """Seconds after which compiling hangs."""
 _lock = threading.Lock()
@@ -100,7 +100,7 @@ def _call_frame_is_known() -> bool:
 def _key() -> str:
     """Changes with whatever the code depends on but the processor, which the folder stands for."""
     found = hashlib.sha256()
-    for path in [*sorted(HERE.glob("*.py")), *(HERE.parent / name for name in SHARED)]:
+    for path in [*sorted((BACKENDS / "kernels").glob("*.py")), *(BACKENDS / name for name in SHARED)]:
         found.update(path.read_bytes())
     for package in ("numba", "llvmlite"):
         found.update(version(package).encode())
@@ -119,7 +119,7 @@ def _read(path: Path) -> bytes | None:
 def _compile(library: Library, path: Path) -> bytes | None:
     with tempfile.TemporaryDirectory(prefix="emoca_jax_") as folder:
         made = Path(folder) / "kernels.o"
-        command = [sys.executable, "-m", "emoca_jax.render.backends.kernels.compiling", library, str(made)]
+        command = [sys.executable, "-m", "emoca_jax.render.backends.native.compiling", library, str(made)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, check=False,
                                   cwd=Path(__file__).parents[4])  # fmt: skip

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from emoca_jax.render.backends.choice import by_platform
-from emoca_jax.render.backends.native_colour import called
-from emoca_jax.render.backends.native_surface import beside, existing
+from emoca_jax.render.backends.native.colour import called
+from emoca_jax.render.backends.native.surface import beside, existing
 
 
 def native_normal_sums(

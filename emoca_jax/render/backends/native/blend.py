@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from emoca_jax.render.backends.choice import by_platform
-from emoca_jax.render.backends.native_colour import called
-from emoca_jax.render.backends.native_silhouette import silhouette_call, silhouette_pull
-from emoca_jax.render.backends.native_surface import MANY_IMAGES, PARTS, beside, existing
+from emoca_jax.render.backends.native.colour import called
+from emoca_jax.render.backends.native.silhouette import silhouette_call, silhouette_pull
+from emoca_jax.render.backends.native.surface import MANY_IMAGES, PARTS, beside, existing
 
 FAINTEST_TOP = 1e-10
 """pytorch3d's epsilon of the colour blend: floor of the background's weight and of the nearest inverse depth."""

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from emoca_jax.render.backends.choice import by_platform
-from emoca_jax.render.backends.native_colour import called
-from emoca_jax.render.backends.native_surface import MANY_IMAGES, PARTS, beside, existing
+from emoca_jax.render.backends.native.colour import called
+from emoca_jax.render.backends.native.surface import MANY_IMAGES, PARTS, beside, existing
 
 MOST_FACES = 256
 """Per pixel: with more the lists of a band of pixels would leave the processor's cache."""
