@@ -109,8 +109,8 @@ def kept(asked: argparse.Namespace, turn: int | None) -> FrozenSets:
         return FrozenSets(np.load(maps), *(file[field] for field in FrozenSets._fields[1:]))
 
 
-def maps_of(flat: Float[Array, "batch numbers"]) -> Maps:
-    """What `frozen_sets.flat_maps` put in a row."""
+def maps_of(flat: Any) -> Maps:
+    """What `frozen_sets.flat_maps` put in a row, [batch, numbers], JAX's or NumPy's."""
     maps, start = {}, 0
     for name in sorted(MAPS):
         cells, channels = MAPS[name]
@@ -123,7 +123,7 @@ def maps_of(flat: Float[Array, "batch numbers"]) -> Maps:
 def spread_of(flat: Float[np.ndarray, "looks numbers"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Mean and deviation of each map's channels."""
     spread = {}
-    for name, values in maps_of(jnp.asarray(flat)).items():
+    for name, values in maps_of(flat).items():
         array = np.asarray(values).reshape(-1, values.shape[-1])
         # Channels that never say anything are not made loud.
         spread[name] = array.mean(0), array.std(0) + 1e-3 * array.std() + 1e-6
@@ -138,7 +138,7 @@ def trained(looks: list[FrozenSets], seed: int, epochs: int) -> dict:
     weight = 1 / (units.std(0) + FLOOR) ** 2
     faces, rows = len(looks[0].read), len(read)
     steps = epochs * (rows // BATCH)
-    schedule = optax.warmup_cosine_decay_schedule(0.0, RATE, WARM_UP, steps)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, RATE, min(WARM_UP, steps // 10), steps)
     optimiser = optax.adamw(schedule, weight_decay=DECAY)
 
     def loss(parameters: dict, key: Key[Array, ""], flat: Array, read: Array, *truth: Array) -> Array:

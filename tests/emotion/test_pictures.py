@@ -4,7 +4,6 @@ from importlib import resources
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import erf
@@ -14,6 +13,7 @@ from emoca_jax.nets.emotion.frozen import MAPS
 from emoca_jax.nets.emotion.picture_reader import PictureReader
 
 FACES = 3
+READ: Any = jax.jit(PictureReader().apply)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_it_is_a_plain_network(looks):
     x = dense("hidden", np.concatenate(parts, axis=1))
     # GELU's usual approximation (Hendrycks and Gimpel 2016) is within 5e-4 of x Phi(x).
     x = x * (1 + erf(x / np.sqrt(2))) / 2
-    affect: Any = PictureReader().apply(load_picture_reader(), *looks)
+    affect = READ(load_picture_reader(), *looks)
     told = dense("affect", x)
     np.testing.assert_allclose(affect.affect.expression_logits, told[:, :8], atol=0.02)
     np.testing.assert_allclose(affect.affect.valence, told[:, 8], atol=0.02)
@@ -48,19 +48,29 @@ def test_it_is_a_plain_network(looks):
 
 def test_what_learned_from_levelled_maps_reads_maps_as_they_come(looks):
     pytest.importorskip("grain", reason="grain has no wheel here")
-    from data_pipelines.frozen_sets import flat_maps
     from scripts.train_picture_reader import levelled, maps_of, spread_of, unlevelled
 
     maps, units = looks
     loud = {name: 7 * x + 3 for name, x in maps.items()}
-    flat = np.asarray(flat_maps(jax.tree.map(jnp.asarray, loud)))
-    back = maps_of(jnp.asarray(flat))
-    assert all((np.asarray(back[name]) == loud[name]).all() for name in MAPS)
+    flat = np.concatenate([loud[name].reshape(FACES, -1) for name in sorted(loud)], axis=1)
+    back = maps_of(flat)
+    assert all((back[name] == loud[name]).all() for name in MAPS)
     spread = spread_of(flat)
-    network = PictureReader()
-    parameters: Any = network.init(jax.random.key(0), back, units)["params"]
-    as_learned: Any = network.apply({"params": parameters}, levelled(back, spread), units)
-    as_shipped: Any = network.apply({"params": unlevelled(parameters, spread)}, back, units)
-    np.testing.assert_allclose(as_shipped.unit_logits, as_learned.unit_logits, atol=2e-4)
-    level = levelled(back, spread)["mesh"]
-    np.testing.assert_allclose(np.asarray(level).mean((0, 1, 2)), 0, atol=1e-4)
+    level = levelled(back, spread)
+    np.testing.assert_allclose(np.asarray(level["mesh"]).mean((0, 1, 2)), 0, atol=1e-4)
+    # Any weights would do.
+    learned = jax.tree.map(np.asarray, load_picture_reader()["params"])
+    told = [
+        np.asarray(READ({"params": weights}, seen, units).unit_logits)
+        for weights, seen in ((learned, level), (unlevelled(learned, spread), back))
+    ]
+    np.testing.assert_allclose(told[1], told[0], atol=1e-3 * np.abs(told[0]).max())
+    assert np.abs(told[0] - np.asarray(READ({"params": learned}, back, units).unit_logits)).max() > 0.1, "scale matters"
+
+
+def test_training_without_drawn_faces_says_what_is_missing(tmp_path, capsys):
+    pytest.importorskip("grain", reason="grain has no wheel here")
+    from scripts.train_picture_reader import main
+
+    assert main(["--data_dir", str(tmp_path), "--sets", str(tmp_path / "sets")]) == 2
+    assert "data_pipelines.build open_faces" in " ".join(capsys.readouterr().err.split())
