@@ -51,6 +51,8 @@ LIP_RINGS = tuple(
     for (right, left), lower, upper in zip(LIP_CORNERS, LOWER_LIP_LINES, UPPER_LIP_LINES, strict=True)
 )
 
+OPEN_SKIN = (50, 280, 101, 330, 36, 266, 205, 425, 195, 5, 4)
+"""On cheeks, right and left by turns, and the nose: what hair covers last."""
 NOSE = (
     *(197, 195, 5, 4, 1, 19, 94, 2),  # bridge, tip and what is under it
     *(48, 49, 131, 134, 51, 45, 64, 98, 75, 220),  # its right side

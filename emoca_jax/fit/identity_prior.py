@@ -39,7 +39,7 @@ def identity_prior(head: FaceHead) -> Float[np.ndarray, "shapes shapes"]:
     # Where faces have no area, or cancel each other, nothing is known of how the skin moves.
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     moved = PER_METRE * np.einsum("vc,vcs->vs", normals, np.asarray(head.shape_dirs, np.float64)[used])
-    near = KDTree(_points(head)).query(template[used])[0] < NEAR
+    near = KDTree(points_of_template(head)).query(template[used])[0] < NEAR
     square = SHAPE_WEIGHT**2 * np.eye(moved.shape[1])
     for part in (near, ~near):
         square += SURFACE_WEIGHT**2 * (moved[part].T * (area[part] / area[part].sum())) @ moved[part]
@@ -47,7 +47,7 @@ def identity_prior(head: FaceHead) -> Float[np.ndarray, "shapes shapes"]:
     return (ways * np.sqrt(strength)).T.astype(np.float32)
 
 
-def _points(head: FaceHead) -> Float[np.ndarray, "points 3"]:
+def points_of_template(head: FaceHead) -> Float[np.ndarray, "points 3"]:
     """MediaPipe's on the average head."""
     embedding = head.landmarks_mediapipe
     corners = np.asarray(head.template, np.float64)[np.asarray(head.faces)[np.asarray(embedding.face_index)]]

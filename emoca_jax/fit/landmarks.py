@@ -18,6 +18,7 @@ from emoca_jax.fit.identity_prior import identity_prior
 from emoca_jax.fit.lag import lagging, turned_lag
 from emoca_jax.fit.least_squares import bounded_least_squares
 from emoca_jax.fit.openings import INNER_LIPS, IRIS_CENTRES, iris_weight, lips_closed
+from emoca_jax.fit.outline import outline_region
 from emoca_jax.flame.head import FaceHead, LandmarkEmbedding, LandmarkLag
 from emoca_jax.flame.rotations import axis_angle_from_matrix
 from emoca_jax.flame.subset import point_head
@@ -71,6 +72,8 @@ class LandmarkModel(struct.PyTreeNode):
     """Of `identity_prior`."""
     lips: Int[Array, "2 pairs"]
     """Of the points: INNER_LIPS; none where a head does not have them all."""
+    outlined: Float[Array, "vertices"]
+    """Of the whole head's: `outline_region`."""
     lag: LandmarkLag | None = None
 
 
@@ -121,6 +124,7 @@ def landmark_model(head: FaceHead) -> LandmarkModel:
         prior=expression_prior(head.expression_names, head.expression_dirs.shape[-1]),
         identity=jax.device_put(identity_prior(head)),
         lips=jax.device_put(_places(index, INNER_LIPS)),
+        outlined=jax.device_put(outline_region(head)),
         lag=head.landmark_lag,
     )
 

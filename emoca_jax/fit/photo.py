@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, cast
 
 import jax
@@ -13,8 +14,9 @@ from jaxtyping import Array, Float
 
 from emoca_jax import flame
 from emoca_jax.codes import Codes
-from emoca_jax.fit.landmarks import LandmarkGoal, LandmarkModel, energy, landmark_goal
+from emoca_jax.fit.landmarks import LANDMARK_WEIGHT, LandmarkModel, energy, face_width, landmark_goal
 from emoca_jax.fit.light import ALBEDO_LIMIT, ambient_light, fit_light_and_albedo
+from emoca_jax.fit.outline import find_outline, outline_residuals
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.mediapipe_points import FACE_OVAL
 from emoca_jax.model import decode
@@ -28,6 +30,8 @@ RATES = {
 """Adam step per code, in the code's own unit; the eyes stay."""
 LANDMARK_SHARE = 1.0
 """Weight of the landmark energy beside the image terms of `objectives.photo`."""
+OUTLINE_SHARE = 1.0
+"""Weight of the outline's points, all together, against all landmarks'."""
 ALBEDO_SHARE = 0.1
 """Weight of the albedo model's unit-normal prior."""
 
@@ -67,13 +71,17 @@ def fit_photo(
 ) -> PhotoFit:
     """Refine landmark-fitted codes on the photo itself.
 
-    Light and albedo start from a closed form, then Adam lowers landmark energy + photometric error + emotion
-    consistency. The emotion term moves expression and nothing else (EMOCA freezes identity, section 3.2): it compares
-    deep features of an expression network on photo and rendering. units: as `fit_landmarks` takes them.
+    Light and albedo start from a closed form, then Adam lowers landmark energy + distance of a turned face's outline
+    from the photo's + photometric error + emotion consistency. The emotion term moves expression and nothing else
+    (EMOCA freezes identity, section 3.2): it compares deep features of an expression network on photo and rendering.
+    units: as `fit_landmarks` takes them.
     """
     mask = inside_oval(seen.landmarks, seen.image.shape[0])
     rotation = flame.rotation_matrix(start.pose[0])
     goal = landmark_goal(model, seen.landmarks, weights.emotion * seen.read.probabilities, rotation, units)
+    geometry = functools.partial(energy, model, goal)
+    if seen.person is not None:
+        geometry = _with_outline(head, model, seen, seen.person, start, geometry)
     start = _with_light(head, start, seen.image, mask)
 
     # Of no steps no schedule can be made, and light and albedo are all that is added to the start.
@@ -81,7 +89,7 @@ def fit_photo(
 
     def step(state: tuple, _: None) -> tuple[tuple, None]:
         codes, moments = state
-        gradient = _gradient(head, model, networks, goal, seen, mask, weights, codes)
+        gradient = _gradient(head, networks, geometry, seen, mask, weights, codes)
         # optax takes any pytree; its annotations know only arrays and containers of them. Inside, its decay rates are
         # floats to the power of a step that is an integer.
         with jax.numpy_dtype_promotion("standard"):
@@ -105,9 +113,8 @@ def _size(image: Array) -> tuple[int, int]:
 
 def _gradient(
     head: FaceHead,
-    model: LandmarkModel,
     networks: Parameters,
-    goal: LandmarkGoal,
+    geometry: Callable[[Codes], Array],
     seen: SeenFace,
     mask: Array,
     weights: FitWeights,
@@ -123,10 +130,28 @@ def _gradient(
     rendering, pull_back, alpha = jax.vjp(rendered, codes, has_aux=True)
     (from_photo,) = pull_back(jax.grad(lambda image: photometric_term(seen, image, mask * alpha, weights))(rendering))
     (from_emotion,) = pull_back(jax.grad(lambda image: emotion_term(seen, networks, image, alpha, weights))(rendering))
-    from_landmarks = jax.grad(functools.partial(energy, model, goal))(codes)
-    total = jax.tree.map(lambda points, image: LANDMARK_SHARE * points + image, from_landmarks, from_photo)
+    total = jax.tree.map(lambda points, image: LANDMARK_SHARE * points + image, jax.grad(geometry)(codes), from_photo)
     total = total.replace(albedo=total.albedo + ALBEDO_SHARE * codes.albedo)
     return total.replace(expression=total.expression + from_emotion.expression)
+
+
+def _with_outline(
+    head: FaceHead,
+    model: LandmarkModel,
+    seen: SeenFace,
+    person: Array,
+    start: Codes,
+    energy_of_landmarks: Callable[[Codes], Array],
+) -> Callable[[Codes], Array]:
+    """What geometry costs, the outline found at the start included."""
+    width = face_width(seen.landmarks)
+    outline = find_outline(head, model.outlined, start, seen.image, person, seen.landmarks, width)
+    scale = OUTLINE_SHARE * LANDMARK_WEIGHT * 100.0 / width
+
+    def cost(codes: Codes) -> Array:
+        return energy_of_landmarks(codes) + 0.5 * jnp.sum((scale * outline_residuals(outline, codes)) ** 2)
+
+    return cost
 
 
 def _with_light(head: FaceHead, codes: Codes, image: jax.Array, mask: jax.Array) -> Codes:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int
 
 from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
+from emoca_jax.products import precise_einsum
 
 
 def point_head(head: FaceHead, embedding: LandmarkEmbedding) -> tuple[FaceHead, LandmarkEmbedding]:
@@ -46,3 +49,33 @@ def point_head(head: FaceHead, embedding: LandmarkEmbedding) -> tuple[FaceHead, 
     )
     # All in NumPy until here: on the device every step would be a program of its own to compile.
     return jax.device_put((small, points))
+
+
+def mixed_head(head: FaceHead, corners: Int[Array, "points 3"], shares: Float[Array, "points 3"]) -> FaceHead:
+    """A head without faces whose first vertices are points of `head`'s, and the others its joints, as in `point_head`.
+
+    corners: vertices that each point is a mixture of, by `shares`, which sum to 1. A point moves as the mixture does,
+    but for where skinning weights and their product with what they move differ between its corners. Traceable.
+    """
+    joints, count = head.joint_regressor.shape[0], corners.shape[0]
+
+    def mixed(per_vertex: Array) -> Array:
+        points = precise_einsum("pc,pc...->p...", shares, per_vertex[corners])
+        return jnp.concatenate([points, precise_einsum("jv,v...->j...", head.joint_regressor, per_vertex)])
+
+    none = jnp.zeros((0, 3), jnp.int32)
+    return head.replace(
+        template=mixed(head.template),
+        shape_dirs=mixed(head.shape_dirs),
+        expression_dirs=mixed(head.expression_dirs),
+        pose_dirs=mixed(head.pose_dirs),
+        skin_weights=mixed(head.skin_weights),
+        joint_regressor=jnp.concatenate([jnp.zeros((joints, count)), jnp.eye(joints)], axis=1),
+        faces=none,
+        uv=jnp.zeros((1, 2)),
+        uv_faces=none,
+        face_part=none[:, 0],
+        landmark_lag=None,
+        albedo=None,
+        mesh_edges=None,
+    )

@@ -1,0 +1,90 @@
+"""The outline of a head whose true place is known: found where it is, on skin alone, on turned heads alone."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.ndimage import minimum_filter
+
+import emoca_jax as ej
+from emoca_jax import render
+from emoca_jax.fit.light import ambient_light
+from emoca_jax.fit.outline import POINTS, find_outline, outline_region, outline_residuals
+from emoca_jax.model import pose
+
+SIZE = 400
+SKIN, HAIR, BEHIND = (0.8, 0.6, 0.5), (0.1, 0.07, 0.05), (0.3, 0.5, 0.8)
+
+
+@functools.cache
+def head():
+    return ej.load_head("open")
+
+
+def codes_turned(yaw: float, x: float = 0.01):
+    return ej.Codes(
+        shape=jnp.zeros(head().shape_dirs.shape[-1]),
+        expression=jnp.zeros(head().expression_dirs.shape[-1]),
+        pose=jnp.zeros((2, 3)).at[0, 1].set(np.radians(yaw)),
+        jaw=jnp.zeros(3),
+        eyes=jnp.zeros((2, 3)),
+        camera=jnp.array([6.5, x, 0.02]),
+        light=ambient_light(),
+        albedo=jnp.zeros(0),
+    )
+
+
+@functools.cache
+def find():
+    region = jnp.asarray(outline_region(head()))
+    return jax.jit(functools.partial(find_outline, head(), region))
+
+
+def covered(codes) -> np.ndarray:
+    shown = render.weak_perspective(pose(head(), codes).vertices, codes.camera)
+    return np.asarray(render.rasterize(shown, head().faces, (SIZE, SIZE)).face_index) >= 0
+
+
+def photo_of(codes) -> tuple[np.ndarray, np.ndarray]:
+    """The photo, all of one colour before another, and a mask of the person, half as fine and with soft edges."""
+    person = covered(codes)
+    photo = np.where(person[..., None], np.array(SKIN), np.array(BEHIND)).astype(np.float32)
+    return photo, person.reshape(SIZE // 2, 2, SIZE // 2, 2).mean((1, 3)).astype(np.float32)
+
+
+WIDTH = jnp.array(6.5 * 0.14)
+INSIDE = jnp.zeros((478, 3))
+"""All landmarks in the middle of the picture, which is skin."""
+
+
+def test_a_head_beside_its_photo_is_pulled_back_by_as_much_and_one_on_it_not_at_all():
+    truth, beside = codes_turned(50.0), codes_turned(50.0, x=0.013)
+    photo, mask = photo_of(truth)
+    outline = find()(beside, photo, mask, INSIDE, WIDTH)
+    trusted = np.asarray(outline.weight) > 0
+    assert trusted.sum() > POINTS / 4
+    moved = 6.5 * (0.013 - 0.01)
+
+    def gaps(codes):
+        """Of the trusted points along their normals, pixels of the photo."""
+        residual, share = (np.asarray(x) for x in (outline_residuals(outline, codes), outline.weight))
+        return residual[trusted] / np.sqrt(share[trusted] / POINTS) * SIZE / 2
+
+    expected = moved * np.asarray(outline.normal)[trusted, 0] * SIZE / 2
+    # Within the pixel that outlines are found to: the mean is that of many.
+    assert np.abs(expected).mean() > 1.5
+    np.testing.assert_allclose(gaps(beside) - gaps(truth), expected, atol=0.02)
+    assert np.abs(gaps(truth)).mean() < 0.5 and abs(gaps(truth).mean()) < 0.2
+
+
+def test_where_hair_ends_or_the_face_is_not_turned_nothing_is_pulled():
+    codes = codes_turned(50.0)
+    photo, mask = photo_of(codes)
+    # Hair along the outline, some 4 % of the face wide.
+    person = covered(codes)
+    rim = person & (np.asarray(minimum_filter(person, 15)) == 0)
+    fringe = np.where(rim[..., None], np.array(HAIR), photo).astype(np.float32)
+    assert not np.asarray(find()(codes, fringe, mask, INSIDE, WIDTH).weight).any()
+    front = codes_turned(10.0)
+    assert not np.asarray(find()(front, *photo_of(front), INSIDE, WIDTH).weight).any()
