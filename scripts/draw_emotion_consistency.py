@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 import emoca_jax as ej
 from emoca_jax.capture.found_faces import found_faces
 from emoca_jax.capture.images import read_photo
-from emoca_jax.fit.landmarks import face_width, project, visible_points
+from emoca_jax.fit.landmark_model import face_width, project, visible_points
 from emoca_jax.jobs.look import CROP_SIZE, look, read
 from emoca_jax.jobs.open_model import OpenModel, fit_face
 from emoca_jax.losses.emotion_consistency import emotion_feature_distance

@@ -24,8 +24,8 @@ from scipy.spatial import KDTree
 from emoca_jax import flame, render
 from emoca_jax.capture.detect import detect_faces, load_networks
 from emoca_jax.codes import Codes
-from emoca_jax.fit import landmarks as fit
 from emoca_jax.fit.expression_prior import stem
+from emoca_jax.fit.landmark_model import LandmarkModel, landmark_model, project
 from emoca_jax.fit.light import ambient_light
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import decode
@@ -53,7 +53,7 @@ def main() -> None:
     arguments = parser.parse_args()
     head = flame.load_head(arguments.head).replace(landmark_lag=None)
     random = np.random.default_rng(0)
-    detector, model = load_networks(), fit.landmark_model(head)
+    detector, model = load_networks(), landmark_model(head)
     lags = [measured(head, model, detector, random) for _ in track(range(arguments.people), "people")]
     partner = mirror_points(model)
     offset, expression = averaged(head, partner, np.stack([lag for lag in lags if lag is not None]))
@@ -63,7 +63,7 @@ def main() -> None:
     replace_arrays(arguments.head, {name: array.astype(np.float16) for name, array in arrays.items()}, provenance)
 
 
-def measured(head: FaceHead, model: fit.LandmarkModel, detector: Any, random: np.random.Generator) -> np.ndarray | None:
+def measured(head: FaceHead, model: LandmarkModel, detector: Any, random: np.random.Generator) -> np.ndarray | None:
     """Lag of one person's points, metres [1 + units, points, 3]: at rest, and what full strength of each unit adds.
 
     NaN where no face is found; None where none is at rest.
@@ -76,7 +76,7 @@ def measured(head: FaceHead, model: fit.LandmarkModel, detector: Any, random: np
         found = detect_faces(detector, drawn(head, codes, paper))
         if found:
             plane = 2 * found[0].landmarks[index, :2] / SIZE - 1
-            true = np.asarray(fit.project(model, codes))
+            true = np.asarray(project(model, codes))
             rows[row] = in_head_frame(plane - true[:, :2], codes.pose[0])
     if np.isnan(rows[0]).any():
         return None
@@ -135,7 +135,7 @@ def in_head_frame(shift: np.ndarray, axis_angle: jax.Array) -> np.ndarray:
     return (shift * [1, -1] / CAMERA[0]) @ rotation[:2]
 
 
-def mirror_points(model: fit.LandmarkModel) -> np.ndarray:
+def mirror_points(model: LandmarkModel) -> np.ndarray:
     """Index of each point's partner on the other side."""
     places = np.asarray(flame.points_on_mesh(model.points.template, model.points.faces, model.embedding), np.float64)
     return np.asarray(KDTree(places).query(places * [-1, 1, 1])[1])

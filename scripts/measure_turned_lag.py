@@ -32,7 +32,7 @@ from data_pipelines.open_faces.sensor import jpeg, opened
 from data_pipelines.open_faces.views import view_from
 from emoca_jax import flame
 from emoca_jax.capture.detect import detect_largest, load_networks
-from emoca_jax.fit import landmarks as fit
+from emoca_jax.fit.landmark_model import LandmarkModel, found_points, landmark_model
 from emoca_jax.flame.head import TURN_KNOTS
 
 SIZE = 320
@@ -56,7 +56,7 @@ def main() -> None:
     head = flame.load_head(arguments.head)
     assert head.landmark_lag is not None, "measure_landmark_lag.py comes first"
     head = head.replace(landmark_lag=head.landmark_lag.replace(turn=None))
-    made, detector, model = studio(head), load_networks(), fit.landmark_model(head)
+    made, detector, model = studio(head), load_networks(), landmark_model(head)
     yaws, missed = [], []
     for person in track(range(arguments.people), "people"):
         for view in range(FACES_PER_PERSON):
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def measured(
-    made: Any, model: fit.LandmarkModel, detector: Any, person: int, view: int, yaw: float
+    made: Any, model: LandmarkModel, detector: Any, person: int, view: int, yaw: float
 ) -> Float[np.ndarray, "points 3"] | None:
     """What the network misses, metres in the world, its mean taken off: that is the camera's affair. None: no face."""
     recipe = view_from(made.head, SEED, person, view, yaw)
@@ -94,8 +94,8 @@ def measured(
 
 
 @jax.jit
-def _expected(model: fit.LandmarkModel, codes: Any) -> jax.Array:
-    return fit.found_points(model, codes)
+def _expected(model: LandmarkModel, codes: Any) -> jax.Array:
+    return found_points(model, codes)
 
 
 def averaged(

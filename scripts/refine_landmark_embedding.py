@@ -28,6 +28,7 @@ from emoca_jax.capture.found_faces import found_faces
 from emoca_jax.capture.images import find_images, read_photo
 from emoca_jax.errors import InputError
 from emoca_jax.fit import landmarks as fit
+from emoca_jax.fit.landmark_model import face_width, facing, landmark_model, project
 from emoca_jax.flame.head import FaceHead, LandmarkEmbedding
 from emoca_jax.jobs.look import look
 from emoca_jax.nets.emotion.open import load_expression_networks
@@ -77,7 +78,7 @@ def read_faces(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
 
 def missed(head: FaceHead, landmarks: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Offset [points, 3] in metres on the template that the faces ask of each point, and each face's fit error."""
-    model = fit.landmark_model(head)
+    model = landmark_model(head)
     fitted = fit.fit_landmarks(model, jnp.asarray(landmarks), jnp.asarray(probabilities), None).codes
     index = np.asarray(head.mediapipe_index)
     points, partner = len(index), mirror_points(head)
@@ -86,10 +87,10 @@ def missed(head: FaceHead, landmarks: np.ndarray, probabilities: np.ndarray) -> 
     for face, target in enumerate(landmarks):
         codes = jax.tree.map(lambda leaf, face=face: leaf[face], fitted)
         rotation = np.asarray(flame.rotation_matrix(codes.pose[0]))
-        weight = np.asarray(fit.facing(model, jnp.asarray(rotation)))[:points]
-        distance = target[index, :2] - np.asarray(fit.project(model, codes))[:points, :2]
+        weight = np.asarray(facing(model, jnp.asarray(rotation)))[:points]
+        distance = target[index, :2] - np.asarray(project(model, codes))[:points, :2]
         visible = weight > 0
-        width = float(fit.face_width(jnp.asarray(target)))
+        width = float(face_width(jnp.asarray(target)))
         errors.append(100 * np.sqrt(np.mean(np.sum(distance[visible] ** 2, axis=1))) / width)
         to_image = np.array([[1.0, 0, 0], [0, -1, 0]]) @ rotation
         for matrix, row in ((to_image, np.arange(points)), (to_image @ np.diag([-1.0, 1, 1]), partner)):

@@ -14,7 +14,8 @@ from jaxtyping import Array, Float
 
 from emoca_jax import flame
 from emoca_jax.codes import Codes
-from emoca_jax.fit.landmarks import LANDMARK_WEIGHT, LandmarkModel, energy, face_width, landmark_goal
+from emoca_jax.fit.landmark_model import LandmarkModel, face_width
+from emoca_jax.fit.landmarks import LANDMARK_WEIGHT, energy, landmark_goal
 from emoca_jax.fit.light import ALBEDO_LIMIT, ambient_light, fit_light_and_albedo
 from emoca_jax.fit.outline import find_outline, outline_residuals
 from emoca_jax.flame.head import FaceHead

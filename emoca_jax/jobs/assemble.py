@@ -17,7 +17,7 @@ from emoca_jax.codes import Codes
 from emoca_jax.emotion.reading import EmotionReading, units_reading
 from emoca_jax.emotion.units import knows_units
 from emoca_jax.faces import Emotion
-from emoca_jax.fit.landmarks import LandmarkModel, face_width, facing, project, visible_points
+from emoca_jax.fit.landmark_model import LandmarkModel, face_width, facing, project, visible_points
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.jobs.face_model import FaceModel
 from emoca_jax.jobs.look import cut_plane

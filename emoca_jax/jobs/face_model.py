@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from emoca_jax.capture.detect import load_networks
 from emoca_jax.capture.person import load_person_network
 from emoca_jax.detail import DetailModel
-from emoca_jax.fit.landmarks import LandmarkModel
+from emoca_jax.fit.landmark_model import LandmarkModel
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.nets.emotion.open import Parameters, load_expression_networks
 from emoca_jax.texture.layout import TextureLayout

@@ -26,7 +26,7 @@ from emoca_jax.emotion.reading import EmotionReading, compared_readings, units_r
 from emoca_jax.errors import InputError
 from emoca_jax.files.regular import read_regular
 from emoca_jax.files.whole import write_file
-from emoca_jax.fit.landmarks import landmark_model
+from emoca_jax.fit.landmark_model import landmark_model
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.jobs.assemble import assemble
 from emoca_jax.jobs.face_model import FaceModel

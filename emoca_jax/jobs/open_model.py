@@ -15,7 +15,8 @@ from emoca_jax.emotion.landmark_units import read_head_units
 from emoca_jax.emotion.pictures import picture_networks
 from emoca_jax.emotion.reading import compared_readings
 from emoca_jax.fit.inner_landmarks import with_landmarks
-from emoca_jax.fit.landmarks import fit_landmarks, landmark_model
+from emoca_jax.fit.landmark_model import landmark_model
+from emoca_jax.fit.landmarks import fit_landmarks
 from emoca_jax.fit.photo import ADAM_STEPS, PhotoFit, fit_photo
 from emoca_jax.jobs.assemble import assemble
 from emoca_jax.jobs.face_model import FaceModel

@@ -20,7 +20,7 @@ from emoca_jax.emotion.networks import CODES_NETWORK, CODES_NETWORK_NAME, IMAGE_
 from emoca_jax.emotion.pictures import picture_networks
 from emoca_jax.emotion.reading import EmotionReading, compared_readings, reading_of
 from emoca_jax.fit.inner_landmarks import with_landmarks
-from emoca_jax.fit.landmarks import landmark_model
+from emoca_jax.fit.landmark_model import landmark_model
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.jobs.assemble import assemble
 from emoca_jax.jobs.face_model import FaceModel

@@ -12,6 +12,7 @@ from emoca_jax.capture import detect, person
 from emoca_jax.export import tables
 from emoca_jax.export.pictures import comparison
 from emoca_jax.export.rig import shapes
+from emoca_jax.fit import landmark_model
 from emoca_jax.fit import landmarks as landmark_fit
 from emoca_jax.fit.photo import fit_photo
 from emoca_jax.jobs import assemble, look
@@ -69,7 +70,7 @@ def person_in_crop(chips: int) -> Call:
 # The main job: fit a head.
 
 
-@program(landmark_fit._point_normals)
+@program(landmark_model._point_normals)
 def point_normals(chips: int) -> Call:
     head = open_model().head
     return Call(shapes_of((head.template, head.faces, head.landmarks_mediapipe)))

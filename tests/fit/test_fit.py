@@ -12,6 +12,7 @@ import emoca_jax as ej
 from emoca_jax import flame
 from emoca_jax.fit import landmarks as fit
 from emoca_jax.fit.expression_prior import EMOTION_UNITS, expected_units, expression_prior
+from emoca_jax.fit.landmark_model import face_width, project
 from emoca_jax.fit.light import EXPOSURE, ambient_light, fit_light_and_albedo
 from emoca_jax.fit.photo import inside_oval
 from emoca_jax.flame.rotations import yaw_degrees
@@ -52,7 +53,7 @@ def codes_of(head, **expression):
 def detected(codes):
     """What a perfect landmark network would see of these codes: [1, 478, 3]."""
     found = np.zeros((478, 3), np.float32)
-    found[np.asarray(model().landmarks.index)] = fit.project(model().landmarks, codes)
+    found[np.asarray(model().landmarks.index)] = project(model().landmarks, codes)
     return jnp.asarray(found)[None]
 
 
@@ -76,8 +77,8 @@ def test_landmarks_of_a_known_head_are_fitted_and_its_units_found():
     landmarks = detected(truth)
     found = fit.fit_landmarks(model().landmarks, landmarks, jnp.zeros((1, 7)), None).codes
     found = jax.tree.map(lambda leaf: leaf[0], found)
-    missed = fit.project(model().landmarks, found)[:468, :2] - landmarks[0, :468, :2]
-    assert 100 * float(jnp.sqrt(jnp.mean(jnp.sum(missed**2, -1)))) / float(fit.face_width(landmarks[0])) < 0.25
+    missed = project(model().landmarks, found)[:468, :2] - landmarks[0, :468, :2]
+    assert 100 * float(jnp.sqrt(jnp.mean(jnp.sum(missed**2, -1)))) / float(face_width(landmarks[0])) < 0.25
     np.testing.assert_allclose(found.pose[0], truth.pose[0], atol=0.05)
     units = dict(zip(head.expression_names, np.asarray(found.expression), strict=True))
     assert units["jawOpen"] > 0.5 and min(units["eyeBlinkLeft"], units["eyeBlinkRight"]) > 0.6

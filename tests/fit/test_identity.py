@@ -11,6 +11,7 @@ from emoca_jax import flame
 from emoca_jax.fit import landmarks as fit
 from emoca_jax.fit.identity_prior import SHAPE_WEIGHT, SURFACE_WEIGHT, identity_prior
 from emoca_jax.fit.lag import turned_lag
+from emoca_jax.fit.landmark_model import landmark_model, project
 from emoca_jax.flame.head import TURN_KNOTS
 from emoca_jax.flame.rotations import yaw_degrees
 from tests.fit.test_fit import codes_of
@@ -41,10 +42,10 @@ def test_the_lag_of_a_turn_is_interpolated_and_mirrors():
 
 
 def test_a_profile_is_found_as_one_from_where_the_network_finds_its_landmarks():
-    model = fit.landmark_model(head())
+    model = landmark_model(head())
     truth = codes_of(head()).replace(pose=jnp.asarray([[0, np.radians(80), 0], [0, 0, 0]], jnp.float32))
     landmarks = np.zeros((478, 3), np.float32)
-    landmarks[np.asarray(model.index)] = fit.project(model, truth)
+    landmarks[np.asarray(model.index)] = project(model, truth)
     found = fit.fit_landmarks(model, landmarks[None], np.zeros((1, 7), np.float32), None).codes
     # Laid over the average head as they are, they seem turned by some 60 degrees.
     assert 70 < float(yaw_degrees(flame.rotation_matrix(found.pose[0, 0]))) < 90

@@ -8,7 +8,7 @@ import pytest
 from data_pipelines.open_faces.draw import iris_vertices
 from emoca_jax import render
 from emoca_jax.emotion.landmark_units import landmark_units, load_unit_reader
-from emoca_jax.fit import landmarks as fit
+from emoca_jax.fit.landmark_model import face_width, project
 from emoca_jax.fit.openings import IRIS_CENTRES
 from emoca_jax.model import pose
 from tests.fit.test_fit import codes_of, detected, fitted, model
@@ -64,8 +64,8 @@ def test_landmarks_are_explained_as_well(fits):
     for codes in (without, read):
         for row, face in enumerate(landmarks):
             one = jax.tree.map(lambda leaf, row=row: leaf[row], codes)
-            missed = np.asarray(fit.project(model().landmarks, one))[:468, :2] - face[:468, :2]
-            errors.append(100 * np.sqrt((missed**2).sum(-1).mean()) / float(fit.face_width(jnp.asarray(face))))
+            missed = np.asarray(project(model().landmarks, one))[:468, :2] - face[:468, :2]
+            errors.append(100 * np.sqrt((missed**2).sum(-1).mean()) / float(face_width(jnp.asarray(face))))
     before, after = np.split(np.array(errors), 2)
     assert after.mean() < before.mean() + 0.03
 

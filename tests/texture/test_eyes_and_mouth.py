@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emoca_jax import flame, render
-from emoca_jax.fit.landmarks import facing, landmark_model
+from emoca_jax.fit.landmark_model import facing, landmark_model
 from emoca_jax.fit.light import ambient_light
 from emoca_jax.model import decode
 from emoca_jax.texture.layout import texture_layout
