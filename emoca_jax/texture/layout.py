@@ -166,15 +166,15 @@ def _near(points: np.ndarray, position: np.ndarray, outlines: tuple[tuple[int, .
 
 def _distance_outside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
     """Distance of points [N, 2] to a closed outline [M, 2], 0 for those inside it."""
+    x, y = np.ascontiguousarray(points.T)
     inside, nearest = np.zeros(len(points), bool), np.full(len(points), np.inf)
     for start, end in zip(outline, np.roll(outline, -1, axis=0), strict=True):
-        along = end - start
-        share = np.clip((points - start) @ along / (along @ along), 0, 1)
-        nearest = np.minimum(nearest, np.linalg.norm(points - start - share[:, None] * along, axis=1))
-        spans = (start[1] > points[:, 1]) != (end[1] > points[:, 1])
+        along, right, up = end - start, x - start[0], y - start[1]
+        share = np.clip((right * along[0] + up * along[1]) / (along @ along), 0, 1)
+        nearest = np.minimum(nearest, (right - share * along[0]) ** 2 + (up - share * along[1]) ** 2)
         if along[1] != 0:
-            inside ^= spans & (points[:, 0] < start[0] + (points[:, 1] - start[1]) / along[1] * along[0])
-    return np.where(inside, 0.0, nearest)
+            inside ^= ((up < 0) != (y < end[1])) & (right < up / along[1] * along[0])
+    return np.where(inside, 0.0, np.sqrt(nearest))
 
 
 def mirrored(layout: TextureLayout, texture: Float[Array, "size size channels"]) -> Float[Array, "size size channels"]:
