@@ -22,8 +22,8 @@ from emoca_jax.objectives.photo import SeenFace
 
 OPEN_NETWORKS = "open networks"
 """What the networks that ship are called together."""
-EXPRESSION_NETWORKS, PICTURE_READER = "expression networks", "picture reader"
-"""Two of the witnesses, where they are heard alone; the third is `UNITS_NETWORK`."""
+EXPRESSION_NETWORKS, PICTURE_READER, LANDMARK_UNITS = "expression networks", "picture reader", "EMO-MLP (landmarks)"
+"""The witnesses, where they are heard alone; the last is `UNITS_NETWORK` on what is read off landmarks."""
 CLASS_COUNTS = {
     "neutral": 74_874, "happy": 134_415, "sad": 25_459, "surprise": 14_090, "fear": 6_378, "disgust": 3_803,
     "anger": 24_882,
@@ -106,7 +106,7 @@ def witnesses(networks: PictureNetworks, seen: SeenFace) -> tuple[EmotionReading
     return (
         EmotionReading(EXPRESSION_NETWORKS, alone.probabilities, alone.valence, alone.arousal),
         picture_reading(networks, seen.image, seen.crop),
-        reading_of(UNITS_NETWORK, told),
+        reading_of(LANDMARK_UNITS, told),
     )
 
 

@@ -34,6 +34,14 @@ def test_a_witness_that_says_nothing_leaves_the_others_alone():
         assert joint_reading(seen(**even), *two).label == "contempt", "of which the networks say nothing"
 
 
+def test_each_witness_weighs_what_the_page_says():
+    """docs/emotion.md: the fourth root of how common a class is, and the powers .5 and .4."""
+    picture, told = units(neutral=0.2, fear=0.8), units(neutral=0.3, fear=0.7)
+    read = joint_reading(seen(neutral=0.5, fear=0.5), picture, told).probabilities
+    ratio = (74_874 / 6_378) ** 0.25 * (0.8 / 0.2) ** 0.5 * (0.7 / 0.3) ** 0.4
+    assert read["fear"] / read["neutral"] == pytest.approx(ratio, rel=1e-3)
+
+
 def test_both_agree_or_the_surer_one_wins():
     faint, angry = seen(anger=0.5, neutral=0.5), units(neutral=0.1, anger=0.8, happy=0.1)
     assert joint_reading(faint, FLAT, angry).label == joint_reading(faint, angry, FLAT).label == "anger"

@@ -11,6 +11,8 @@ from PIL import Image
 from scipy import stats
 
 from data_pipelines.build import build
+from emoca_jax.emotion.reading import EXPRESSION_NETWORKS, LANDMARK_UNITS, PICTURE_READER
+from emoca_jax.emotion.units import UNITS_NETWORK
 from emoca_jax.errors import InputError
 from emoca_jax.evaluation.emotion import (
     Labels,
@@ -152,11 +154,14 @@ def test_a_folder_with_a_table(tmp_path):
     (tmp_path / "labels.csv").write_text(
         f"image,expression,valence,arousal\n{examples}/astronaut.jpg,happy,.8,.5\n{examples}/grace_hopper.jpg,0,,\n"
     )
-    done = evaluate("labels.csv", folder=tmp_path)
+    done = evaluate("labels.csv", "--witnesses", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "2 of 2 pictures of labels.csv"
-    assert [line.split()[:2] for line in lines if "accuracy" in line] == [["accuracy", "1.000"]]
+    # As they are read together, which comes first.
+    assert next(line.split()[:2] for line in lines if "accuracy" in line) == ["accuracy", "1.000"]
+    assert {"open networks", EXPRESSION_NETWORKS, PICTURE_READER, LANDMARK_UNITS} <= set(lines)
+    assert UNITS_NETWORK not in lines, "which is asked for with --from-3d"
     (tmp_path / "wrong.csv").write_text("image,expression\na.png,joyful\n")
     done = evaluate("wrong.csv", folder=tmp_path)
     assert done.returncode == 2 and "wrong.csv, line 2: there is no expression 'joyful'" in done.stderr

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -41,6 +42,18 @@ def test_kept_code_is_not_used_where_a_constant_in_it_has_changed():
         if not name.startswith("kernels.")
     }
     assert {f"{name.replace('.', '/')}.py" for name in taken} == set(library.SHARED)
+
+
+def test_kept_code_is_not_used_where_it_would_be_compiled_otherwise(tmp_path, monkeypatch):
+    """Nor where a kernel is another."""
+    shutil.copytree(library.BACKENDS, tmp_path / "backends")
+    monkeypatch.setattr(library, "BACKENDS", tmp_path / "backends")
+    keys = {library._key()}
+    for name in ("native/compiling.py", "kernels/surface_gradient.py", *library.SHARED):
+        with (tmp_path / "backends" / name).open("a") as file:
+            file.write("# other\n")
+        keys.add(library._key())
+    assert len(keys) == 3 + len(library.SHARED)
 
 
 def test_kept_code_is_the_users_alone_and_heals(tmp_path):

@@ -38,10 +38,11 @@ KERNELS: dict[Library, tuple[str, ...]] = {
         "shade_to_normals", "shade_to_light", "normal_sums", "normal_sums_derivative",
     ),
 }  # fmt: skip
-"""Names of the kernels in each file that is compiled as a whole."""
+"""Names of the kernels that are compiled together, by what they are called together (`compiling.PARTS`)."""
 BACKENDS = Path(__file__).parents[1]
 SHARED = ("edge_functions.py", "native/blend.py", "native/colour.py", "native/outline.py", "soft_pairs.py")
 """Files in that folder, beside all of `kernels`, whose constants are compiled in."""
+COMPILER = "native/compiling.py"
 LONGEST = 300
 """Seconds after which compiling hangs."""
 _lock = threading.Lock()
@@ -100,7 +101,7 @@ def _call_frame_is_known() -> bool:
 def _key() -> str:
     """Changes with whatever the code depends on but the processor, which the folder stands for."""
     found = hashlib.sha256()
-    for path in [*sorted((BACKENDS / "kernels").glob("*.py")), *(BACKENDS / name for name in SHARED)]:
+    for path in [*sorted((BACKENDS / "kernels").glob("*.py")), *(BACKENDS / name for name in (*SHARED, COMPILER))]:
         found.update(path.read_bytes())
     for package in ("numba", "llvmlite"):
         found.update(version(package).encode())
