@@ -4,8 +4,8 @@
 
 It learns from drawn open faces alone (python -m data_pipelines.build open_faces, see docs/emotion.md). The frozen
 networks look at each of them `TURNS` times, changed at random; these looks are kept in the folder of `--sets`, .8 GB
-for every turn of 12,000 faces, and taken from there by the next run. The same looks and seed give the same bytes on
-one machine.
+for every turn of 12,000 faces, and taken from there by the next run with the same seed and faces. The same looks and
+seed give the same bytes on one machine.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from data_pipelines.augment import Amounts
-from data_pipelines.frozen_sets import Eyes, FrozenSets, frozen_sets
-from data_pipelines.sources import open_records
+from data_pipelines.frozen_sets import Eyes, FrozenSets, frozen_sets, load_sets, maps_of, origin_of, save_sets
+from data_pipelines.sources import Source, open_records
 from emoca_jax.capture.detect import load_networks
 from emoca_jax.emotion.class_affect import CLASS_AFFECT
 from emoca_jax.emotion.landmark_units import load_unit_reader
@@ -36,8 +36,9 @@ from emoca_jax.emotion.pictures import ASSET
 from emoca_jax.emotion.units import MIRRORED
 from emoca_jax.errors import InputError
 from emoca_jax.evaluation.emotion import Labels, Told, measures, temperature
+from emoca_jax.files.whole import open_folder
 from emoca_jax.losses.affect import concordance
-from emoca_jax.nets.emotion.frozen import MAPS, Maps
+from emoca_jax.nets.emotion.frozen import Maps
 from emoca_jax.nets.emotion.open import load_expression_networks
 from emoca_jax.nets.emotion.picture_reader import PictureReader
 from emoca_jax.nets.emotion.small import FaceRead
@@ -63,7 +64,7 @@ SPREAD_OF = 7
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0, or 2 where something is missing."""
+    """Exit code: 0, 130 where it was interrupted, or 2 where something is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", type=Path, required=True, help="open_faces with train and validation")
     parser.add_argument("--sets", type=Path, required=True, help="keep the looks in this folder, or take them")
@@ -77,47 +78,52 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"train_picture_reader: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("train_picture_reader: interrupted; the same command takes the turns that are whole", file=sys.stderr)
+        return 130
     return 0
 
 
 def make(asked: argparse.Namespace) -> None:
-    """Looks, then the network, then the files. Errors: InputError where drawn faces are missing."""
-    asked.sets.mkdir(parents=True, exist_ok=True)
-    looks = [kept(asked, turn) for turn in range(asked.turns)]
-    judges = kept(asked, None)
-    parameters = trained(looks, asked.seed, asked.epochs)
+    """Looks, then the network, then the files.
+
+    Errors: InputError where drawn faces are missing or too few, kept looks are others, or a number is out of range.
+    """
+    for name, least, most in (("turns", 1, JUDGED), ("epochs", 1, None), ("seed", 0, 2**31 - 1)):
+        value = getattr(asked, name)
+        if value < least or (most is not None and value > most):
+            raise InputError(f"--{name} is {value}; give {least} {'or more' if most is None else f'to {most}'}")
+    faces, others = (open_records("open_faces", split, data_dir=asked.data_dir) for split in ("train", "validation"))
+    if len(faces) * asked.turns < BATCH:
+        raise InputError(
+            f"{asked.data_dir}: {asked.turns} looks at each of {len(faces)} faces that train are fewer than one batch, "
+            f"{BATCH}; package more faces, or give more --turns"
+        )
+    folder = open_folder(asked.sets)
+    turns: list[tuple[str, int, Source]] = [(f"turn{turn}", turn, faces) for turn in range(asked.turns)]
+    turns.append(("judges", JUDGED, others))
+    # What is kept is taken first: should it be refused, then before the eyes look for hours.
+    origins = [origin_of(source, seed=asked.seed, turn=turn) for _, turn, source in turns]
+    looks = [load_sets(folder, name, origin) for (name, *_), origin in zip(turns, origins, strict=True)]
+    whole = []
+    for (name, turn, source), origin, kept in zip(turns, origins, looks, strict=True):
+        whole.append(looked(source, asked.seed, turn) if kept is None else kept)
+        if kept is None:
+            save_sets(folder, name, whole[-1], origin)
+    *sets, judges = whole
+    parameters = trained(sets, asked.seed, asked.epochs)
     heat = heat_of(parameters, judges)
     parameters["affect"] = cooled(parameters["affect"], heat)
     save_weights(asked.output, {"params": parameters})
     told = judged(load_weights(asked.output), judges)
-    describe(asked, len(looks[0].read), heat, told)
+    describe(asked, len(faces), heat, told)
 
 
-def kept(asked: argparse.Namespace, turn: int | None) -> FrozenSets:
-    """The looks of one turn at the faces that train, or those that judge, made where they are not there yet."""
-    name = "judges" if turn is None else f"turn{turn}"
-    maps, others = asked.sets / f"{name}_maps.npy", asked.sets / f"{name}.npz"
-    if not others.is_file():
-        source = open_records("open_faces", "validation" if turn is None else "train", data_dir=asked.data_dir)
-        eyes = Eyes(load_expression_networks(), load_networks()["mesh"], load_unit_reader())
-        key = jax.random.fold_in(jax.random.key(asked.seed), JUDGED if turn is None else turn)
-        made = frozen_sets(source, eyes, key, amounts=None if turn is None else Amounts())
-        np.save(maps, made.maps)
-        arrays: dict[str, Any] = {field: value for field, value in made._asdict().items() if field != "maps"}
-        np.savez(others, **arrays)
-    with np.load(others) as file:
-        return FrozenSets(np.load(maps), *(file[field] for field in FrozenSets._fields[1:]))
-
-
-def maps_of(flat: Any) -> Maps:
-    """What `frozen_sets.flat_maps` put in a row, [batch, numbers], JAX's or NumPy's."""
-    maps, start = {}, 0
-    for name in sorted(MAPS):
-        cells, channels = MAPS[name]
-        end = start + cells * cells * channels
-        maps[name] = flat[:, start:end].astype(jnp.float32).reshape(-1, cells, cells, channels)
-        start = end
-    return maps
+def looked(source: Source, seed: int, turn: int) -> FrozenSets:
+    """The looks of one turn at the faces that train, or those that judge."""
+    eyes = Eyes(load_expression_networks(), load_networks()["mesh"], load_unit_reader())
+    key = jax.random.fold_in(jax.random.key(seed), turn)
+    return frozen_sets(source, eyes, key, amounts=None if turn == JUDGED else Amounts())
 
 
 def spread_of(flat: Float[np.ndarray, "looks numbers"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -141,11 +147,11 @@ def trained(looks: list[FrozenSets], seed: int, epochs: int) -> dict:
     schedule = optax.warmup_cosine_decay_schedule(0.0, RATE, min(WARM_UP, steps // 10), steps)
     optimiser = optax.adamw(schedule, weight_decay=DECAY)
 
-    def loss(parameters: dict, key: Key[Array, ""], flat: Array, read: Array, *truth: Array) -> Array:
+    def loss(parameters: dict, key: Key[Array, ""], flat: Array, read: Array, units: Array, *truth: Array) -> Array:
         stray, drop = jax.random.split(key)
         maps = strayed(stray, levelled(maps_of(flat), spread))
         told: Any = network.apply({"params": parameters}, maps, read, train=True, rngs={"dropout": drop})
-        return emotion_loss(told, *truth) + units_loss(told, truth[0], jnp.asarray(weight))
+        return emotion_loss(told, *truth) + units_loss(told, units, jnp.asarray(weight))
 
     @jax.jit
     def step(state: tuple, key: Array, batch: tuple) -> tuple[tuple, Array]:
@@ -201,11 +207,8 @@ def strayed(key: Key[Array, ""], maps: Maps) -> Maps:
     return result
 
 
-def emotion_loss(
-    told: FaceRead, units: Array, expression: Int[Array, "batch"], affect: Float[Array, "batch 2"]
-) -> Array:
+def emotion_loss(told: FaceRead, expression: Int[Array, "batch"], affect: Float[Array, "batch 2"]) -> Array:
     """Likelihood of the class, square error and concordance of valence and arousal."""
-    del units
     target = optax.smooth_labels(jax.nn.one_hot(expression, len(CLASS_AFFECT)), SMOOTH)
     likelihood = optax.softmax_cross_entropy(told.affect.expression_logits, target).mean()
     both = jnp.stack([told.affect.valence, told.affect.arousal], axis=-1)

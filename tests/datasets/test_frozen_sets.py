@@ -9,10 +9,21 @@ import pytest
 from PIL import Image
 
 from data_pipelines.augment import Amounts
-from data_pipelines.frozen_sets import AT_ONCE, Eyes, frozen_sets
+from data_pipelines.frozen_sets import (
+    AT_ONCE,
+    NUMBERS,
+    Eyes,
+    FrozenSets,
+    Origin,
+    frozen_sets,
+    load_sets,
+    origin_of,
+    save_sets,
+)
 from emoca_jax.capture.detect import detect_largest, load_networks
 from emoca_jax.emotion.landmark_units import load_unit_reader
 from emoca_jax.emotion.units import ARKIT_UNITS, MIRRORED
+from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
 from emoca_jax.nets.emotion.open import load_expression_networks
 
@@ -58,3 +69,73 @@ def test_looks_are_of_their_faces_and_come_again():
     flipped = np.abs(first.units - true[:, MIRRORED]).max(1) < 1e-6
     assert 0 < flipped.sum() < FACES, "half of them, by chance"
     np.testing.assert_allclose(first.units[~flipped], true[~flipped], atol=1e-6)
+
+
+ORIGIN = Origin(seed=3, turn=1, faces=4, data="ab")
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A folder with looks that are none, and these."""
+    random, count = np.random.default_rng(0), ORIGIN.faces
+    maps, read, units, affect = (random.random((count, size)).astype(np.float32) for size in (NUMBERS, 52, 52, 2))
+    sets = FrozenSets(maps.astype(np.float16), read, units, np.arange(count, dtype=np.int32), affect)
+    save_sets(tmp_path, "turn1", sets, ORIGIN)
+    return tmp_path, sets
+
+
+def test_kept_looks_come_back_as_they_were(kept):
+    folder, sets = kept
+    assert sorted(path.name for path in folder.iterdir()) == ["turn1.npz", "turn1_maps.npy"]
+    for part, back in zip(sets, load_sets(folder, "turn1", ORIGIN) or (), strict=True):
+        assert back.dtype == part.dtype
+        np.testing.assert_array_equal(back, part)
+
+
+@pytest.mark.parametrize("name", ["turn1.npz", "turn1_maps.npy"])
+def test_half_a_set_is_none_and_a_cut_file_is_refused(kept, name):
+    folder, _ = kept
+    data = (folder / name).read_bytes()
+    for size in (0, 60, len(data) // 2, len(data) - 1):
+        (folder / name).write_bytes(data[:size])
+        with pytest.raises(InputError, match=r"turn1\.npz: .* is not whole; remove it"):
+            load_sets(folder, "turn1", ORIGIN)
+    (folder / name).unlink()
+    assert load_sets(folder, "turn1", ORIGIN) is None
+
+
+@pytest.mark.parametrize("other", [{"seed": 4}, {"turn": 2}, {"faces": 5}, {"data": "cd"}], ids=str)
+def test_looks_of_something_else_are_refused(kept, other):
+    expected = ORIGIN._replace(**other)
+    with pytest.raises(
+        InputError, match=f"turn1.npz: has looks of {ORIGIN}; expected are looks of {expected}; remove it"
+    ):
+        load_sets(kept[0], "turn1", expected)
+
+
+def test_looks_that_do_not_say_what_they_are_of_are_refused(kept):
+    folder, sets = kept
+    np.savez(folder / "turn1.npz", **{name: part for name, part in sets._asdict().items() if name != "maps"})
+    with pytest.raises(InputError, match="does not say what its looks are of"):
+        load_sets(folder, "turn1", ORIGIN)
+
+
+def test_the_origin_knows_faces_by_labels_pictures_and_order():
+    class Drawn(list):
+        def __init__(self, samples, labels):
+            super().__init__(samples)
+            self.columns = {"expression": np.array(labels)}
+
+    pictures = [{"image": bytes([row])} for row in range(3)]
+    sources = [
+        Drawn(samples, labels)
+        for samples, labels in (
+            (pictures, [0, 1, 2]),
+            (pictures[::-1], [0, 1, 2]),
+            (pictures, [2, 1, 0]),
+            (pictures, [0, 1, 2]),
+        )
+    ]
+    first, turned, relabelled, again = (origin_of(source, seed=0, turn=0) for source in sources)
+    assert first == again
+    assert len({first.data, turned.data, relabelled.data}) == 3

@@ -48,7 +48,8 @@ def test_it_is_a_plain_network(looks):
 
 def test_what_learned_from_levelled_maps_reads_maps_as_they_come(looks):
     pytest.importorskip("grain", reason="grain has no wheel here")
-    from scripts.train_picture_reader import levelled, maps_of, spread_of, unlevelled
+    from data_pipelines.frozen_sets import maps_of
+    from scripts.train_picture_reader import levelled, spread_of, unlevelled
 
     maps, units = looks
     loud = {name: 7 * x + 3 for name, x in maps.items()}
@@ -74,3 +75,31 @@ def test_training_without_drawn_faces_says_what_is_missing(tmp_path, capsys):
 
     assert main(["--data_dir", str(tmp_path), "--sets", str(tmp_path / "sets")]) == 2
     assert "data_pipelines.build open_faces" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    "option", [("--epochs", "0"), ("--turns", "0"), ("--turns", "10"), ("--seed", "-1")], ids=" ".join
+)
+def test_numbers_out_of_range_are_refused_before_any_look(tmp_path, capsys, option):
+    pytest.importorskip("grain", reason="grain has no wheel here")
+    from scripts.train_picture_reader import main
+
+    assert main(["--data_dir", str(tmp_path), "--sets", str(tmp_path / "sets"), *option]) == 2
+    assert f"{option[0]} is {option[1]}; give" in capsys.readouterr().err
+
+
+def test_fewer_looks_than_a_batch_and_an_interruption_end_in_a_sentence(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("grain", reason="grain has no wheel here")
+    from scripts import train_picture_reader as script
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    command = ["--data_dir", str(tmp_path), "--sets", str(tmp_path / "sets")]
+    monkeypatch.setattr(script, "open_records", lambda *_, **__: [0] * 85)
+    monkeypatch.setattr(script, "origin_of", interrupted)
+    assert script.main(command) == 2
+    assert "3 looks at each of 85 faces" in capsys.readouterr().err
+    assert not (tmp_path / "sets").exists()
+    assert script.main([*command, "--turns", "4"]) == 130
+    assert "interrupted" in capsys.readouterr().err
