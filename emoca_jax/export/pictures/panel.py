@@ -34,7 +34,7 @@ def emotion_panel(result: ReconstructedFace, size: int) -> UInt8[np.ndarray, "si
         pen.bar(92, y, 100, 5, emotion.photo[name], paper.ACCENT)
         pen.bar(92, y + 6, 100, 5, emotion.rendering[name], paper.SECOND)
         y += step
-    pen.legend(92, y + 6, (("photo", paper.ACCENT), ("rendering", paper.SECOND)))
+    pen.legend(20, y + 6, (("photo", paper.ACCENT), ("rendering", paper.SECOND)))
 
     affect_plane(pen, 220, 64, 132, [(emotion.valence, emotion.arousal, paper.ACCENT)])
     caption = f"valence {emotion.valence:+.2f}   arousal {emotion.arousal:+.2f}"
