@@ -49,7 +49,7 @@ def bars(path: Path, panels: Mapping[str, Mapping[str, float]], ours: str) -> No
         for height, (_, value) in enumerate(ordered):
             axis.text(value * 1.08, height, f"{value:,.1f}", va="center", fontsize=9, color=INK)
         axis.set_xscale("log")
-        axis.set_xlim(1, max(times.values()) * 4)
+        axis.set_xlim(min(times.values()) / 3, max(times.values()) * 4)
         axis.xaxis.set_major_formatter(ScalarFormatter())
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel("milliseconds per image", color=FAINT)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.ndimage import minimum_filter
+from scipy.ndimage import gaussian_filter, minimum_filter
 
 import emoca_jax as ej
 from emoca_jax import render
@@ -85,9 +85,17 @@ def test_a_head_beside_its_photo_is_pulled_back_by_as_much_and_one_on_it_not_at_
     assert np.abs(expected).mean() > 1.5
     np.testing.assert_allclose(gaps(beside) - gaps(truth), expected, atol=0.02)
     assert np.abs(gaps(truth)).mean() < 0.5 and abs(gaps(truth).mean()) < 0.2
+    # Half at 3 % of the face's width from the edge, half a pixel beyond the gap.
+    away = (0.5 - gaps(beside)) * 2 / SIZE
+    np.testing.assert_allclose(np.asarray(outline.weight)[trusted], 1 / (1 + (away / (0.03 * WIDTH)) ** 2), atol=2e-3)
 
 
-def test_where_hair_ends_or_the_face_is_not_turned_nothing_is_pulled():
+def test_an_outline_counts_half_between_15_and_30_degrees():
+    turned = codes_turned(22.5)
+    assert 0.45 < float(find()(turned, *photo_of(turned), INSIDE, WIDTH).weight.max()) <= 0.5
+
+
+def test_where_hair_ends_the_mask_is_vague_or_the_face_is_not_turned_nothing_is_pulled():
     codes = codes_turned(50.0)
     photo, mask = photo_of(codes)
     # Hair along the outline, some 4 % of the face wide.
@@ -95,6 +103,8 @@ def test_where_hair_ends_or_the_face_is_not_turned_nothing_is_pulled():
     rim = person & (np.asarray(minimum_filter(person, 15)) == 0)
     fringe = np.where(rim[..., None], np.array(HAIR), photo).astype(np.float32)
     assert not np.asarray(find()(codes, fringe, mask, INSIDE, WIDTH).weight).any()
+    assert np.asarray(find()(codes, photo, mask, INSIDE, WIDTH).weight).any()
+    assert not np.asarray(find()(codes, photo, gaussian_filter(mask, 6), INSIDE, WIDTH).weight).any()
     front = codes_turned(10.0)
     assert not np.asarray(find()(front, *photo_of(front), INSIDE, WIDTH).weight).any()
 

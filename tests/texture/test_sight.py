@@ -48,3 +48,12 @@ def test_where_a_mask_tells_the_person_skin_is_seen_nearer_to_the_outline_and_no
 
 def test_a_mask_without_the_face_is_not_believed():
     np.testing.assert_array_equal(sight_across(-0.25, person_from(0.5)), sight_across(-0.25, None))
+
+
+def test_who_is_a_person_with_a_doubt_is_half_trusted():
+    """A stripe of .7, between .5, which tells nothing, and .9, which is enough."""
+    mask = np.ones((PIXELS, PIXELS))
+    mask[:, 100:130] = 0.7
+    sight = sight_across(-0.25, mask)
+    stripe = (across > 2 * 103 / PIXELS - 1) & (across < 2 * 127 / PIXELS - 1)
+    np.testing.assert_allclose(sight[stripe], 0.5, atol=1e-5)
