@@ -1,4 +1,4 @@
-"""Drawn faces as networks see them that stay as they are (nets/emotion/frozen.py), each changed at random, kept.
+"""Drawn faces as networks see them that stay as they are (nets/emotion/frozen.py), each changed at random.
 
 What reads these networks' layers then learns in minutes: no picture is drawn, changed or seen again.
 """
@@ -6,12 +6,6 @@ What reads these networks' layers then learns in minutes: no picture is drawn, c
 from __future__ import annotations
 
 import functools
-import hashlib
-import io
-import json
-import os
-import zipfile
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -26,8 +20,6 @@ from data_pipelines.pixels import decoded
 from data_pipelines.sources import Source
 from emoca_jax.emotion.landmark_units import landmark_units
 from emoca_jax.emotion.units import ARKIT_UNITS, MIRRORED
-from emoca_jax.errors import InputError
-from emoca_jax.files.whole import write_file
 from emoca_jax.flame import load_head
 from emoca_jax.nets.emotion.frozen import MAPS, PICTURE_SIZE, Maps, expression_maps, mesh_crops, picture_crop
 from emoca_jax.nets.mediapipe.mesh_look import mesh_look
@@ -36,8 +28,6 @@ from emoca_jax.nets.weights import Parameters
 AT_ONCE = 32
 FOUND = Amounts(turn=0.03, zoom=0.03, shift=0.02)
 """How far crops by landmarks that are found lie beside those by true ones: so far pictures that judge are moved."""
-PRINTED = 32
-"""So many pictures, evenly spread, tell one data set from another whose labels are the same."""
 NUMBERS = sum(cells * cells * channels for cells, channels in MAPS.values())
 """Of all maps of one look."""
 
@@ -62,87 +52,6 @@ class FrozenSets(NamedTuple):
     expression: Int[np.ndarray, "looks"]
     affect: Float[np.ndarray, "looks 2"]
     """Valence, arousal."""
-
-
-class Origin(NamedTuple):
-    """What kept looks are of."""
-
-    seed: int
-    turn: int
-    faces: int
-    data: str
-    """Hash of the faces' labels and of some pictures, in their order."""
-
-    def __str__(self) -> str:
-        return f"seed {self.seed}, turn {self.turn}, {self.faces} faces {self.data}"
-
-
-def origin_of(source: Source, *, seed: int, turn: int) -> Origin:
-    """What looks of this seed and turn at these faces are of."""
-    told, count = hashlib.sha256(), len(source)
-    for name, column in sorted(source.columns.items()):
-        told.update(name.encode() + np.asarray(column, np.int64).tobytes())
-    for row in np.linspace(0, count - 1, min(PRINTED, count)).astype(int).tolist():
-        told.update(source[row]["image"])
-    return Origin(seed, turn, count, told.hexdigest()[:16])
-
-
-def save_sets(folder: Path, name: str, sets: FrozenSets, origin: Origin) -> None:
-    """Keep looks as name.npz, which is there only where name_maps.npy beside it is whole.
-
-    Errors: InputError where the folder is full or may not be written.
-    """
-    others, maps = _files(folder, name)
-    part = maps.with_suffix(".part")
-    try:
-        others.unlink(missing_ok=True)
-        with open(part, "wb") as file:
-            np.save(file, sets.maps)
-        os.replace(part, maps)
-    except OSError as error:
-        raise InputError(f"{maps}: cannot be written ({error.strerror or error}); give another folder") from error
-    finally:
-        part.unlink(missing_ok=True)
-    file = io.BytesIO()
-    np.savez(
-        file,
-        origin=np.array(json.dumps(origin)),
-        read=sets.read,
-        units=sets.units,
-        expression=sets.expression,
-        affect=sets.affect,
-    )
-    write_file(others, file.getvalue())
-
-
-def load_sets(folder: Path, name: str, origin: Origin) -> FrozenSets | None:
-    """Looks that `save_sets` kept; None where there are none, or one file of the two is missing.
-
-    Errors: InputError where they are not whole, or of another origin.
-    """
-    others, maps = _files(folder, name)
-    if not (others.is_file() and maps.is_file()):
-        return None
-    way_out = f"remove it, and the looks are made anew, or give another folder than {folder}"
-    try:
-        # NumPy leaves a file that it cannot read open.
-        with open(others, "rb") as opened, np.load(opened) as file:
-            found = Origin(*json.loads(str(file["origin"]))) if "origin" in file else None
-            rest = [file[field] for field in FrozenSets._fields[1:]]
-        if found == origin:
-            sets = FrozenSets(np.load(maps), *rest)
-            if len({len(part) for part in sets}) == 1 and sets.maps.shape[1:] == (NUMBERS,):
-                return sets
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{others}: it or {maps.name} beside it is not whole; {way_out}") from error
-    if found == origin:
-        raise InputError(f"{others}: {maps.name} beside it does not belong to it; {way_out}")
-    told = "does not say what its looks are of" if found is None else f"has looks of {found}"
-    raise InputError(f"{others}: {told}; expected are looks of {origin}; {way_out}")
-
-
-def _files(folder: Path, name: str) -> tuple[Path, Path]:
-    return folder / f"{name}.npz", folder / f"{name}_maps.npy"
 
 
 def flat_maps(maps: Maps) -> Float[Array, "batch numbers"]:

@@ -27,7 +27,8 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from data_pipelines.augment import Amounts
-from data_pipelines.frozen_sets import Eyes, FrozenSets, frozen_sets, load_sets, maps_of, origin_of, save_sets
+from data_pipelines.frozen_sets import Eyes, FrozenSets, frozen_sets, maps_of
+from data_pipelines.kept_looks import load_sets, origin_of, save_sets
 from data_pipelines.sources import Source, open_records
 from emoca_jax.capture.detect import load_networks
 from emoca_jax.emotion.class_affect import CLASS_AFFECT

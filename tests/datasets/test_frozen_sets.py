@@ -9,17 +9,8 @@ import pytest
 from PIL import Image
 
 from data_pipelines.augment import Amounts
-from data_pipelines.frozen_sets import (
-    AT_ONCE,
-    NUMBERS,
-    Eyes,
-    FrozenSets,
-    Origin,
-    frozen_sets,
-    load_sets,
-    origin_of,
-    save_sets,
-)
+from data_pipelines.frozen_sets import AT_ONCE, NUMBERS, Eyes, FrozenSets, frozen_sets
+from data_pipelines.kept_looks import Origin, load_sets, origin_of, save_sets
 from emoca_jax.capture.detect import detect_largest, load_networks
 from emoca_jax.emotion.landmark_units import load_unit_reader
 from emoca_jax.emotion.units import ARKIT_UNITS, MIRRORED
