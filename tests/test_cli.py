@@ -17,11 +17,11 @@ import pytest
 from PIL import Image
 from rich.cells import cell_len
 
-from emoca_jax.capture.images import as_photo, read_photo
+from emoca_jax.capture.images import as_photo
 from emoca_jax.cli import main
 from emoca_jax.commands import compile_cache
 from emoca_jax.commands.photo_table import shortened
-from emoca_jax.commands.photos import COMPILE_LINE, PhotoCommand, output_stems, run_on_photos
+from emoca_jax.commands.photos import COMPILE_LINE, output_stems
 from emoca_jax.errors import InputError
 from emoca_jax.flame import save_head
 from emoca_jax.jobs import read_emotion
@@ -370,15 +370,3 @@ def test_interrupted_in_the_middle_of_a_file(tmp_path):
 def test_help_does_not_wait_for_jax():
     code = "import sys, emoca_jax.cli; sys.exit(emoca_jax.cli.main([]) + 10 * ('jax' in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 2
-
-
-def test_what_cannot_be_opened_is_told_of_before_a_model_is_loaded(tmp_path, capsys):
-    def load():
-        raise AssertionError("nothing is there to load it for")
-
-    missing = str(tmp_path / "missing.png")
-    assert run_on_photos([missing], tmp_path / "out", PhotoCommand(load, lambda *_: [], {})) == 2
-    assert capsys.readouterr().err == f"emoca: {missing}: does not exist; check the name\n"
-    with pytest.raises(InputError) as told:
-        read_photo(missing)
-    assert str(told.value) == f"{missing}: does not exist; check the name"
