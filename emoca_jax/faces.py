@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +14,7 @@ from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.codes import Codes
 from emoca_jax.detail import DetailModel
 from emoca_jax.emotion.reading import EmotionReading
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import Reconstruction, decode
 from emoca_jax.nets.encoders import IMAGE_SIZE
@@ -93,7 +93,7 @@ class ReconstructedFace(PhotoFace):
         return jax.tree.map(np.asarray, decoded)
 
 
-@functools.partial(jax.jit, static_argnames="official")
+@kept(static=("official",))
 def _decode(
     head: FaceHead, codes: Codes, texture: jax.Array, detail: DetailModel | None, official: bool
 ) -> Reconstruction:

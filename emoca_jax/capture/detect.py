@@ -29,6 +29,7 @@ from emoca_jax.capture.place_landmarks import (
     yaw_of_landmarks,
 )
 from emoca_jax.errors import InputError
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.nets.mediapipe.batches import run_batched, view_batch
 from emoca_jax.nets.mediapipe.face_detection import (
     FULL_RANGE_SIZE,
@@ -221,12 +222,12 @@ def _doubt(face: DetectedFace) -> float:
     return face.scatter / (limit * face.score)
 
 
-@partial(jax.jit, compiler_options=CUBLAS)
+@kept(compiler_options=CUBLAS)
 def _look_short_range(parameters: dict, pixels: UInt8[Array, "batch 128 128 3"]) -> tuple[Array, Array]:
     return _strongest(ShortRangeDetector().apply(parameters, _signed(pixels)), short_range_anchors())
 
 
-@partial(jax.jit, compiler_options=CUBLAS)
+@kept(compiler_options=CUBLAS)
 def _look_full_range(parameters: dict, pixels: UInt8[Array, "batch 192 192 3"]) -> tuple[Array, Array]:
     anchors = full_range_anchors(pixels.shape[1], pixels.shape[2])
     return _strongest(FullRangeDetector().apply(parameters, _signed(pixels)), anchors)

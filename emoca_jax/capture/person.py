@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from emoca_jax.capture.crop import cut
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.nets.mediapipe.selfie_segmentation import SEGMENTATION_SIZE, SelfieSegmentation
 from emoca_jax.nets.weights import Parameters, load_shipped_weights
 from emoca_jax.products import CUBLAS
@@ -38,7 +38,7 @@ def person_in_crop(
     return np.asarray(_person(parameters, picture))
 
 
-@partial(jax.jit, compiler_options=CUBLAS)
+@kept(compiler_options=CUBLAS)
 def _person(parameters: Parameters, picture: UInt8[Array, "256 256 3"]) -> Float[Array, "172 172"]:
     logits: Any = SelfieSegmentation().apply(parameters, picture[None].astype(np.float32) / 255)
     within = slice(_BESIDE, _BESIDE + PERSON_PIXELS)

@@ -31,6 +31,8 @@ def enable() -> Path | None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import jax
 
+    from emoca_jax.files.kept_programs import keep_in
+
     _check_devices()
     given = jax.config.values["jax_compilation_cache_dir"]
     if given and VARIABLE not in os.environ:
@@ -48,6 +50,7 @@ def enable() -> Path | None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    keep_in(folder, _can_call)
     return folder
 
 
@@ -66,6 +69,20 @@ def mark_warm(folder: Path | None, *, what: str = "") -> None:
             _mark(folder, what).touch()
         except OSError:
             return  # the next run announces once more, no harm done
+
+
+def _can_call(name: str) -> bool:
+    """Whether XLA knows a foreign function of this name: one of our kernels, which are loaded if they can be, or of
+    LAPACK, which JAX makes known when it first lowers a program that calls it."""
+    import jax
+
+    from emoca_jax.render.backends.native.library import KERNELS, is_loaded, target
+
+    if name.startswith("lapack_"):
+        jax.jit(jax.numpy.linalg.svd).lower(jax.ShapeDtypeStruct((2, 2), "float32"))
+        return True
+    libraries = [library for library, kernels in KERNELS.items() if name in map(target, kernels)]
+    return bool(libraries) and is_loaded(libraries[0])
 
 
 def _check_devices() -> None:

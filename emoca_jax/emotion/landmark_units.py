@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from emoca_jax.arrays import to_rank
 from emoca_jax.emotion.units import ARKIT_UNITS, MIRRORED, knows_units
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.mediapipe_points import EXPRESSION_POINTS
 from emoca_jax.nets.unit_reader import UnitReader
 from emoca_jax.nets.weights import Parameters, load_shipped_weights
@@ -33,7 +34,7 @@ def mirror_points(mean: Float[np.ndarray, "points 2"]) -> Int[np.ndarray, "point
     return np.argmin(np.sum((other_side[:, None] - mean[None]) ** 2, axis=-1), axis=1)
 
 
-@jax.jit
+@kept()
 def landmark_units(network: Parameters, landmarks: Float[Array, "*batch 478 _axes"]) -> Float[Array, "*batch 52"]:
     """Strengths of `ARKIT_UNITS`, 0 to 1, of faces whose landmarks were found.
 

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, UInt8
 from emoca_jax.arrays import AnyArray
 from emoca_jax.emotion.landmark_units import landmark_units, load_unit_reader
 from emoca_jax.emotion.units import MIRRORED
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.nets.emotion.crop import ExpressionCrop, crop_image
 from emoca_jax.nets.emotion.frozen import PICTURE_SIZE, Maps, expression_maps, mesh_crops, picture_crop
 from emoca_jax.nets.emotion.picture_reader import PictureReader
@@ -69,7 +70,7 @@ def _look(mesh: Parameters, crops: UInt8[np.ndarray, "batch 192 192 3"]) -> tupl
     return look.points, *(look.maps[name] for name in sorted(MESH_MAPS))
 
 
-@partial(jax.jit, compiler_options=CUBLAS)
+@kept(compiler_options=CUBLAS)
 def _both_sides(
     image: Float[Array, "height width 3"], crop: ExpressionCrop
 ) -> tuple[Float[Array, "2 144 144 3"], UInt8[Array, "2 192 192 3"]]:
@@ -79,7 +80,7 @@ def _both_sides(
     return pictures, jnp.round(255 * jnp.clip(mesh_crops(pictures), 0, 1)).astype(jnp.uint8)
 
 
-@partial(jax.jit, compiler_options=CUBLAS)
+@kept(compiler_options=CUBLAS)
 def _read(
     expression: Parameters,
     units: Parameters,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.nets.emotion.affect import AFFECT_OUTPUTS, AffectRead, affect_read
 from emoca_jax.nets.emotion.mlp import EmotionMLP
 from emoca_jax.nets.weights import Parameters, load_shipped_weights
@@ -55,7 +55,7 @@ def knows_units(names: tuple[str, ...]) -> bool:
     return not set(names).isdisjoint(ARKIT_UNITS)
 
 
-@functools.partial(jax.jit, static_argnames="names")
+@kept(static=("names",))
 def read_units(network: Parameters, expression: Float[Array, "*batch units"], names: tuple[str, ...]) -> AffectRead:
     """What the network reads in expression weights, 0 to 1, whose ARKit names are `names`; units that lack count as
     still. The same for a face and its mirror image. Differentiable almost everywhere."""

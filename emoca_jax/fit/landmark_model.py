@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from emoca_jax import flame, render
 from emoca_jax.codes import Codes
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.fit.expression_prior import ExpressionPrior, expression_prior
 from emoca_jax.fit.identity_prior import identity_prior
 from emoca_jax.fit.lag import lagging
@@ -100,7 +101,7 @@ def _places(index: np.ndarray, lines: tuple[tuple[int, ...], tuple[int, ...]]) -
     return np.array([[place[point] for point in line] for line in lines] if known else [[], []], np.int32)
 
 
-@jax.jit
+@kept()
 def _point_normals(template: jax.Array, faces: jax.Array, embedding: LandmarkEmbedding) -> jax.Array:
     at_points = flame.points_on_mesh(render.vertex_normals(template, faces), faces, embedding)
     return at_points / jnp.linalg.norm(at_points, axis=-1, keepdims=True)

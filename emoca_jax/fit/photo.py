@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from emoca_jax import flame
 from emoca_jax.codes import Codes
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.fit.landmark_model import LandmarkModel, face_width
 from emoca_jax.fit.landmarks import LANDMARK_WEIGHT, energy, landmark_goal
 from emoca_jax.fit.light import ALBEDO_LIMIT, ambient_light, fit_light_and_albedo
@@ -58,7 +59,7 @@ def inside_oval(landmarks: Float[Array, "478 3"], size: int) -> Float[Array, "si
     return (jnp.sum(left_of, axis=-1) % 2).astype(jnp.float32)
 
 
-@functools.partial(jax.jit, static_argnames=("steps",))
+@kept(static=("steps",))
 def fit_photo(
     head: FaceHead,
     model: LandmarkModel,

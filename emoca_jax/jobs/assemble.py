@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from emoca_jax.codes import Codes
 from emoca_jax.emotion.reading import EmotionReading, units_reading
 from emoca_jax.emotion.units import knows_units
 from emoca_jax.faces import Emotion
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.fit.landmark_model import LandmarkModel, face_width, facing, project, visible_points
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.jobs.face_model import FaceModel
@@ -124,7 +124,7 @@ def _textures(
     return albedo, lit
 
 
-@functools.partial(jax.jit, compiler_options=CUBLAS)
+@kept(compiler_options=CUBLAS)
 def measure(
     head: FaceHead,
     model: LandmarkModel,

@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from emoca_jax.capture.crop import cut
 from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.capture.person import person_in_crop
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.nets.emotion.crop import expression_crop
 from emoca_jax.nets.emotion.open import Parameters, read_expression
 from emoca_jax.nets.encoders import CROP_MARGIN, IMAGE_SIZE
@@ -26,7 +27,7 @@ def look(networks: Parameters, found: PhotoFace, *, person: Parameters | None = 
     """
     to_pixels = fit_crop(found.landmarks)
     image = cut_plane(found.photo, to_pixels, CROP_SIZE)
-    plane = _to_plane(found.landmarks, to_pixels)
+    plane = to_plane(found.landmarks, to_pixels)
     crop = _expression_crop(plane)
     return SeenFace(
         to_pixels=jax.device_put(to_pixels),
@@ -46,7 +47,7 @@ def fit_crop(landmarks: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "3 3"]:
     return np.array([[half, 0, centre[0]], [0, half, centre[1]], [0, 0, 1]], np.float32)
 
 
-def _to_plane(landmarks: Float[np.ndarray, "478 3"], to_pixels: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "478 3"]:
+def to_plane(landmarks: Float[np.ndarray, "478 3"], to_pixels: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "478 3"]:
     """Photo pixels to the crop's plane; depth in the plane's unit."""
     return ((landmarks - [*to_pixels[:2, 2], 0.0]) / to_pixels[0, 0]).astype(np.float32)
 
@@ -60,5 +61,5 @@ def cut_plane(
 
 
 # Photo and rendering are read by one program.
-read = jax.jit(read_expression, compiler_options=CUBLAS)
-_expression_crop = jax.jit(expression_crop)
+read = kept(compiler_options=CUBLAS)(read_expression)
+_expression_crop = kept()(expression_crop)

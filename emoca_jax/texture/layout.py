@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +12,7 @@ from scipy.spatial import KDTree
 
 from emoca_jax import flame, render
 from emoca_jax.errors import checked_size
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.products import precise_einsum
 from emoca_jax.texture.eyes import EyeMaps, eye_maps
@@ -120,7 +119,7 @@ def texture_layout(head: FaceHead, *, size: int = TEXTURE_SIZE) -> TextureLayout
     )
 
 
-@functools.partial(jax.jit, static_argnames="size")
+@kept(static=("size",))
 def _on_template(head: FaceHead, size: int) -> tuple[render.Fragments, Array, Array]:
     """Of the texture: fragments, position and normal at each texel in six channels. And the 68 landmarks."""
     fragments = render.rasterize_uv(head.uv, head.uv_faces, (size, size))

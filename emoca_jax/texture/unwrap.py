@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from emoca_jax import flame, render
 from emoca_jax.codes import Codes
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import MISSING_ALBEDO_GREY, Reconstruction
 from emoca_jax.texture.eyes import eye_ratio
@@ -105,7 +106,7 @@ def unwrap(
     return completed(layout, surface, seen)
 
 
-@jax.jit
+@kept()
 def observed(
     head: FaceHead,
     layout: TextureLayout,
@@ -178,7 +179,7 @@ def completed(layout: TextureLayout, surface: SkinSurface, seen: Observed) -> Un
     )
 
 
-@jax.jit
+@kept()
 def _composed(
     layout: TextureLayout,
     seen: Observed,

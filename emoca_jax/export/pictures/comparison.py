@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,6 +16,7 @@ from emoca_jax.export.pictures import paper
 from emoca_jax.export.pictures.detail import detail_tiles
 from emoca_jax.export.pictures.panel import emotion_panel
 from emoca_jax.faces import ReconstructedFace
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import decode
 
@@ -122,7 +122,7 @@ def neutral_codes(result: ReconstructedFace, yaw: float) -> Codes:
     )
 
 
-@partial(jax.jit, static_argnames="size")
+@kept(static=("size",))
 def _draw(
     head: FaceHead, codes: Codes, texture: Float[jax.Array, "rows columns 3"], size: int
 ) -> tuple[jax.Array, ...]:

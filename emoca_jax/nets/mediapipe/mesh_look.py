@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.nets.mediapipe.face_mesh import FaceMesh, presence_score
 from emoca_jax.nets.weights import Parameters
 from emoca_jax.products import CUBLAS
@@ -40,7 +39,7 @@ class MeshLook(NamedTuple):
     """`MESH_MAPS`, of the last look of each branch."""
 
 
-@partial(jax.jit, compiler_options=CUBLAS)
+@kept(compiler_options=CUBLAS)
 def look_at_faces(parameters: Parameters, crops: UInt8[Array, "batch 192 192 3"]) -> MeshLook:
     """Upright crops of faces, looked at. parameters: those that ship (`face_mesh_attention`)."""
     return mesh_look(parameters, crops.astype(jnp.float32) / 255)
