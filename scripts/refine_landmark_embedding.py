@@ -79,7 +79,7 @@ def read_faces(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
 def missed(head: FaceHead, landmarks: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Offset [points, 3] in metres on the template that the faces ask of each point, and each face's fit error."""
     model = landmark_model(head)
-    fitted = fit.fit_landmarks(model, jnp.asarray(landmarks), jnp.asarray(probabilities), None).codes
+    fitted = fit.fit_landmarks(model, jnp.asarray(landmarks), jnp.asarray(probabilities), None, None).codes
     index = np.asarray(head.mediapipe_index)
     points, partner = len(index), mirror_points(head)
     normal, right = np.tile(RIDGE * np.eye(3), (points, 1, 1)), np.zeros((points, 3))

@@ -38,8 +38,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--method",
         choices=("fit", "landmarks", "encoder"),
-        help="how a photo becomes a head: fit (by landmarks, then by how it looks) or landmarks alone with the open "
-        "model, encoder (one pass) with converted or trained ones (default: fit, or encoder)",
+        help="how a photo becomes a head: fit (by landmarks, then by how it looks), landmarks alone, or encoder (one "
+        "pass); converted and trained models encode (default: fit, or encoder)",
     )
     parser.add_argument(
         "--head",
@@ -99,8 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
             face.save(place, arguments.format, size=size, names=arguments.names, lod=arguments.lod)
         return [[_row(face)] for face in faces]
 
-    by_landmarks = "landmarks" * (arguments.method == "landmarks")
-    compiles = by_landmarks if arguments.model == "open" else "converted"
+    other_way = arguments.method if arguments.method != "fit" else None
+    compiles = (other_way or "") if arguments.model == "open" else "converted"
     return run_on_photos(arguments.inputs, arguments.output, PhotoCommand(load, work, COLUMNS, compiles=compiles))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -12,14 +10,14 @@ from jaxtyping import Array, Float
 
 from emoca_jax import flame, render
 from emoca_jax.codes import Codes
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.fit.expression_prior import ExpressionPrior, expected_units
-from emoca_jax.fit.lag import lagging, turned_lag
+from emoca_jax.fit.lag import lagging
 from emoca_jax.fit.landmark_model import LandmarkModel, face_width, facing, points_of
 from emoca_jax.fit.least_squares import bounded_least_squares
 from emoca_jax.fit.openings import iris_weight, lips_closed
-from emoca_jax.flame.rotations import axis_angle_from_matrix
+from emoca_jax.fit.start import Variables, closed_form, codes_of, variables_of
 from emoca_jax.products import PRECISION, precise_matmul
-from emoca_jax.similarity import align_similarity
 
 LM_STEPS = 12
 LANDMARK_WEIGHT = 42.0
@@ -42,16 +40,6 @@ SEAL_SHARE = 0.2
 on each other say less than that, as the network finds drawn lips that touch a little apart (`LandmarkLag`)."""
 
 
-class Variables(struct.PyTreeNode):
-    """The part of the codes that landmarks see."""
-
-    shape: Float[Array, "shapes"]
-    expression: Float[Array, "expressions"]
-    rotation: Float[Array, "3"]
-    camera: Float[Array, "3"]
-    jaw: Float[Array, "3"]
-
-
 class LandmarkGoal(struct.PyTreeNode):
     """What one face's landmarks ask for."""
 
@@ -72,41 +60,59 @@ class LandmarkFit(struct.PyTreeNode):
     cost: Float[Array, "*batch"]
 
 
-@jax.jit
+@kept(static=("steps",))
 def fit_landmarks(
     model: LandmarkModel,
     landmarks: Float[Array, "batch 478 3"],
     probabilities: Float[Array, "batch 7"],
     units: Float[Array, "batch units"] | None,
+    begun: Codes | None,
+    *,
+    steps: int = LM_STEPS,
 ) -> LandmarkFit:
     """Codes (light and albedo left at zero) whose head explains the landmarks, one fit per row.
 
     landmarks: image plane [-1, 1]^2, x right, y down, z in the same unit growing away from the viewer.
     probabilities: expression network on the photo, order EXPRESSION_CLASSES. units: strengths that a network read off
     the landmarks, in the head's order, NaN where it knows none: start of the fit, departed from with reason only.
+    begun: where fits begin instead (`encode_landmarks`), which then need few steps; None: in closed form.
     """
-    return jax.vmap(functools.partial(_fit_one, model))(landmarks, probabilities, units)
+
+    def one(landmarks: Array, probabilities: Array, units: Array | None, begun: Codes | None) -> LandmarkFit:
+        start = _closed_start(model, landmarks, units) if begun is None else variables_of(begun)
+        return _fit_one(model, landmarks, probabilities, units, start, steps)
+
+    return jax.vmap(one)(landmarks, probabilities, units, begun)
+
+
+def _closed_start(model: LandmarkModel, landmarks: jax.Array, units: jax.Array | None) -> Variables:
+    start = closed_form(model, landmarks[model.index]).variables
+    if units is None:
+        return start
+    return start.replace(expression=jnp.minimum(model.prior.trust, 1.0) * jnp.nan_to_num(units))
 
 
 def _fit_one(
-    model: LandmarkModel, landmarks: jax.Array, probabilities: jax.Array, units: jax.Array | None
+    model: LandmarkModel,
+    landmarks: jax.Array,
+    probabilities: jax.Array,
+    units: jax.Array | None,
+    start: Variables,
+    steps: int,
 ) -> LandmarkFit:
-    start, rotation = _start(model, landmarks[model.index])
-    if units is not None:
-        start = start.replace(expression=jnp.minimum(model.prior.trust, 1.0) * jnp.nan_to_num(units))
-    goal = landmark_goal(model, landmarks, probabilities, rotation, units)
+    goal = landmark_goal(model, landmarks, probabilities, flame.rotation_matrix(start.rotation), units)
     flat, unravel = ravel_pytree(start)
     lower, upper = (ravel_pytree(bound)[0] for bound in _bounds(model, start))
     cost = jax.tree.map(jnp.zeros_like, start).replace(expression=_sparsity(model, goal))
     minimum = bounded_least_squares(
-        lambda parameters: residuals(model, goal, _codes(unravel(parameters))),
+        lambda parameters: residuals(model, goal, codes_of(unravel(parameters))),
         flat,
         lower,
         upper,
         ravel_pytree(cost)[0],
-        LM_STEPS,
+        steps,
     )
-    return LandmarkFit(_codes(unravel(minimum.parameters)), minimum.cost)
+    return LandmarkFit(codes_of(unravel(minimum.parameters)), minimum.cost)
 
 
 def landmark_goal(
@@ -182,40 +188,6 @@ def _read_residuals(
     return [READ_WEIGHT * jnp.sqrt(prior.trust) * jnp.where(jnp.isnan(units), 0.0, expression - units)]
 
 
-def _start(model: LandmarkModel, target: jax.Array) -> tuple[Variables, jax.Array]:
-    """Neutral mean head, aligned to the landmarks in closed form."""
-    head = model.points
-    points = flame.points_on_mesh(head.template, head.faces, model.embedding)
-    upright = target * jnp.array([[1.0, -1.0, -1.0]])
-    aligned = align_similarity(_as_turned(model, points, upright), upright, weight=model.weight)
-    root = precise_matmul(head.joint_regressor[0], head.template)
-    turned_root = root - precise_matmul(aligned.rotation, root)
-    shift = aligned.translation / aligned.scale - turned_root
-    zeros = functools.partial(jnp.zeros, dtype=jnp.float32)
-    variables = Variables(
-        shape=zeros(head.shape_dirs.shape[-1]),
-        expression=zeros(head.expression_dirs.shape[-1]),
-        rotation=axis_angle_from_matrix(aligned.rotation),
-        camera=jnp.concatenate([aligned.scale[None], shift[:2]]),
-        jaw=zeros(3),
-    )
-    return variables, aligned.rotation
-
-
-def _as_turned(model: LandmarkModel, points: jax.Array, upright: jax.Array) -> jax.Array:
-    """Points of the template with the lag of the turn in which they lie over the target: a profile, which the network
-    draws turned by 60 degrees, starts as one."""
-    turn = model.lag.turn if model.lag is not None else None
-    if turn is None:
-        return points
-    shown = points
-    for _ in range(2):
-        # Twice and no more: between 60 and 85 degrees what is found hardly changes, so that little noise turns a lot.
-        rotation = align_similarity(shown, upright, weight=model.weight).rotation
-        shown = points + precise_matmul(turned_lag(turn, rotation), rotation)
-    return shown
-
-
 def _bounds(model: LandmarkModel, start: Variables) -> tuple[Variables, Variables]:
     """Box bounds; a head with named units opens its mouth by jawOpen, so its jaw joint stays shut."""
     jaw_limit = 0.0 if model.points.bounded_expression else 1.0
@@ -227,16 +199,3 @@ def _bounds(model: LandmarkModel, start: Variables) -> tuple[Variables, Variable
     )
     lower = jax.tree.map(jnp.negative, upper).replace(expression=model.prior.lower)
     return lower, upper
-
-
-def _codes(variables: Variables) -> Codes:
-    return Codes(
-        shape=variables.shape,
-        expression=variables.expression,
-        pose=jnp.stack([variables.rotation, jnp.zeros(3)]),
-        jaw=variables.jaw,
-        eyes=jnp.zeros((2, 3)),
-        camera=variables.camera,
-        light=jnp.zeros((9, 3)),
-        albedo=jnp.zeros((0,)),
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -22,13 +21,15 @@ from emoca_jax import flame
 from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.codes import Codes
 from emoca_jax.emotion.pictures import picture_networks
-from emoca_jax.emotion.reading import EmotionReading, compared_readings, units_reading
+from emoca_jax.emotion.reading import compared_readings
 from emoca_jax.errors import InputError
+from emoca_jax.files.kept_programs import kept
 from emoca_jax.files.regular import read_regular
 from emoca_jax.files.whole import write_file
 from emoca_jax.fit.landmark_model import landmark_model
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.jobs.assemble import assemble
+from emoca_jax.jobs.encoded_face import EncodedFace, encoded_face
 from emoca_jax.jobs.face_model import FaceModel
 from emoca_jax.jobs.look import cut_plane, fit_crop, look, read
 from emoca_jax.jobs.result import FaceResult
@@ -158,21 +159,7 @@ def _open_codes(head: FaceHead, variables: Mapping, images: Float[Array, "faces 
     return OpenEncoders(head).encode(variables["params"], variables["batch_stats"], small, trained=None).codes
 
 
-open_codes = jax.jit(_open_codes, compiler_options=CUBLAS)
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodedFace(PhotoFace):
-    """What one pass tells of a face, as NumPy arrays: nothing is drawn, nothing unwrapped."""
-
-    crop: Float[np.ndarray, "3 3"]
-    """Maps (x, y, 1) of the encoded crop's plane to pixels of `photo`, as of `FaceResult`."""
-    codes: Codes
-    """No batch dimensions."""
-    vertices: Float[np.ndarray, "vertices 3"]
-    """Posed as in the photo, metres, world frame."""
-    emotion: EmotionReading
-    """What EMO-MLP reads in the expression."""
+open_codes = kept(compiler_options=CUBLAS)(_open_codes)
 
 
 def encode_quickly(model: OpenEncoderModel, found: PhotoFace) -> EncodedFace:
@@ -180,11 +167,10 @@ def encode_quickly(model: OpenEncoderModel, found: PhotoFace) -> EncodedFace:
     to_pixels = fit_crop(found.landmarks)
     image = cut_plane(found.photo, to_pixels, IMAGE_SIZE)
     codes, vertices = jax.device_get(_coded_and_posed(model.head, model.variables, image))
-    told = units_reading(model.head, codes)
-    return EncodedFace(**vars(found), crop=to_pixels, codes=codes, vertices=vertices, emotion=told)
+    return encoded_face(model.head, found, to_pixels, codes, vertices)
 
 
-@functools.partial(jax.jit, compiler_options=CUBLAS)
+@kept(compiler_options=CUBLAS)
 def _coded_and_posed(
     head: FaceHead, variables: Mapping, image: Float[Array, "224 224 3"]
 ) -> tuple[Codes, Float[Array, "vertices 3"]]:

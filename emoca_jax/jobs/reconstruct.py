@@ -12,26 +12,29 @@ from PIL import Image
 from emoca_jax.capture.found_faces import PhotoFace, found_faces
 from emoca_jax.capture.images import Photo, as_photo
 from emoca_jax.errors import InputError, checked_path
-from emoca_jax.fit.photo import ADAM_STEPS
+from emoca_jax.jobs.encoded_face import EncodedFace
 from emoca_jax.jobs.open_encoder import (
-    EncodedFace,
     OpenEncoderModel,
     encode_open,
     encode_quickly,
     is_open_encoder,
     load_open_encoder,
 )
-from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel, fitted_face, load_open_model
+from emoca_jax.jobs.open_model import (
+    METHODS,
+    NO_ENCODER,
+    OPEN_MODEL,
+    Method,
+    OpenModel,
+    encode_face,
+    fitted_face,
+    load_open_model,
+)
 from emoca_jax.jobs.result import FaceResult
 from emoca_jax.jobs.trained_model import TrainedModel, encode_photo, load_trained_model
 from emoca_jax.objectives.photo import FitWeights
 
-METHODS = ("fit", "landmarks", "encoder")
-Method = Literal["fit", "landmarks", "encoder"]
-NO_ENCODER = (
-    "One pass needs an encoder of the open head, and none ships: train one (docs/training.md), then give its folder, "
-    "RUN/model, as the model (--model)."
-)
+NOT_QUICK = "`encode_faces` needs an encoder of the open head: the open model, or RUN/model; others: `reconstruct`."
 AnyModel = OpenModel | OpenEncoderModel | TrainedModel
 
 
@@ -64,8 +67,8 @@ def reconstruct(
     """Every face of a photo as an animatable head, largest first.
 
     image: a file, a PIL image (the same as its file), or an array as `images.check_array` takes it. weights: of the
-    open model's fit. method: "fit" (by landmarks, then through the renderer) or "landmarks" (by them alone) with the
-    open model, "encoder" (one pass) with a converted or trained one; None: what the model is for.
+    open model's fit. method: "fit" (by landmarks, then through the renderer), "landmarks" (by them alone) or "encoder"
+    (one pass) with the open model; a converted or trained one encodes; None: what the model is for.
     Errors: InputError where the photo cannot be read or shows no face, or the method is not one of the model's.
     """
     check_method(model, method)
@@ -77,7 +80,7 @@ def reconstruct(
             return encode_photo(model, face)
         if isinstance(model, OpenEncoderModel):
             return encode_open(model, face)
-        return fitted_face(model, face, weights, steps=0 if method == "landmarks" else ADAM_STEPS)
+        return fitted_face(model, face, weights, method=method or "fit")
 
     return [face_of(face) for face in found_faces(model.detector, photo, faces)]
 
@@ -88,24 +91,27 @@ def check_method(model: AnyModel, method: str | None) -> None:
         return
     if method not in METHODS:
         raise InputError(f"method must be one of {', '.join(METHODS)}, not {method!r}.")
-    if method == "encoder" and isinstance(model, OpenModel):
+    if method == "encoder" and isinstance(model, OpenModel) and model.encoder is None:
         raise InputError(NO_ENCODER)
     if method != "encoder" and not isinstance(model, OpenModel):
         raise InputError(f"Method {method!r} is of the open model; this one encodes: leave `method` (--method) out.")
 
 
 def encode_faces(
-    model: OpenEncoderModel,
+    model: OpenModel | OpenEncoderModel,
     image: str | Path | Image.Image | UInt8[np.ndarray, "height width 3"] | Photo,
     *,
     faces: Literal["all", "largest"] = "all",
 ) -> list[EncodedFace]:
     """Every face of a photo as codes, posed vertices and emotion, in one pass, without drawing or texture.
 
-    For an encoder of the open head (FOLDER/model of a training run). image, faces, errors: as of `reconstruct`, which
-    gives what can be saved.
+    For the open model, or an encoder that was trained for the open head (FOLDER/model of a run). image, faces, errors:
+    as of `reconstruct`, which gives what can be saved.
     """
-    if not isinstance(model, OpenEncoderModel):
-        raise InputError(NO_ENCODER)
+    if not isinstance(model, OpenModel | OpenEncoderModel):
+        raise InputError(NOT_QUICK)
     photo = image if isinstance(image, Photo) else as_photo(image)
-    return [encode_quickly(model, face) for face in found_faces(model.detector, photo, faces)]
+    found = found_faces(model.detector, photo, faces)
+    if isinstance(model, OpenEncoderModel):
+        return [encode_quickly(model, face) for face in found]
+    return [encode_face(model, face) for face in found]

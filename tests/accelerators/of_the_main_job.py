@@ -12,10 +12,11 @@ from emoca_jax.capture import detect, person
 from emoca_jax.export import tables
 from emoca_jax.export.pictures import comparison
 from emoca_jax.export.rig import shapes
-from emoca_jax.fit import landmark_model
+from emoca_jax.fit import landmark_model, one_pass
 from emoca_jax.fit import landmarks as landmark_fit
 from emoca_jax.fit.photo import fit_photo
 from emoca_jax.jobs import assemble, look
+from emoca_jax.jobs import open_model as open_model_job
 from emoca_jax.nets.mediapipe import batches, mesh_look
 from emoca_jax.nets.mediapipe.face_detection import FULL_RANGE_SIZE, SHORT_RANGE_SIZE
 from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE
@@ -27,6 +28,7 @@ from tests.accelerators.inputs import (
     POINTS,
     SIDE,
     array,
+    batch_of,
     open_codes,
     open_model,
     shapes_of,
@@ -92,10 +94,24 @@ def read_expression(chips: int) -> Call:
     return Call((shapes_of(open_model().expression), seen.image, seen.crop))
 
 
+@program(one_pass.encode_landmarks)
+def encode_landmarks(chips: int) -> Call:
+    fixed = shapes_of((open_model().landmarks, open_model().encoder))
+    units = array(chips, len(open_model().head.expression_names))
+    return Call((*fixed, array(chips, POINTS, 3), units), (2, 3))
+
+
+@program(open_model_job._posed)
+def posed_vertices(chips: int) -> Call:
+    return Call((shapes_of(open_model().head), open_codes()))
+
+
 @program(landmark_fit.fit_landmarks)
 def fit_landmarks(chips: int) -> Call:
     units = array(chips, len(open_model().head.expression_names))
-    return Call((shapes_of(open_model().landmarks), array(chips, POINTS, 3), array(chips, 7), units), (1, 2, 3))
+    begun = batch_of(open_codes().replace(albedo=array(0)), chips)
+    given = (shapes_of(open_model().landmarks), array(chips, POINTS, 3), array(chips, 7), units, begun)
+    return Call(given, (1, 2, 3, 4), {"steps": open_model_job.STEPS_ONCE_ENCODED})
 
 
 @program(fit_photo)

@@ -65,6 +65,7 @@ def fitted(landmarks, probabilities, units):
             jnp.asarray(landmarks[row : row + 1]),
             jnp.asarray(probabilities[row : row + 1]),
             None if units is None else jnp.asarray(units[row : row + 1]),
+            None,
         ).codes
         for row in range(len(landmarks))
     ]
@@ -75,7 +76,7 @@ def test_landmarks_of_a_known_head_are_fitted_and_its_units_found():
     head = model().head
     truth = codes_of(head, jawOpen=0.7, browInnerUp=0.6, eyeBlinkLeft=0.9, eyeBlinkRight=0.9)
     landmarks = detected(truth)
-    found = fit.fit_landmarks(model().landmarks, landmarks, jnp.zeros((1, 7)), None).codes
+    found = fit.fit_landmarks(model().landmarks, landmarks, jnp.zeros((1, 7)), None, None).codes
     found = jax.tree.map(lambda leaf: leaf[0], found)
     missed = project(model().landmarks, found)[:468, :2] - landmarks[0, :468, :2]
     assert 100 * float(jnp.sqrt(jnp.mean(jnp.sum(missed**2, -1)))) / float(face_width(landmarks[0])) < 0.25

@@ -46,7 +46,7 @@ def test_a_profile_is_found_as_one_from_where_the_network_finds_its_landmarks():
     truth = codes_of(head()).replace(pose=jnp.asarray([[0, np.radians(80), 0], [0, 0, 0]], jnp.float32))
     landmarks = np.zeros((478, 3), np.float32)
     landmarks[np.asarray(model.index)] = project(model, truth)
-    found = fit.fit_landmarks(model, landmarks[None], np.zeros((1, 7), np.float32), None).codes
+    found = fit.fit_landmarks(model, landmarks[None], np.zeros((1, 7), np.float32), None, None).codes
     # Laid over the average head as they are, they seem turned by some 60 degrees.
     assert 70 < float(yaw_degrees(flame.rotation_matrix(found.pose[0, 0]))) < 90
 

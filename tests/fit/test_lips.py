@@ -25,7 +25,7 @@ def lip_gap(codes):
 
 
 def fitted(landmarks):
-    found = fit.fit_landmarks(model().landmarks, landmarks, HAPPY[None], None).codes
+    found = fit.fit_landmarks(model().landmarks, landmarks, HAPPY[None], None, None).codes
     return jax.tree.map(lambda leaf: leaf[0], found)
 
 

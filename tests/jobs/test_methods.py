@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from emoca_jax.cli import main
 from emoca_jax.emotion.landmark_units import read_head_units
 from emoca_jax.errors import InputError
+from emoca_jax.fit.landmark_model import face_width, project
 from emoca_jax.fit.landmarks import fit_landmarks
+from emoca_jax.fit.one_pass import encode_landmarks
 from emoca_jax.jobs.look import look
 from emoca_jax.jobs.open_encoder import OpenEncoderModel
-from emoca_jax.jobs.open_model import OpenModel, load_open_model
-from emoca_jax.jobs.reconstruct import check_method, reconstruct
+from emoca_jax.jobs.open_model import STEPS_ONCE_ENCODED, OpenModel, load_open_model
+from emoca_jax.jobs.reconstruct import check_method, encode_faces, reconstruct
+from emoca_jax.model import pose
 
 PHOTO = Path(__file__).parents[2] / "examples/grace_hopper.jpg"
 
@@ -31,19 +35,46 @@ def test_by_landmarks_alone_the_codes_are_theirs_and_light_is_the_photos(model: 
     landmarks, probabilities = np.asarray(seen.landmarks), np.asarray(seen.read.probabilities)
     units = read_head_units(seen.landmarks, model.head.expression_names)
     assert units is not None
-    wanted = fit_landmarks(model.landmarks, landmarks[None], probabilities[None], units[None]).codes
+    begun = encode_landmarks(model.landmarks, model.encoder or {}, landmarks[None], units[None])
+    given = model.landmarks, landmarks[None], probabilities[None], units[None], begun
+    wanted = fit_landmarks(*given, steps=STEPS_ONCE_ENCODED).codes
     for name in ("shape", "expression", "pose", "camera", "eyes"):
         np.testing.assert_allclose(getattr(face.codes, name), getattr(wanted, name)[0], atol=1e-4, err_msg=name)
     assert np.ptp(np.asarray(face.codes.light)[1:]) > 0.05
     assert face.fit_error < 0.6
 
 
+@pytest.mark.slow
+def test_the_encoders_codes_are_those_of_the_quick_way_and_light_is_the_photos(model: OpenModel) -> None:
+    (face,), (quick,) = reconstruct(model, PHOTO, method="encoder"), encode_faces(model, PHOTO)
+    for name in ("shape", "expression", "pose", "camera", "eyes"):
+        np.testing.assert_allclose(getattr(face.codes, name), getattr(quick.codes, name), atol=1e-5, err_msg=name)
+    assert np.ptp(np.asarray(face.codes.light)[1:]) > 0.05
+
+
+def test_one_pass_finds_the_face_where_it_is(model: OpenModel) -> None:
+    """A photo's: landmarks of its codes beside those that were found, its mesh as its codes have it."""
+    (face,) = encode_faces(model, PHOTO)
+    index = np.asarray(model.landmarks.index)
+    found = (face.landmarks[index, :2] - face.crop[:2, 2]) / face.crop[0, 0]
+    points = np.asarray(project(model.landmarks, face.codes))[:, :2]
+    width = float(face_width(jnp.asarray(face.landmarks))) / face.crop[0, 0]
+    assert 100 * np.sqrt(np.square(points - found).sum(1).mean()) / width < 1
+    np.testing.assert_allclose(face.vertices, pose(model.head, face.codes).vertices, atol=1e-6)
+    assert face.emotion.valence is not None and -1 <= face.emotion.valence <= 1
+
+
 def test_a_model_is_asked_only_for_what_it_can(model: OpenModel) -> None:
-    encoders = OpenEncoderModel.__new__(OpenEncoderModel)
-    for one, method in ((model, None), (model, "fit"), (model, "landmarks"), (encoders, None), (encoders, "encoder")):
+    encoders, bare = OpenEncoderModel.__new__(OpenEncoderModel), dataclasses.replace(model, encoder=None)
+    for one, method in (
+        *((model, method) for method in (None, "fit", "landmarks", "encoder")),
+        (bare, "fit"),
+        (encoders, None),
+        (encoders, "encoder"),
+    ):
         check_method(one, method)
     for one, method, said in (
-        (model, "encoder", "none ships: train one"),
+        (bare, "encoder", "is of the head that ships"),
         (encoders, "landmarks", "is of the open model"),
         (model, "guess", "must be one of fit, landmarks, encoder"),
     ):
@@ -51,6 +82,6 @@ def test_a_model_is_asked_only_for_what_it_can(model: OpenModel) -> None:
             check_method(one, method)
 
 
-def test_the_command_says_what_to_do_without_an_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["reconstruct", str(PHOTO), "--method", "encoder", "--output", str(tmp_path / "out")]) == 2
-    assert "train one (docs/training.md), then give its folder" in capsys.readouterr().err
+def test_the_quick_way_of_a_head_without_encoder_says_what_to_do(model: OpenModel) -> None:
+    with pytest.raises(InputError, match="leave out `head`"):
+        encode_faces(dataclasses.replace(model, encoder=None), PHOTO)
