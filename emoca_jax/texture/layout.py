@@ -32,6 +32,8 @@ REGION_FADE = 0.1
 
 BEARD_POINTS = (*range(4, 13), 35, 31)
 """Outline among the 68 landmarks, jaw and nostrils, of where a beard grows."""
+CHIN_POINTS = (48, 54, *range(10, 5, -1))
+"""Outline among them, corners of the mouth and jaw, of the chin, which no beard leaves out."""
 MIDDLE_POINTS = (41, 27, 46, 35, 31)
 """Outline among them of the nose and the cheeks beside it: what covers these covers eyes or mouth as well."""
 BROWS_AND_EYES = (tuple(range(17, 22)), tuple(range(22, 27)), tuple(range(36, 42)), tuple(range(42, 48)))
@@ -69,6 +71,8 @@ class TextureLayout(struct.PyTreeNode):
     """1 on and around lips and nostrils."""
     beard: Float[Array, "size size"]
     """1 from the nostrils to the jaw."""
+    chin: Float[Array, "size size"]
+    """1 below the mouth."""
     middle: Float[Array, "size size"]
     """1 on nose and cheeks beside it."""
 
@@ -115,6 +119,7 @@ def texture_layout(head: FaceHead, *, size: int = TEXTURE_SIZE) -> TextureLayout
         brows_eyes=jax.device_put(full(_near(np.asarray(points), position, BROWS_AND_EYES))),
         lips=jax.device_put(full(_near(np.asarray(points), position, LIPS))),
         beard=jax.device_put(full(_near(np.asarray(points), position, (BEARD_POINTS,)))),
+        chin=jax.device_put(full(_near(np.asarray(points), position, (CHIN_POINTS,)))),
         middle=jax.device_put(full(_near(np.asarray(points), position, (MIDDLE_POINTS,)))),
     )
 

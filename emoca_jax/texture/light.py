@@ -14,6 +14,8 @@ from emoca_jax.texture.trust import TrustedSkin
 
 WIDE = 0.02
 """Metres over which what differs between both sides is light: a mole is smaller."""
+ALONE = 0.3
+"""Share of what one side shows that is taken for light where the other tells nothing."""
 SHINE_FROM, SHADE_FROM = 0.04, -0.12
 """Log ratio to the face's usual brightness above and below which what both sides have is taken for light, too."""
 SHINE_SHARE, SHADE_SHARE = 0.85, 0.5
@@ -28,11 +30,11 @@ def light_left(surface: SkinSurface, skin: TrustedSkin) -> Float[np.ndarray, "ve
     apart = skin.smooth - skin.usual
     share = np.minimum(skin.seen / surface.mass, 1.0)
     both = np.minimum(share, surface.mirror @ share)[:, None]
-    odd = both * (apart - surface.mirror @ apart) / 2
+    odd = both * (apart - surface.mirror @ apart) / 2 + (1 - both) * (1 - skin.painted[:, None]) * ALONE * apart
     odd = screened(surface, odd, surface.mass, smooth=WIDE, elsewhere=np.zeros(3), reach=np.inf)
     brightness = (apart - odd).mean(1, keepdims=True)
     shine = SHINE_SHARE * np.maximum(brightness - SHINE_FROM, 0)
-    shade = SHADE_SHARE * np.minimum(brightness - SHADE_FROM, 0)
+    shade = (1 - skin.beard[:, None]) * SHADE_SHARE * np.minimum(brightness - SHADE_FROM, 0)
     tint = apart - odd + skin.spots
     tint = tint - tint.mean(1, keepdims=True)
     size = np.linalg.norm(tint, axis=1, keepdims=True)

@@ -7,6 +7,8 @@ slowly, does not stop it. Everything is in the logarithm of the ratio of the pho
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +18,7 @@ from scipy import sparse
 from scipy.ndimage import minimum_filter, uniform_filter
 
 from emoca_jax.texture.layout import TextureLayout
-from emoca_jax.texture.surface import SkinSurface, screened
+from emoca_jax.texture.surface import SkinSurface, screening
 
 SMOOTH = 0.008
 """Metres over which colour counts as smooth: a brow is detail, a cheek's blush is not."""
@@ -31,6 +33,14 @@ FEATHER = 5
 """Texels over which trust fades out."""
 TINT = 2.5
 """How much more a deviation of tint counts than one of brightness, which shadows explain as well."""
+WARM = np.array([1.0, -0.1, -0.9], np.float32) / np.float32(np.sqrt(1.82))
+"""The tint that skin takes on in its shadows and loses where it shines: blood and a camera's curve keep red up, and
+what shines is white. Hair, cloth and what is behind get darker in all channels alike."""
+SHADOW = 11
+"""Texels, 1.2 cm, over which that brightness is averaged."""
+WARMTH = 0.7
+"""The most of it to a change of brightness. Of the median skin to the median of nose and cheeks beside it, 11 photos:
+.3 to 1."""
 SHINE = 0.75
 """How much less it counts to be brighter: skin shines, and what covers it is mostly darker."""
 STRANGE_LIPS, STRANGE_EYES, STRANGE_BEARD = 2.0, 1.0, 0.9
@@ -39,10 +49,15 @@ STRANGE_FACE, STRANGE_FOREHEAD, STRANGE_ELSEWHERE = 0.45, 0.35, 0.28
 elsewhere on the face, above the brows, and on ears, scalp and neck."""
 ALIKE = 0.45
 """Deviation from the face's usual colour of what growing starts from."""
+FROM_FITTED, LEAST_MIDDLE = 0.6, 0.25
+"""The same from the fitted skin, of what gives that usual colour, and the share of nose and cheeks that must."""
 STEEP = 6
 """Power by which trust falls there."""
 FROM_USUAL = 1.8
 """How much more a texel may deviate from the face's usual colour than from the one expected there."""
+BEARD = (0.15, 0.25)
+"""How much darker than cheeks, log ratio, a chin is without and with a beard: of ten photos of people without one at
+most .14, with stubble .24."""
 AROUND = 21
 """Texels, 2.5 cm, around a brow in which skin must be seen."""
 LESS_THAN_MIRROR, MIRROR_SLACK, MIRROR_SLACK_FEATURE = 1.5, 0.25, 0.6
@@ -71,6 +86,8 @@ class TrustedSkin:
     """Eyeballs that the head counts as skin: none where it has a part for them."""
     painted: Float[np.ndarray, "vertices"]
     """1 on lips, brows and around eyes, which may have any colour, 0 elsewhere."""
+    beard: Float[np.ndarray, "vertices"]
+    """1 where one shows."""
     spots: Float[np.ndarray, "vertices 3"]
     """Of the log ratio what `smooth` misses because it is smaller, down to SMOOTH."""
 
@@ -83,6 +100,7 @@ class _Places(NamedTuple):
     brows_eyes: np.ndarray
     lips: np.ndarray
     beard: np.ndarray
+    chin: np.ndarray
     middle: np.ndarray
     mirror: np.ndarray
     mirror_weight: np.ndarray
@@ -92,41 +110,54 @@ def trusted_skin(
     surface: SkinSurface,
     layout: TextureLayout,
     ratio: Float[np.ndarray, "size size 3"],
-    raw: Float[np.ndarray, "size size 3"],
+    shading: Float[np.ndarray, "size size 3"],
+    model: Float[np.ndarray, "size size 3"],
     sight: Float[np.ndarray, "size size"],
 ) -> TrustedSkin:
     """Which texels show skin.
 
-    ratio, raw: log ratio of the photo's albedo, and of the photo itself, to the model; raw is what is judged, because
-    hair at the side of a face has already been taken for shadow where light was divided out. sight: how well seen.
+    ratio, shading: logarithms of the ratio of the photo's albedo to the model's, and of the light that was divided out.
+    What is judged is the photo with its light, because hair at the side of a face has already been taken for shadow.
+    model: its albedo, above 0. sight: how well seen.
     """
     places = _places(layout, surface.coarse.size)
-    ratio, raw, sight = (_pooled(x, surface.coarse.size) for x in (ratio, raw, sight))
+    ratio, shading, model, sight = (_pooled(x, surface.coarse.size) for x in (ratio, shading, model, sight))
+    raw = ratio + shading
     feature = np.maximum(places.brows_eyes, places.lips)
     core = sight * places.face * (1 - places.above_brows) * (1 - feature)
     bound = STRANGE_FACE + (STRANGE_FOREHEAD - STRANGE_FACE) * places.above_brows
-    bound = bound + places.beard * (STRANGE_BEARD - bound)
-    bound = places.face * bound + (1 - places.face) * STRANGE_ELSEWHERE
 
-    plain = _median(raw, core * places.middle)
-    trust = core * _like(_deviation(raw - plain, sight), ALIKE)
+    plain = _plain(places, ratio, raw, core, sight)
+    trust = core * _like(_deviation(raw - plain, sight, places.beard), ALIKE)
+    both, slack = _other(places, sight) > MIRROR_SEEN, MIRROR_SLACK + (MIRROR_SLACK_FEATURE - MIRROR_SLACK) * feature
     for _ in range(ROUNDS):
-        smooth, _ = _solve(surface, raw, trust * (trust > 0.5), plain)
-        deviation = _deviation(raw - surface.coarse.on(smooth), sight)
+        smoothed, _ = _smoother(surface, trust * (trust > 0.5))
+        deviation = _deviation(raw - surface.coarse.on(smoothed(raw, plain)), sight, places.beard)
         shown = _shown_around(feature, trust, sight)
-        here = bound + shown * (places.brows_eyes * (STRANGE_EYES - bound))
+        here = bound + _bearded(places, deviation, sight) * places.beard * (STRANGE_BEARD - bound)
+        here = places.face * here + (1 - places.face) * STRANGE_ELSEWHERE
+        here = here + shown * (places.brows_eyes * (STRANGE_EYES - here))
         here = here + shown * (places.lips * (STRANGE_LIPS - here))
-        here = np.minimum(here, _by_mirror(places, deviation, sight, feature))
+        here = np.minimum(here, np.where(both, LESS_THAN_MIRROR * _other(places, deviation) + slack, np.inf))
         trust = sight * _like(deviation, here)
         trust = trust * _reached(surface, trust, core)
     eyeballs = _eyeballs(surface, places)
     on_eyes = (surface.coarse.on(eyeballs.astype(np.float32)) > 0.5).astype(np.float32)
     trust = _feathered(np.maximum(trust, sight * on_eyes), sight)
     usual = _median(ratio, trust * core)
-    smooth, seen = _solve(surface, ratio, trust, usual)
-    painted = surface.coarse.off(feature, np.ones_like(feature)) / np.maximum(surface.mass, 1e-12)
-    spots, _ = _solve(surface, ratio - surface.coarse.on(smooth), trust, np.zeros(3))
-    return TrustedSkin(trust, smooth, usual, seen, eyeballs, np.clip(painted, 0, 1), spots)
+    # Lips and brows have colours of their own, which must not run into the skin around them.
+    bare = trust * (1 - feature)
+    of_bare, _ = _smoother(surface, bare)
+    of_all, seen = _smoother(surface, trust)
+    smooth = of_bare(ratio, usual)
+    smooth = smooth + of_all(ratio - surface.coarse.on(smooth), np.zeros(3))
+    spots = of_bare(ratio - surface.coarse.on(smooth), np.zeros(3))
+    beard = _dark_chin(places, ratio + np.log(model), bare) * places.beard
+    painted, beard = (
+        np.clip(surface.coarse.off(x, np.ones_like(x)) / np.maximum(surface.mass, 1e-12), 0, 1)
+        for x in (feature, beard)
+    )
+    return TrustedSkin(trust, smooth, usual, seen, eyeballs, painted, beard, spots)
 
 
 def _places(layout: TextureLayout, size: int) -> _Places:
@@ -134,7 +165,7 @@ def _places(layout: TextureLayout, size: int) -> _Places:
     step = whole // size
     mirror, weight = (np.asarray(x)[::step, ::step] for x in (layout.mirror, layout.mirror_weight))
     rows, columns = np.divmod(mirror, whole)
-    names = ("face", "above_brows", "brows_eyes", "lips", "beard", "middle")
+    names = ("face", "above_brows", "brows_eyes", "lips", "beard", "chin", "middle")
     maps = [np.asarray(getattr(layout, name))[::step, ::step] for name in names]
     return _Places(*maps, mirror=rows // step * size + columns // step, mirror_weight=weight)
 
@@ -142,7 +173,8 @@ def _places(layout: TextureLayout, size: int) -> _Places:
 def _pooled(texture: Float[np.ndarray, "size size *channels"], size: int) -> Float[np.ndarray, "side side *channels"]:
     """Means over blocks."""
     step = len(texture) // size
-    return texture.reshape(size, step, size, step, *texture.shape[2:]).mean((1, 3))
+    parts = [texture[row::step, column::step] for row in range(step) for column in range(step)]
+    return functools.reduce(np.add, parts) / step**2
 
 
 def _like(deviation: np.ndarray, bound: np.ndarray | float) -> np.ndarray:
@@ -156,11 +188,25 @@ def _shown_around(feature: np.ndarray, trust: np.ndarray, sight: np.ndarray) -> 
     return np.clip(2 * around - 0.5, 0, 1)
 
 
-def _by_mirror(places: _Places, deviation: np.ndarray, sight: np.ndarray, feature: np.ndarray) -> np.ndarray:
-    """The deviation allowed where the other side is in sight: not much more than there."""
-    there, seen = ((places.mirror_weight * x.reshape(-1)[places.mirror]).sum(-1) for x in (deviation, sight))
-    slack = MIRROR_SLACK + (MIRROR_SLACK_FEATURE - MIRROR_SLACK) * feature
-    return np.where(seen > MIRROR_SEEN, LESS_THAN_MIRROR * there + slack, np.inf)
+def _bearded(places: _Places, deviation: np.ndarray, sight: np.ndarray) -> float:
+    """1 where the chin looks unlike skin, 0 where it is bare: then what is dark on the jaw is hair that hangs there."""
+    chin = places.chin * (1 - places.lips) * sight
+    strange = 1 - (chin * _like(deviation, STRANGE_FACE)).sum() / max(chin.sum(), 1e-3)
+    return float(np.clip(2 * strange - 0.5, 0, 1))
+
+
+def _dark_chin(places: _Places, skin: np.ndarray, weights: np.ndarray) -> float:
+    """0 where the chin is as bright as the cheeks, 1 where a beard makes it dark. skin: logarithm of its colour."""
+    chin, cheeks = weights * places.chin, weights * places.face * (1 - places.beard)
+    if min(chin.sum(), cheeks.sum()) < 1:
+        return 0.0
+    chin, cheeks = ((x[..., None] * skin).sum() / (3 * x.sum()) for x in (chin, cheeks))
+    return float(np.clip((cheeks - chin - BEARD[0]) / (BEARD[1] - BEARD[0]), 0, 1))
+
+
+def _other(places: _Places, values: np.ndarray) -> np.ndarray:
+    """Values of the other side."""
+    return (places.mirror_weight * values.reshape(-1)[places.mirror]).sum(-1)
 
 
 def _median(values: Float[np.ndarray, "side side 3"], weights: Float[np.ndarray, "side side"]) -> np.ndarray:
@@ -168,28 +214,52 @@ def _median(values: Float[np.ndarray, "side side 3"], weights: Float[np.ndarray,
     return np.median(values[chosen], axis=0) if chosen.any() else np.zeros(3, values.dtype)
 
 
+def _plain(
+    places: _Places, ratio: np.ndarray, raw: np.ndarray, core: np.ndarray, sight: np.ndarray
+) -> Float[np.ndarray, "3"]:
+    """The face's usual colour in its light: of nose and cheeks where these look somewhat like the skin that was fitted,
+    of the whole face where they do not, as dark spectacles hide them."""
+    fitted = core * _like(_deviation(ratio, sight, places.beard), FROM_FITTED)
+    middle = fitted * places.middle > 0.5
+    enough = middle.sum() > LEAST_MIDDLE * (core * places.middle > 0.5).sum()
+    return _median(raw, np.where(enough, middle, fitted > 0.5).astype(np.float32))
+
+
 def _deviation(
-    apart: Float[np.ndarray, "side side 3"], sight: Float[np.ndarray, "side side"]
+    apart: Float[np.ndarray, "side side 3"],
+    sight: Float[np.ndarray, "side side"],
+    folds: Float[np.ndarray, "side side"],
 ) -> Float[np.ndarray, "side side"]:
-    """How strange each texel looks, its grain averaged."""
+    """How strange each texel looks, its grain averaged. folds: 1 where shadows may be narrow."""
     mass = np.maximum(uniform_filter(sight, GRAIN), 1e-6)
     mean = uniform_filter(sight[..., None] * apart, GRAIN, axes=(0, 1)) / mass[..., None]
-    brightness = mean.mean(-1)
-    tint = np.sqrt(((mean - brightness[..., None]) ** 2).sum(-1))
-    return np.hypot(np.where(brightness > 0, SHINE * brightness, brightness), TINT * tint)
+    brightness = (mean[..., 0] + mean[..., 1] + mean[..., 2]) / 3
+    tint = mean - brightness[..., None]
+    # Around eyes, rims of spectacles are as brown as shadows, but not as broad.
+    broad = uniform_filter(sight * brightness, SHADOW) / np.maximum(uniform_filter(sight, SHADOW), 1e-6)
+    warm, most = tint @ WARM, -WARMTH * (broad + folds * (brightness - broad))
+    held = np.clip(warm, np.minimum(most, 0), np.maximum(most, 0))
+    tint = tint - held[..., None] * WARM
+    strange = np.where(brightness > 0, SHINE * brightness, brightness)
+    return np.sqrt(strange**2 + TINT**2 * np.einsum("...k,...k->...", tint, tint))
 
 
-def _solve(
-    surface: SkinSurface, ratio: np.ndarray, trust: np.ndarray, usual: np.ndarray
-) -> tuple[Float[np.ndarray, "vertices 3"], Float[np.ndarray, "vertices"]]:
-    """Smooth colour at the vertices, and on how much area each was seen."""
-    total, seen = surface.coarse.off(ratio, trust), surface.coarse.off(np.ones_like(trust), trust)
+def _smoother(
+    surface: SkinSurface, trust: np.ndarray
+) -> tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], Float[np.ndarray, "vertices"]]:
+    """A log ratio on texels and its usual value to smooth colour at the vertices; on how much area each was seen."""
+    seen = surface.coarse.off(np.ones_like(trust), trust)
     # What only the other side shows is asked for there, weakly: at its border the own side's colour wins.
     lack = MIRRORED_SHARE * np.clip(1 - seen / np.maximum(surface.mass, 1e-12), 0, 1)
-    total = total + lack[:, None] * (surface.mirror @ total)
     every = seen + lack * (surface.mirror @ seen)
-    known = total / np.maximum(every, 1e-12)[:, None]
-    return screened(surface, known, every, smooth=SMOOTH, elsewhere=usual, reach=REACH), seen
+    solve = screening(surface, every, smooth=SMOOTH, reach=REACH)
+
+    def smoothed(ratio: np.ndarray, usual: np.ndarray) -> np.ndarray:
+        total = surface.coarse.off(ratio, trust)
+        total = total + lack[:, None] * (surface.mirror @ total)
+        return solve(total / np.maximum(every, 1e-12)[:, None], usual)
+
+    return smoothed, seen
 
 
 def _reached(surface: SkinSurface, trust: np.ndarray, core: np.ndarray) -> Float[np.ndarray, "side side"]:

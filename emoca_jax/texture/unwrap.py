@@ -25,6 +25,7 @@ from emoca_jax.texture.layout import TextureLayout, mirrored
 from emoca_jax.texture.light import light_left
 from emoca_jax.texture.mouth import mouth_ratio
 from emoca_jax.texture.openings import ShownPoints, clear_of_openings, shifted
+from emoca_jax.texture.pigment import pigment
 from emoca_jax.texture.sight import camera_sight
 from emoca_jax.texture.surface import SkinSurface, stitched
 from emoca_jax.texture.trust import trusted_skin
@@ -43,8 +44,6 @@ FULL_CELL = 8.0
 """A cell of which an eighth was seen is as good as one seen whole."""
 WANING, WANED = 21, (0.4, 0.85)
 """Texels around, 1.2 cm, of which such a share must be trusted for detail to begin and to be whole."""
-BRIGHT, ROOM = 0.04, 0.06
-"""Log ratio of detail to its surroundings from which skin is taken to shine, and how much more is left of it."""
 LARGEST_RATIO = 2.5
 """Log ratio, either way, that a skin can differ from the model."""
 GREY, COLOURED, NOISE = 0.04, 0.1, 0.1
@@ -161,8 +160,8 @@ def observed(
 
 def completed(layout: TextureLayout, surface: SkinSurface, seen: Observed) -> UnwrappedTexture:
     """A texture without holes from what the photo shows."""
-    ratio, sight, shading = (np.asarray(x) for x in (seen.ratio, seen.sight, seen.shading))
-    skin = trusted_skin(surface, layout, ratio, ratio + np.log(shading), sight)
+    ratio, sight, shading, model = (np.asarray(x) for x in (seen.ratio, seen.sight, seen.shading, seen.model))
+    skin = trusted_skin(surface, layout, ratio, np.log(shading), model + np.float32(FLOOR), sight)
     light = light_left(surface, skin)
     albedo, lit, visible = _composed(
         layout,
@@ -171,6 +170,7 @@ def completed(layout: TextureLayout, surface: SkinSurface, seen: Observed) -> Un
         surface.fine.on(skin.smooth),
         surface.fine.on(light),
         surface.fine.on(skin.eyeballs.astype(np.float32)),
+        surface.fine.on(skin.beard),
     )
     return UnwrappedTexture(
         albedo=_finished(layout, surface, albedo),
@@ -187,6 +187,7 @@ def _composed(
     smooth: Float[Array, "size size 3"],
     light: Float[Array, "size size 3"],
     eyeballs: Float[Array, "size size"],
+    beard: Float[Array, "size size"],
 ) -> tuple[Float[Array, "size size 3"], Float[Array, "size size 3"], Float[Array, "size size"]]:
     """Albedo, the same as lit in the photo, and how much of it was seen."""
     trust = jax.image.resize(trust, seen.sight.shape, "linear")
@@ -202,10 +203,11 @@ def _composed(
         grey = jnp.mean(colour, axis=-1, keepdims=True)
         return grey + seen.colour * (colour - grey)
 
-    # Skin has dark spots, but a bright one is light; the white of an eye is bright beside an iris.
-    own = detailed(trust * jnp.maximum(_inside(layout, trust), eyeballs))
-    pigment = jnp.where(eyeballs[..., None] > 0.5, own, _without_shine(own))
-    albedo = coloured(smooth - light + pigment)
+    inside = trust * jnp.maximum(_inside(layout, trust), eyeballs)
+    own = detailed(inside)
+    # The white of an eye is bright beside an iris.
+    own = jnp.where(eyeballs[..., None] > 0.5, own, pigment(layout, own, inside, beard))
+    albedo = coloured(smooth - light + own)
     lit = coloured(smooth + detailed(trust)) * seen.shading
     return jnp.clip(albedo, 0.0, 1.0), jnp.clip(lit, 0.0, 1.0), trust + seen.eyes_seen
 
@@ -224,7 +226,7 @@ def _finished(
     flat = np.array(colour).reshape(-1, 3)
     flat[surface.fine.index] = stitched(surface, flat[surface.fine.index])
     # Beyond the edge of a chart its last texel goes on, so that bilinear lookups and mip maps do not see background.
-    return np.clip(flat, 0, 1)[np.asarray(layout.nearest)]
+    return np.clip(flat, 0, 1).take(np.asarray(layout.nearest), axis=0)
 
 
 def _model_albedo(head: FaceHead, codes: Codes, layout: TextureLayout) -> Float[Array, "size size 3"]:
@@ -260,13 +262,6 @@ def _broad_shading(
 
 def _usual(ratio: Float[Array, "size size 3"], weights: Float[Array, "size size"]) -> Float[Array, "3"]:
     return jnp.sum(weights[..., None] * ratio, (0, 1)) / jnp.maximum(jnp.sum(weights), 1e-3)
-
-
-def _without_shine(detail: Float[Array, "size size 3"]) -> Float[Array, "size size 3"]:
-    """Brightness held down above BRIGHT: skin has dark spots, but a bright one is light left over."""
-    brightness = jnp.mean(detail, axis=-1, keepdims=True)
-    held = BRIGHT + ROOM * jnp.tanh((brightness - BRIGHT) / ROOM)
-    return detail + jnp.where(brightness > BRIGHT, held - brightness, 0.0)
 
 
 def _smooth(

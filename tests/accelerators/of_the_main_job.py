@@ -136,7 +136,7 @@ def composed_texture(chips: int) -> Call:
     side = layout.TEXTURE_SIZE
     coarse, colours, grey = array(COARSE, COARSE), array(side, side, 3), array(side, side)
     seen = unwrap.Observed(colours, colours, grey, colours, array(side, side, 2), colours, grey, array())
-    return Call((shapes_of(open_model().layout), seen, coarse, colours, colours, grey))
+    return Call((shapes_of(open_model().layout), seen, coarse, colours, colours, grey, grey))
 
 
 # The main job: results and files.

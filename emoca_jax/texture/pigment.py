@@ -1,0 +1,85 @@
+"""What of a skin's detail is pigment, and what is light that smooth shading does not tell: shine, relief and shadows.
+
+Skin has dark spots of many tints, moles, freckles and wrinkles, but a spot that is brighter than what is around it
+shines, and what is paler than it shines as well. What is broader than a mole is on both sides, or it is light. Skin
+that is full of dark and bright is in a light that shows its relief.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from emoca_jax.texture.layout import TextureLayout, mirrored
+from emoca_jax.texture.windows import box
+
+POOL, BROAD, WIDE = 4, 5, 15
+"""Texels that are pooled, and pools over which detail counts as broad, a centimetre, wider than moles; and over which
+relief is judged, three."""
+ALONE = 0.3
+"""Share of broad detail that is taken for light where the other side tells nothing."""
+BRIGHT, ROOM = 0.03, 0.03
+"""Log ratio of detail to its surroundings from which skin is taken to shine, and how much more is left of it."""
+SHADE_FROM, SHADE_SHARE = -0.08, 0.5
+"""Log ratio below which broad detail is taken for shade, and the share of what is beyond that is left."""
+RELIEF = 0.04
+"""Mean deviation of brightness, log ratio, that skin has of itself: on cheeks and foreheads of photos that were lit
+from the front it is .02 to .04, in hard light from the side .1."""
+TINT_KEPT, TINT_OF_DARK = 0.035, 0.15
+"""Log ratio by which the tint of detail may differ from that of its surroundings, and how much more where it is darker:
+a share of the darkness."""
+
+
+def pigment(
+    layout: TextureLayout,
+    detail: Float[Array, "size size 3"],
+    seen: Float[Array, "size size"],
+    beard: Float[Array, "size size"],
+) -> Float[Array, "size size 3"]:
+    """The detail, a log ratio, without light.
+
+    detail: of the photo, of the mirror image where only that was seen. seen: how far the photo itself shows it, 0 to 1.
+    beard: 1 where one shows.
+    """
+    bare = 1 - jnp.maximum(jnp.maximum(layout.brows_eyes, layout.lips), beard)[..., None]
+    broad = _mean(layout.skin, detail, BROAD)
+    other = mirrored(layout, jnp.concatenate([broad, seen[..., None]], axis=-1))
+    both = seen[..., None] * other[..., 3:]
+    odd = both * (broad - other[..., :3]) / 2 + (1 - both) * ALONE * broad
+    shade = jnp.minimum(jnp.mean(broad - odd, axis=-1, keepdims=True) - SHADE_FROM, 0.0)
+    detail = detail - bare * (odd + (1 - SHADE_SHARE) * shade)
+
+    # Lips are bright and dark against skin, so they are compared with themselves.
+    lips = layout.lips[..., None]
+    own = lips * broad
+    brightness = jnp.mean(detail - own, axis=-1, keepdims=True)
+    tint = detail - own - brightness
+    most = TINT_KEPT + TINT_OF_DARK * jnp.maximum(-brightness, 0.0)
+    size = jnp.linalg.norm(tint, axis=-1, keepdims=True)
+    held = most * jnp.tanh(size / most) / jnp.maximum(size, 1e-6)
+    shown = jnp.maximum(seen, other[..., 3]) * layout.skin * bare[..., 0]
+    relief = _mean(shown, jnp.abs(brightness), WIDE)
+    calm = 1 - bare * (1 - RELIEF / jnp.maximum(relief, RELIEF))
+    return own + calm * (_without_shine(brightness) + tint * (lips + (1 - lips) * held))
+
+
+def _mean(
+    weights: Float[Array, "size size"], values: Float[Array, "size size channels"], pools: int
+) -> Float[Array, "size size channels"]:
+    """Weighted mean over so many pools, twice, so that it has no corners."""
+    size = values.shape[0]
+    cells = size // POOL
+
+    def blurred(image: Array) -> Array:
+        return box(box(image.reshape(cells, POOL, cells, POOL).mean((1, 3)), pools), pools)
+
+    mass = jnp.maximum(blurred(weights), 1e-3)
+    mean = [blurred(weights * values[..., k]) / mass for k in range(values.shape[-1])]
+    return jax.image.resize(jnp.stack(mean, axis=-1), values.shape, "linear")
+
+
+def _without_shine(brightness: Float[Array, "size size 1"]) -> Float[Array, "size size 1"]:
+    """Held down above BRIGHT."""
+    held = BRIGHT + ROOM * jnp.tanh((brightness - BRIGHT) / ROOM)
+    return jnp.where(brightness > BRIGHT, held, brightness)

@@ -1,0 +1,120 @@
+"""What of a made-up view of the head is taken for skin, and what of that for its own colour."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from emoca_jax import render
+from emoca_jax.texture.light import light_left
+from emoca_jax.texture.pigment import pigment
+from emoca_jax.texture.trust import TrustedSkin, trusted_skin
+from tests.texture.test_unwrap import SIZE, open_head, open_surface
+
+DARK = np.array([-0.8, -0.8, -0.8], np.float32)
+"""Log ratio of hair to skin."""
+
+
+@functools.cache
+def maps() -> dict[str, np.ndarray]:
+    """Of the layout; place in metres, and what a camera before the head sees."""
+    head, layout = open_head()
+    names = ("skin", "face", "beard", "chin", "middle", "above_brows", "brows_eyes", "lips")
+    found = {name: np.asarray(getattr(layout, name)) for name in names}
+    found["place"] = np.asarray(render.interpolate(layout.fragments, head.template, head.faces))
+    found["sight"] = ((found["face"] > 0.3) * found["skin"]).astype(np.float32)
+    found["bare"] = found["sight"] * (np.maximum(found["brows_eyes"], found["lips"]) < 0.1)
+    return found
+
+
+def near(x: float, y: float, radius: float) -> np.ndarray:
+    """1 on the skin in sight within `radius` metres of a place in the front view."""
+    place = maps()["place"]
+    return ((np.hypot(place[..., 0] - x, place[..., 1] - y) < radius) & (maps()["sight"] > 0)).astype(np.float32)
+
+
+def skin_of(ratio: np.ndarray) -> TrustedSkin:
+    """Of a photo that differs so from the model, whose skin has one colour."""
+    _, layout = open_head()
+    rest = np.zeros((SIZE, SIZE, 3), np.float32)
+    return trusted_skin(open_surface(), layout, ratio.astype(np.float32), rest, rest + 0.5, maps()["sight"])
+
+
+def trust_of(where: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    """Trust where the photo differs from the model by `ratio` at these texels, and nowhere else."""
+    return np.repeat(np.repeat(skin_of(where[..., None] * ratio).trust, 2, 0), 2, 1)
+
+
+def hanging() -> np.ndarray:
+    """Hair over both sides of the jaw, the chin bare."""
+    return maps()["sight"] * (maps()["beard"] > 0.5) * (np.abs(maps()["place"][..., 0]) > 0.038)
+
+
+def test_hair_over_the_jaw_is_no_beard_where_the_chin_is_bare():
+    hair = hanging()
+    trust = trust_of(hair, DARK)
+    bare = (maps()["bare"] > 0) & (near(0.0, -0.085, 0.02) > 0)
+    assert hair.sum() > 3000
+    assert trust[hair > 0].mean() < 0.1 and trust[bare].mean() > 0.9
+
+
+def test_a_beard_is_kept_in_full():
+    """Chin, jaw and lip .6 darker: taken for skin, and as dark in the skin's own colour."""
+    hair = maps()["sight"] * maps()["beard"] * (1 - maps()["lips"])
+    skin = skin_of(np.repeat(np.float32(-0.6) * hair[..., None], 3, axis=-1))
+    colour = open_surface().coarse.on(skin.smooth - light_left(open_surface(), skin)).mean(-1)
+    inside = ((hair > 0.99) & (maps()["chin"] > 0.9))[::2, ::2]
+    cheeks = ((maps()["bare"] > 0) & (maps()["beard"] == 0) & (maps()["middle"] > 0.9))[::2, ::2]
+    assert inside.sum() > 200 and cheeks.sum() > 200
+    assert skin.trust[inside].mean() > 0.9
+    assert colour[inside].mean() - colour[cheeks].mean() == pytest.approx(-0.6, abs=0.06)
+
+
+def test_dark_spectacles_are_not_what_the_rest_is_compared_with():
+    glasses = np.maximum(near(0.03, -0.015, 0.03), near(-0.03, -0.015, 0.03))
+    assert (glasses * maps()["middle"]).sum() > 0.5 * (maps()["sight"] * maps()["middle"]).sum()
+    trust = trust_of(glasses, 2 * DARK)
+    rest = (maps()["bare"] > 0) & (glasses == 0) & (near(0.0, -0.085, 0.02) > 0)
+    assert trust[glasses > 0].mean() < 0.05 and trust[rest].mean() > 0.85
+
+
+@pytest.mark.parametrize(("tint", "low", "high"), [(0.15, 0.8, 1.0), (0.0, 0.8, 1.0), (-0.15, 0.0, 0.2)])
+def test_shadows_of_skin_are_warm(tint, low, high):
+    """A broad patch of one brightness is skin where it is redder than around it, and none where it is bluer."""
+    patch = near(0.045, -0.03, 0.018)
+    trust = trust_of(patch, np.array([-0.3 + tint, -0.3, -0.3 - tint], np.float32))
+    assert low < trust[(patch > 0) & (near(0.045, -0.03, 0.014) > 0)].mean() <= high
+
+
+def pigment_of(detail: np.ndarray) -> np.ndarray:
+    _, layout = open_head()
+    sight = jnp.asarray(maps()["sight"])
+    return np.asarray(jax.jit(pigment)(layout, jnp.asarray(detail, jnp.float32), sight, jnp.zeros((SIZE, SIZE))))
+
+
+def test_a_mole_stays_and_what_shines_goes():
+    mole, shine = near(0.045, -0.03, 0.0025), near(-0.047, -0.055, 0.008)
+    got = pigment_of(mole[..., None] * np.array([-0.35, -0.4, -0.45]) + shine[..., None] * np.array([0.15, 0.2, 0.25]))
+    assert mole.sum() > 40 and shine.sum() > 400
+    assert got[mole > 0].mean() == pytest.approx(-0.4, abs=0.06)
+    spot = got[shine > 0].mean(0)
+    assert 0 < spot.mean() < 0.065 and np.ptp(spot) < 0.06
+
+
+def test_broad_patches_on_one_side_are_light():
+    patch = near(0.045, -0.03, 0.012)
+    got = pigment_of(patch[..., None] * np.full(3, -0.07))
+    both = pigment_of(np.maximum(patch, near(-0.045, -0.03, 0.012))[..., None] * np.full(3, -0.07))
+    inner = near(0.045, -0.03, 0.006) > 0
+    assert got[inner].mean() > 0.65 * -0.07 and both[inner].mean() < 0.95 * -0.07
+
+
+def test_relief_in_hard_light_is_calmed_and_soft_skin_is_not():
+    rng = np.random.default_rng(0)
+    noise = maps()["sight"] * np.repeat(np.repeat(rng.choice([-1.0, 1.0], (SIZE // 4, SIZE // 4)), 4, 0), 4, 1)
+    inner = near(0.045, -0.03, 0.012) > 0
+    hard, soft = (np.minimum(pigment_of((size * noise)[..., None] * np.ones(3)), 0)[inner] for size in (0.15, 0.02))
+    assert np.abs(soft).sum() / (inner.sum() * 3) == pytest.approx(0.01, rel=0.25)
+    assert np.abs(hard).max() < 0.08
