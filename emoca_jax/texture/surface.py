@@ -152,7 +152,9 @@ def screened(
 
 def screening(
     surface: SkinSurface, weights: Float[np.ndarray, "vertices"], *, smooth: float, reach: float
-) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+) -> Callable[
+    [Float[np.ndarray, "vertices channels"], Float[np.ndarray, "channels"]], Float[np.ndarray, "vertices channels"]
+]:
     """`screened` of any `values` and `elsewhere`, for several that were seen in the same places: most of the time goes
     into factorising. Arguments as of `screened`."""
     back = smooth**2 / reach**2 * surface.mass

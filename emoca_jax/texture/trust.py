@@ -128,11 +128,11 @@ def trusted_skin(
     bound = STRANGE_FACE + (STRANGE_FOREHEAD - STRANGE_FACE) * places.above_brows
 
     plain = _plain(places, ratio, raw, core, sight)
-    trust = core * _like(_deviation(raw - plain, sight, places.beard), ALIKE)
+    trust = core * _like(_deviation(raw - plain, sight, places), ALIKE)
     both, slack = _other(places, sight) > MIRROR_SEEN, MIRROR_SLACK + (MIRROR_SLACK_FEATURE - MIRROR_SLACK) * feature
     for _ in range(ROUNDS):
         smoothed, _ = _smoother(surface, trust * (trust > 0.5))
-        deviation = _deviation(raw - surface.coarse.on(smoothed(raw, plain)), sight, places.beard)
+        deviation = _deviation(raw - surface.coarse.on(smoothed(raw, plain)), sight, places)
         shown = _shown_around(feature, trust, sight)
         here = bound + _bearded(places, deviation, sight) * places.beard * (STRANGE_BEARD - bound)
         here = places.face * here + (1 - places.face) * STRANGE_ELSEWHERE
@@ -219,7 +219,7 @@ def _plain(
 ) -> Float[np.ndarray, "3"]:
     """The face's usual colour in its light: of nose and cheeks where these look somewhat like the skin that was fitted,
     of the whole face where they do not, as dark spectacles hide them."""
-    fitted = core * _like(_deviation(ratio, sight, places.beard), FROM_FITTED)
+    fitted = core * _like(_deviation(ratio, sight, places), FROM_FITTED)
     middle = fitted * places.middle > 0.5
     enough = middle.sum() > LEAST_MIDDLE * (core * places.middle > 0.5).sum()
     return _median(raw, np.where(enough, middle, fitted > 0.5).astype(np.float32))
@@ -228,16 +228,18 @@ def _plain(
 def _deviation(
     apart: Float[np.ndarray, "side side 3"],
     sight: Float[np.ndarray, "side side"],
-    folds: Float[np.ndarray, "side side"],
+    places: _Places,
 ) -> Float[np.ndarray, "side side"]:
-    """How strange each texel looks, its grain averaged. folds: 1 where shadows may be narrow."""
+    """How strange each texel looks, its grain averaged."""
     mass = np.maximum(uniform_filter(sight, GRAIN), 1e-6)
     mean = uniform_filter(sight[..., None] * apart, GRAIN, axes=(0, 1)) / mass[..., None]
     brightness = (mean[..., 0] + mean[..., 1] + mean[..., 2]) / 3
     tint = mean - brightness[..., None]
-    # Around eyes, rims of spectacles are as brown as shadows, but not as broad.
+    # Rims of spectacles are as brown as shadows, but not as broad; below the nose shadows of folds are narrow. A fringe
+    # is as brown as the shadow that it casts.
     broad = uniform_filter(sight * brightness, SHADOW) / np.maximum(uniform_filter(sight, SHADOW), 1e-6)
-    warm, most = tint @ WARM, -WARMTH * (broad + folds * (brightness - broad))
+    shadow = (1 - places.above_brows) * (broad + places.beard * (brightness - broad))
+    warm, most = tint @ WARM, -WARMTH * shadow
     held = np.clip(warm, np.minimum(most, 0), np.maximum(most, 0))
     tint = tint - held[..., None] * WARM
     strange = np.where(brightness > 0, SHINE * brightness, brightness)
