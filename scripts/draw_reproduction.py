@@ -3,6 +3,7 @@
     python scripts/draw_reproduction.py --runs runs --judged others --output docs/pictures
 
 reproduction_table.png: every measure of every arm, and what the emotion loss changes, with intervals.
+reproduction_sweep.png: what validation people say of each emotion weight, where there was a choice.
 reproduction_curves.png: what both arms were trained by. With --judged (packaged faces with a test split, looked for)
 reproduction_faces.jpg: the photo and each arm's reconstruction of the best, the median and the worst face.
 """
@@ -46,8 +47,12 @@ from scripts.train_coarse import NETWORK, variables_of
 INK, FAINT, ACCENT, SECOND = "#21252b", "#6c7480", "#f57c28", "#427ac4"
 """Of all pictures of the project (emoca_jax/export/pictures/paper.py)."""
 COLOURS = {DECA: FAINT, WITHOUT: SECOND, WITH: ACCENT}
+SWEPT = (ACCENT, SECOND, FAINT)
+"""Of the measures that the sweep's figure shows beside each other."""
 Numbers = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""Measure -> arm -> value, low, high, as reproduction.json has them."""
+"""Measure -> arm (or emotion weight) -> value, low, high, as reproduction.json has them."""
+ERRORS = ("unit error", "face region, expression alone, mm", "landmarks, % of face width")
+"""What emotion may cost, drawn in the sweep as parts of what it is without the emotion loss."""
 CURVES = ("emotion", "photometric", "lips_mediapipe", "expression_prior")
 """Terms of E_expression's loss that are drawn."""
 SMOOTH = 5
@@ -66,7 +71,7 @@ def measures_figure(numbers: Numbers) -> Figure:
 
 
 def _arms(axis: Axes, numbers: Numbers) -> None:
-    names = [name for name in numbers if "CCC" in name or "accuracy" in name]
+    names = _emotion(numbers)
     for shift, (arm, colour) in zip((-0.18, 0.0, 0.18), COLOURS.items(), strict=True):
         rows = [numbers[name][arm] for name in names]
         _points(axis, rows, np.arange(len(names)) + shift, colour, arm)
@@ -75,6 +80,10 @@ def _arms(axis: Axes, numbers: Numbers) -> None:
     axis.axvline(0, color=FAINT, linewidth=0.8)
     axis.legend(frameon=False, fontsize=8.5, labelcolor=INK)
     _dress(axis, "emotion read from the reconstruction")
+
+
+def _emotion(numbers: Numbers) -> list[str]:
+    return [name for name in numbers if "CCC" in name or "accuracy" in name]
 
 
 def _changes(axis: Axes, numbers: Numbers) -> None:
@@ -95,16 +104,37 @@ def _changes(axis: Axes, numbers: Numbers) -> None:
     _dress(axis, "with minus without the emotion loss")
 
 
+def sweep_figure(numbers: Numbers, *, chosen: float) -> Figure:
+    """Emotion on the left, errors on the right, by emotion weight; the weights stand next to each other, evenly."""
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    weights = sorted(next(iter(numbers.values())), key=float)
+    emotion, errors = figure.subplots(1, 2)
+    for axis, names, title in ((emotion, _emotion(numbers), "emotion read"), (errors, ERRORS, "errors, parts")):
+        for number, (name, colour) in enumerate(zip(names, SWEPT, strict=False)):
+            size = numbers[name][weights[0]]["value"] if axis is errors else 1.0
+            rows = [{key: value / size for key, value in numbers[name][weight].items()} for weight in weights]
+            _points(axis, rows, np.arange(len(weights)) + 0.08 * (number - 1), colour, _short(name), upright=True)
+        axis.set_xticks(range(len(weights)), [f"{float(weight):g}" for weight in weights])
+        axis.axvline([float(weight) for weight in weights].index(chosen), color=INK, linestyle=":", linewidth=1)
+        axis.set_xlabel("emotion weight (dotted: chosen)", color=FAINT)
+        axis.legend(frameon=False, fontsize=8.5, labelcolor=INK)
+        _dress(axis, f"{title}, validation people, one seed")
+    return figure
+
+
 def _points(
-    axis: Axes, rows: Sequence[Mapping[str, float]], places: np.ndarray, colour: str, label: str | None
-) -> None:
+    axis: Axes, rows: Sequence[Mapping[str, float]], places: np.ndarray, colour: str, label: str | None,
+    *, upright: bool = False,
+) -> None:  # fmt: skip
+    """upright: values upwards, places along; else the other way round, without a line between."""
     value, low, high = (np.array([row[key] for row in rows]) for key in ("value", "low", "high"))
     # Of few faces a bootstrap's interval may leave the value out.
     reach = np.maximum(np.stack([value - low, high - value]), 0)
-    axis.errorbar(
-        value, places, xerr=reach, fmt="o", color=colour, markersize=5, linewidth=1.8,
-        label=label,
-    )  # fmt: skip
+    look = {"color": colour, "markersize": 5, "linewidth": 1.8, "label": label}
+    if upright:
+        axis.errorbar(places, value, yerr=reach, fmt="o-", **look)
+    else:
+        axis.errorbar(value, places, xerr=reach, fmt="o", **look)
 
 
 def _short(name: str) -> str:
@@ -202,11 +232,9 @@ def _tile(picture: Float[np.ndarray, "side side 3"], caption: str) -> np.ndarray
 
 
 def runs_of(folder: Path) -> dict[str, list[Path]]:
-    """The runs of each arm in a folder of scripts/reproduce.py, first seed first."""
-    found = {
-        DECA: [folder / "deca"],
-        **{arm: [folder / arm, *sorted(folder.glob(f"{arm}_*"))] for arm in (WITHOUT, WITH)},
-    }
+    """Each arm's runs in a folder of reproduce.py, first seed first. Errors: InputError where one is not there."""
+    told = _told(folder)
+    found = {arm: [folder / name for name in told["runs"][arm]] for arm in COLOURS}
     lacking = [str(run) for runs in found.values() for run in runs if not (run / NETWORK).exists()]
     if lacking:
         raise InputError(f"{', '.join(lacking)}: holds no trained network; let scripts/reproduce.py come to its end")
@@ -214,19 +242,41 @@ def runs_of(folder: Path) -> dict[str, list[Path]]:
 
 
 def numbers_of(folder: Path) -> Numbers:
-    """What scripts/reproduce.py found. Errors: InputError where the file is missing or holds something else."""
+    """What scripts/reproduce.py found of the arms. Errors: InputError where the file is missing or another."""
+    return _told(folder)["measures"]
+
+
+def sweep_of(folder: Path) -> tuple[Numbers, float] | None:
+    """What it found of the emotion weights, and which was chosen; None where there was no choice."""
+    sweep = _told(folder)["sweep"]
+    return (sweep["measures"], float(sweep["chosen"])) if sweep else None
+
+
+def _told(folder: Path) -> dict[str, Any]:
     place = folder / NUMBERS
-    told = read_regular(place)
+    if not place.is_file():
+        raise InputError(f"{place}: is not there; let scripts/reproduce.py come to its end")
+    text = read_regular(place)
     try:
-        numbers = json.loads(told)
-        rows = [row[arm] for row in numbers.values() for arm in (*COLOURS, GAIN)]
-        found = [row[key] for row in rows for key in ("value", "low", "high")]
-        whole = {*CLAIMED} <= set(numbers) and all(isinstance(number, int | float) for number in found)
+        told = json.loads(text)
+        whole = _is_whole(told)
     except (ValueError, KeyError, TypeError, AttributeError):
         whole = False
     if not whole:
         raise InputError(f"{place}: is not what scripts/reproduce.py writes; let it come to its end again")
-    return numbers
+    return told
+
+
+def _is_whole(told: Any) -> bool:
+    """Errors: whatever reading another structure raises."""
+    measures, sweep = told["measures"], told["sweep"]
+    rows = [row[arm] for row in measures.values() for arm in (*COLOURS, GAIN)]
+    names = [{*CLAIMED} <= set(measures), *(isinstance(name, str) for arm in COLOURS for name in told["runs"][arm])]
+    if sweep:
+        weights = list(sweep["measures"][CLAIMED[0]])
+        rows += [row[weight] for row in sweep["measures"].values() for weight in weights]
+        names += [{*CLAIMED, *ERRORS} <= set(sweep["measures"]), sweep["chosen"] in map(float, weights)]
+    return all(names) and all(isinstance(row[key], int | float) for row in rows for key in ("value", "low", "high"))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -242,6 +292,8 @@ def main(arguments: list[str] | None = None) -> int:
         numbers = numbers_of(asked.runs)
         asked.output.mkdir(parents=True, exist_ok=True)
         measures_figure(numbers).savefig(asked.output / "reproduction_table.png", dpi=110)
+        if swept := sweep_of(asked.runs):
+            sweep_figure(swept[0], chosen=swept[1]).savefig(asked.output / "reproduction_sweep.png", dpi=110)
         trained = {arm: runs[arm] for arm in (WITHOUT, WITH)}
         curves_figure(trained).savefig(asked.output / "reproduction_curves.png", dpi=110)
         if asked.judged:

@@ -1,9 +1,11 @@
 """EMOCA's claim on faces that anybody can draw: the expression branch with the emotion loss against the one without.
 
-    python scripts/reproduce.py --data datasets --runs runs --eye runs/emotion_small/network.npz
+    python scripts/reproduce.py --data datasets --judged others --runs runs --eye runs/eye --seeds 3 \
+        --weights 0.02 0.1 0.2 1 2
 
-Trains what `--runs` lacks (E_flame, then E_expression from the same start with and without emotion consistency, for
-each seed), judges all on the people of the test split, and writes RUNS/reproduction.json and RUNS/reproduction.md.
+Trains what `--runs` lacks (E_flame; E_expression from the same start without and with emotion consistency, one seed a
+weight; then, with the weight that validation people choose, for each seed), judges all on the people of the test split,
+and writes RUNS/reproduction.json and RUNS/reproduction.md. Without --weights the configuration's weight is taken.
 Faces are drawn and looked for before (docs/reproduction.md).
 """
 
@@ -27,7 +29,18 @@ from emoca_jax.files.regular import read_regular
 from emoca_jax.files.whole import write_file
 from emoca_jax.flame import load_head
 from emoca_jax.training.stages.encoders import OpenEncoders
-from scripts.reproduction_measures import MEASURES, HeldOut, Interval, Told, held_out, reader, told_by, with_intervals
+from scripts.reproduction_measures import (
+    DRAWS,
+    MEASURES,
+    HeldOut,
+    Interval,
+    Told,
+    held_out,
+    reader,
+    told_by,
+    with_intervals,
+)
+from scripts.reproduction_sweep import Sweep, arm_folder, checked_weights, chosen_weight, sweep_markdown, sweep_table
 from scripts.train_coarse import NETWORK, variables_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,25 +103,53 @@ def same_as_before(asked: Asked) -> None:
     write_file(place, json.dumps(options).encode())
 
 
-def train_all(asked: Asked) -> dict[str, list[Path]]:
-    """Every run, by arm. Errors: InputError where one fails, or the folder holds others."""
+def begin(asked: Asked) -> Path:
+    """E_flame, from which all arms start. Errors: InputError where a run fails, or the folder holds others."""
     if asked.steps and (len(asked.steps) != len(LENGTHS) or min(asked.steps) < LEAST_STEPS):
         raise InputError(
             f"steps are {', '.join(map(str, asked.steps))}; give {LEAST_STEPS} or more {', '.join(LENGTHS)}"
         )
     same_as_before(asked)
     runs, data = asked.runs, asked.data
-    first, second, third = asked.steps or (None, None, None)
+    first, second, _ = asked.steps or (None, None, None)
     train("deca_pretrain_tiny.py", runs / "pretrain", data, steps=first)
     train("deca_coarse_tiny.py", runs / "deca", data, f"--config.start={runs / 'pretrain'}", steps=second)
-    arms: dict[str, list[Path]] = {DECA: [runs / "deca"], WITHOUT: [], WITH: []}
+    return runs / "deca"
+
+
+def train_arm(asked: Asked, start: Path, arm: str, seed: int, *, weight: float | None = None) -> Path:
+    """E_expression once. weight: of the emotion loss in the arm that has it; None for the configuration's."""
+    folder = arm_folder(asked.runs, arm, seed, weight=weight)
+    options = [f"--config.eye={asked.eye}"] if arm == WITH else ["--config.weights.emotion=0."]
+    options += [] if weight is None else [f"--config.weights.emotion={weight}"]
+    steps = asked.steps[2] if asked.steps else None
+    common = f"--config.start={start}", f"--config.settings.seed={seed}"
+    train("emoca_coarse_tiny.py", folder, asked.data, *common, *options, steps=steps)
+    return folder
+
+
+def train_all(asked: Asked, *, weight: float | None = None) -> dict[str, list[Path]]:
+    """Every run of the comparison, by arm. Errors: InputError where one fails, or the folder holds others."""
+    start = begin(asked)
+    arms: dict[str, list[Path]] = {DECA: [start], WITHOUT: [], WITH: []}
     for seed in range(asked.seeds):
-        for arm, options in ((WITHOUT, ("--config.weights.emotion=0.",)), (WITH, (f"--config.eye={asked.eye}",))):
-            folder = runs / (arm if seed == 0 else f"{arm}_{seed}")
-            start = f"--config.start={runs / 'deca'}"
-            train("emoca_coarse_tiny.py", folder, data, start, f"--config.settings.seed={seed}", *options, steps=third)
-            arms[arm].append(folder)
+        arms[WITHOUT].append(train_arm(asked, start, WITHOUT, seed))
+        arms[WITH].append(train_arm(asked, start, WITH, seed, weight=weight))
     return arms
+
+
+def swept(asked: Asked, weights: tuple[float, ...]) -> tuple[Sweep, HeldOut]:
+    """One seed a weight, and what validation people of the training data's folder say of each."""
+    start = begin(asked)
+    runs = {0.0: train_arm(asked, start, WITHOUT, 0)}
+    runs |= {weight: train_arm(asked, start, WITH, 0, weight=weight) for weight in weights}
+    faces = _held_out(asked.data, split="validation")
+    told = judged({f"{weight}": [folder] for weight, folder in runs.items()}, faces)
+    return sweep_table({weight: told[f"{weight}"][0] for weight in runs}, faces), faces
+
+
+def _held_out(folder: str, *, split: str = "test") -> HeldOut:
+    return held_out(folder, side=SIDE, size=OpenEncoders(load_head("open")).size, split=split)
 
 
 def judged(arms: dict[str, list[Path]], faces: HeldOut) -> dict[str, list[Told]]:
@@ -122,24 +163,46 @@ def judged(arms: dict[str, list[Path]], faces: HeldOut) -> dict[str, list[Told]]
     return {arm: [of(folder) for folder in folders] for arm, folders in arms.items()}
 
 
-def table(told: dict[str, list[Told]], faces: HeldOut) -> dict[str, dict[str, Interval]]:
-    """Every measure of every arm (mean over seeds), and of the difference that the emotion loss makes."""
+def table(told: dict[str, list[Told]], faces: HeldOut, *, draws: int = DRAWS) -> dict[str, dict[str, Interval]]:
+    """Every measure of every arm (mean over seeds), and of the difference that the emotion loss makes.
+
+    Intervals: people and seeds are drawn again, the same of both arms.
+    """
     found: dict[str, dict[str, Interval]] = {}
     for name, measure in MEASURES.items():
 
-        def of(arm: str, rows: np.ndarray, measure: Any = measure) -> float:
-            return float(np.mean([measure(one, faces.truth, rows) for one in told[arm]]))
+        def of(arm: str, rows: np.ndarray, seeds: np.ndarray, measure: Any = measure) -> float:
+            return float(np.mean([measure(told[arm][seed], faces.truth, rows) for seed in seeds]))
 
-        def gain(rows: np.ndarray, of: Any = of) -> float:
-            return of(WITH, rows) - of(WITHOUT, rows)
+        def gain(rows: np.ndarray, seeds: np.ndarray, of: Any = of) -> float:
+            return of(WITH, rows, seeds) - of(WITHOUT, rows, seeds)
 
-        found[name] = {arm: with_intervals(lambda rows, arm=arm, of=of: of(arm, rows), faces.person) for arm in told}
-        found[name][GAIN] = with_intervals(gain, faces.person)
+        found[name] = {
+            arm: with_intervals(
+                lambda rows, seeds, arm=arm, of=of: of(arm, rows, seeds),
+                faces.person,
+                seeds=len(told[arm]),
+                draws=draws,
+            )
+            for arm in told
+        }
+        found[name][GAIN] = with_intervals(gain, faces.person, seeds=len(told[WITH]), draws=draws)
     return found
 
 
-def as_markdown(found: dict[str, dict[str, Interval]], faces: HeldOut, seeds: int) -> str:
-    """The table, and in one sentence whether the claim holds."""
+def single_gains(told: dict[str, list[Told]], faces: HeldOut) -> dict[str, list[float]]:
+    """What the emotion loss changes for each seed, of the measures that the claim is about."""
+    rows, pairs = np.arange(len(faces.person)), list(zip(told[WITH], told[WITHOUT], strict=True))
+    return {
+        name: [
+            MEASURES[name](one, faces.truth, rows) - MEASURES[name](other, faces.truth, rows) for one, other in pairs
+        ]
+        for name in CLAIMED
+    }
+
+
+def as_markdown(found: dict[str, dict[str, Interval]], faces: HeldOut, single: dict[str, list[float]]) -> str:
+    """The table, and in one sentence whether the claim holds. single: gains of each seed."""
     columns = list(next(iter(found.values())))
     lines = ["| | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
     for name, row in found.items():
@@ -154,10 +217,13 @@ def as_markdown(found: dict[str, dict[str, Interval]], faces: HeldOut, seeds: in
     holds = all(gain.value >= ASKED and gain.low > 0 for gain in gains.values())
     rises = ", ".join(f"{name.split(' ')[0]} by {gain.value:+.3f}" for name, gain in gains.items())
     verdict = "holds" if holds else "does not hold"
+    alone = "; ".join(
+        f"{name.split(' ')[0]} {', '.join(f'{gain:+.3f}' for gain in each)}" for name, each in single.items()
+    )
     return "\n".join(lines) + (
-        f"\n\n{len(faces.person)} faces of {people} people that nothing was trained on; {seeds} seed(s); 95 % "
-        f"intervals, people drawn again. Asked for: both CCC up by {ASKED} or more, intervals above 0. Found: {rises}: "
-        f"the claim {verdict} here.\n"
+        f"\n\n{len(faces.person)} faces of {people} people that nothing was trained on; "
+        f"{len(single[CLAIMED[0]])} seed(s); 95 % intervals, people and seeds drawn again. Asked for: both CCC up by "
+        f"{ASKED} or more, intervals above 0. Found: {rises}: the claim {verdict} here. Seed by seed: {alone}.\n"
     )
 
 
@@ -169,32 +235,51 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--eye", default="open", help='emotion network of the loss: "open", or a recogniser\'s run')
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--weights", type=float, nargs="+", help="of the emotion loss, one of which validation chooses")
     parser.add_argument("--steps", type=int, nargs=3, help="of DECA's two stages and of each arm; else 600 400 400")
-    asked = parser.parse_args(arguments)
+    chosen = parser.parse_args(arguments)
+    steps = tuple(chosen.steps) if chosen.steps else None
+    asked = Asked(chosen.data, chosen.runs, chosen.eye, chosen.seeds, steps)
     try:
-        if asked.seeds < 1:
-            raise InputError(f"--seeds is {asked.seeds}; give 1 or more")
-        steps = tuple(asked.steps) if asked.steps else None
-        arms = train_all(Asked(asked.data, asked.runs, asked.eye, asked.seeds, steps))
-        faces = held_out(asked.judged or asked.data, side=SIDE, size=OpenEncoders(load_head("open")).size)
-        found = table(judged(arms, faces), faces)
+        found, text = _reproduced(asked, chosen.judged or chosen.data, chosen.weights)
     except InputError as error:
         print(f"reproduce: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("reproduce: interrupted; the same command goes on from there", file=sys.stderr)
         return 130
-    text = as_markdown(found, faces, asked.seeds)
     print(text)
     write_file(asked.runs / "reproduction.md", text.encode())
-    write_file(asked.runs / NUMBERS, as_json(found))
+    write_file(asked.runs / NUMBERS, json.dumps(found, indent=1).encode())
     return 0
 
 
-def as_json(found: dict[str, dict[str, Interval]]) -> bytes:
-    """The table for programs: measure -> arm -> value, low, high."""
-    numbers = {name: {arm: interval._asdict() for arm, interval in row.items()} for name, row in found.items()}
-    return json.dumps(numbers, indent=1).encode()
+def _reproduced(asked: Asked, judging: str, weights: list[float] | None) -> tuple[dict[str, Any], str]:
+    """Everything that is found, for programs and for readers."""
+    if asked.seeds < 1:
+        raise InputError(f"--seeds is {asked.seeds}; give 1 or more")
+    sweep, weight, told_of_sweep = {}, None, ""
+    if weights:
+        sweep, choosing = swept(asked, checked_weights(weights))
+        weight, told_of_sweep = chosen_weight(sweep), "\n" + sweep_markdown(sweep, choosing)
+        print(told_of_sweep, flush=True)
+    runs, faces = train_all(asked, weight=weight), _held_out(judging)
+    told = judged(runs, faces)
+    found, single = table(told, faces), single_gains(told, faces)
+    return as_numbers(found, runs, sweep), as_markdown(found, faces, single) + told_of_sweep
+
+
+def as_numbers(found: dict[str, dict[str, Interval]], runs: dict[str, list[Path]], sweep: Sweep) -> dict[str, Any]:
+    """For programs: measure -> arm -> value, low, high; the same by weight where it was swept; the runs of each arm."""
+
+    def plain(rows: dict[str, dict[Any, Interval]]) -> dict[str, Any]:
+        return {name: {str(arm): interval._asdict() for arm, interval in row.items()} for name, row in rows.items()}
+
+    return {
+        "measures": plain(found),
+        "runs": {arm: [folder.name for folder in folders] for arm, folders in runs.items()},
+        "sweep": {"chosen": chosen_weight(sweep), "measures": plain(sweep)} if sweep else None,
+    }
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from emoca_jax.emotion.units import load_units_network, read_units
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.mediapipe_points import CHEEKS
 from emoca_jax.model import decode, pose
-from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES, load_expression_networks
-from emoca_jax.objectives.emotion_eyes import OPEN_EYE
+from emoca_jax.nets.emotion.crop import crop_image, expression_crop
+from emoca_jax.nets.emotion.open import expression_features, load_expression_networks
 from emoca_jax.similarity import align_similarity
 from emoca_jax.training.stages.encoders import Encoders
 
@@ -51,6 +51,8 @@ class Told(NamedTuple):
     arousal: Float[np.ndarray, "faces"]
     shown: Int[np.ndarray, "faces"]
     """By the image networks that ship, from the rendering in the photo's place."""
+    shown_alone: Int[np.ndarray, "faces"]
+    """By mini-Xception alone, which shares no layer with the encoders, nor with a recogniser on face-api's layers."""
     unit_error: Float[np.ndarray, "faces"]
     face_error: Float[np.ndarray, "faces"]
     """Millimetres, vertices of the face's region, head and pose taken off: true shape, true against told units."""
@@ -62,9 +64,9 @@ class Told(NamedTuple):
     """Percent of the face's width, against the landmarks that were found."""
 
 
-def held_out(folder: str, *, side: int, size: int) -> HeldOut:
-    """The faces of the test split in which a face was found."""
-    source = open_found("open_faces", "test", data_dir=folder)
+def held_out(folder: str, *, side: int, size: int, split: str = "test") -> HeldOut:
+    """The faces of a split in which a face was found."""
+    source = open_found("open_faces", split, data_dir=folder)
     once = Batching(size=AT_ONCE, side=side, margin=None, epochs=1, threads=1, processes=1, process=0)
     parts: list[dict[str, np.ndarray]] = list(iter(loaded(source, once)))
     kept = {name: np.concatenate([part[name] for part in parts]) for name in (*TRUTHS, "image", "place", FOUND)}
@@ -100,7 +102,7 @@ def reader(encoders: Encoders, head: FaceHead) -> Reader:
             "label": jnp.argmax(read.expression_logits, axis=-1),
             "valence": read.valence,
             "arousal": read.arousal,
-            "shown": _read_rendering(head, networks, codes, images, seen),
+            **_read_rendering(head, networks, codes, images, seen),
             "unit_error": jnp.abs(codes.expression - truth["units"]).mean(axis=-1),
             "landmark_error": _landmark_error(head, codes, seen["landmarks_mediapipe"]),
             **_geometry(head, region, codes, truth["shape"], truth["units"]),
@@ -120,14 +122,16 @@ def told_by(read: Reader, variables: Mapping[str, Any], faces: HeldOut) -> Told:
     return Told(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
-def _read_rendering(head: FaceHead, networks: Any, codes: Codes, images: Any, seen: dict[str, Any]) -> Any:
+def _read_rendering(head: FaceHead, networks: Any, codes: Codes, images: Any, seen: dict[str, Any]) -> dict[str, Any]:
     found = decode(head, codes, images.shape[1:3])
     cover = found.alpha * seen["mask"]
-    picture = render.over(images, jnp.clip(found.rendering, 0, 1) * cover[..., None], cover)
-    read = OPEN_EYE.read(networks, picture, seen["landmarks_mediapipe"])
+    pictures = render.over(images, jnp.clip(found.rendering, 0, 1) * cover[..., None], cover)
     # The first seven of AffectNet's classes, in its order.
-    assert read.expression_logits.shape[-1] == len(EXPRESSION_CLASSES)
-    return jnp.argmax(read.expression_logits, axis=-1)
+    read = expression_features(networks, jax.vmap(crop_image)(pictures, expression_crop(seen["landmarks_mediapipe"])))
+    return {
+        "shown": jnp.argmax(read.probabilities, axis=-1),
+        "shown_alone": jnp.argmax(read.logits[:, 0], axis=-1),
+    }
 
 
 def _landmark_error(head: FaceHead, codes: Codes, found: Any) -> Any:
@@ -193,6 +197,7 @@ MEASURES: dict[str, Measure] = {
     "A-CCC (EMO-MLP)": _ccc("arousal"),
     "accuracy (EMO-MLP)": _accuracy("label"),
     "accuracy of renderings (networks that ship)": _accuracy("shown"),
+    "accuracy of renderings (mini-Xception alone)": _accuracy("shown_alone"),
     "unit error": _mean("unit_error"),
     "face region, expression alone, mm": _mean("face_error"),
     "face region, aligned, mm": _mean("whole_error"),
@@ -202,15 +207,24 @@ MEASURES: dict[str, Measure] = {
 
 
 def with_intervals(
-    measure: Callable[[np.ndarray], float], person: Int[np.ndarray, "faces"], *, seed: int = 0, draws: int = DRAWS
+    measure: Callable[[np.ndarray, np.ndarray], float],
+    person: Int[np.ndarray, "faces"],
+    *,
+    seeds: int = 1,
+    seed: int = 0,
+    draws: int = DRAWS,
 ) -> Interval:
-    """A measure of rows with its bootstrap interval: people are drawn again with replacement, all faces of each.
+    """A measure of rows and seeds with its bootstrap interval: people, and seeds, are drawn again with replacement.
 
-    Faces of one person are alike, so single faces drawn again would promise too much.
+    All faces of a person come together: they are alike, so single faces drawn again would promise too much.
     """
     rows = [np.flatnonzero(person == one) for one in np.unique(person)]
     random = np.random.default_rng(seed)
-    again = [measure(np.concatenate([rows[k] for k in random.integers(0, len(rows), len(rows))])) for _ in range(draws)]
+
+    def again() -> float:
+        people = random.integers(0, len(rows), len(rows))
+        return measure(np.concatenate([rows[k] for k in people]), random.integers(0, seeds, seeds))
+
     tail = (100 - CONFIDENCE) / 2
-    low, high = np.percentile(again, (tail, 100 - tail))
-    return Interval(measure(np.arange(len(person))), float(low), float(high))
+    low, high = np.percentile([again() for _ in range(draws)], (tail, 100 - tail))
+    return Interval(measure(np.arange(len(person)), np.arange(seeds)), float(low), float(high))

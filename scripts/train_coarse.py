@@ -28,7 +28,7 @@ from emoca_jax.model_folder import ModelFolder, read_model_folder
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.emotion.open import load_expression_networks
 from emoca_jax.objectives.coarse import Judges
-from emoca_jax.objectives.emotion_eyes import EYES, SMALL_EYE
+from emoca_jax.objectives.emotion_eyes import EYES, eye_of
 from emoca_jax.training.checkpoint import Batches
 from emoca_jax.training.loop import Stage
 from emoca_jax.training.stages.coarse import Coarse, coarse_stage
@@ -193,12 +193,13 @@ def faces_to_judge_on(folder: str, split: str, *, batch: int, side: int, size: i
 
 
 def open_judges(config: Config) -> Judges:
-    """The emotion network of the loss, where it has a weight: what ships, or a run of configs/open/emotion_small.py."""
+    """The emotion network of the loss, where it has a weight: what ships, or what a recogniser's run left."""
     if not config.weights.get("emotion", 0):
         return Judges()
     if config.eye == "open":
         return Judges(emotion=load_expression_networks(), eye=EYES["open"])
-    return Judges(emotion=jax.device_put(variables_of(config.eye)), eye=SMALL_EYE)
+    variables = variables_of(config.eye)
+    return Judges(emotion=jax.device_put(variables), eye=eye_of(variables))
 
 
 def started_from(run: str, encoders: Encoders, trained: str) -> Any:

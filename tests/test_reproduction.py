@@ -17,9 +17,17 @@ from emoca_jax.flame import load_head
 pytest.importorskip("grain", reason="grain has no wheel here")
 pytest.importorskip("ml_collections", reason="the extra train is not installed")
 from emoca_jax.errors import InputError
-from scripts.draw_reproduction import COLOURS, _curve, best_median_worst, measures_figure, numbers_of
+from scripts.draw_reproduction import (
+    COLOURS,
+    _curve,
+    best_median_worst,
+    measures_figure,
+    numbers_of,
+    sweep_figure,
+    sweep_of,
+)
 from scripts.draw_reproduction import main as draw
-from scripts.reproduce import GAIN, NUMBERS, WITH, WITHOUT, as_markdown
+from scripts.reproduce import CLAIMED, DECA, GAIN, NUMBERS, WITH, WITHOUT, as_markdown, as_numbers, single_gains, table
 from scripts.reproduce import main as reproduce
 from scripts.reproduction_measures import (
     MEASURES,
@@ -31,6 +39,7 @@ from scripts.reproduction_measures import (
     face_region,
     with_intervals,
 )
+from scripts.reproduction_sweep import arm_folder, checked_weights, chosen_weight, sweep_markdown, sweep_table
 
 PEOPLE, EACH = 40, 8
 
@@ -39,7 +48,7 @@ def test_intervals_are_those_of_people() -> None:
     """Eight equal faces of each of 40 people tell no more than 40 numbers do."""
     person = np.repeat(np.arange(PEOPLE), EACH)
     value = np.random.default_rng(1).normal(size=PEOPLE)[person]
-    found = with_intervals(lambda rows: float(value[rows].mean()), person)
+    found = with_intervals(lambda rows, seeds: float(value[rows].mean()), person)
     half = 1.96 * value.reshape(PEOPLE, EACH)[:, 0].std() / np.sqrt(PEOPLE)
     assert found.value == pytest.approx(value.mean())
     assert found.high - found.low == pytest.approx(2 * half, rel=0.1)
@@ -73,7 +82,7 @@ def test_the_claim_holds_only_where_both_rise_enough(gain: tuple[float, float], 
     row = {WITHOUT: Interval(0, 0, 0), WITH: Interval(0, 0, 0), GAIN: Interval(0.3, 0.2, 0.4)}
     told = {name: row for name in MEASURES}
     told["A-CCC (EMO-MLP)"] = {**row, GAIN: Interval(*gain, 0.5)}
-    text = as_markdown(told, HeldOut({}, {}, np.arange(3)), seeds=1)
+    text = as_markdown(told, HeldOut({}, {}, np.arange(3)), {name: [0.1] for name in CLAIMED})
     assert ("the claim holds here" in text) is holds
     assert ("the claim does not hold here" in text) is not holds
 
@@ -122,13 +131,71 @@ def test_figures_need_runs_that_have_ended(tmp_path: Path, capsys: pytest.Captur
     assert not (tmp_path / "out").exists()
 
 
+def told_with(valence: np.ndarray) -> Told:
+    return Told(*[np.zeros(len(valence))] * len(Told._fields))._replace(valence=valence, arousal=valence)
+
+
+def test_intervals_tell_of_seeds_that_disagree() -> None:
+    """Two seeds, of which one reads right and the other nothing: draws of two give 1, a half and 0."""
+    right = np.random.default_rng(0).normal(size=PEOPLE)
+    truth = {"valence": right, "arousal": right, "expression": np.zeros(PEOPLE)}
+    faces = HeldOut({}, truth, np.arange(PEOPLE))
+    seeds = {
+        DECA: [told_with(right)],
+        WITHOUT: [told_with(0 * right)] * 2,
+        WITH: [told_with(right), told_with(0 * right)],
+    }
+    assert tuple(table(seeds, faces, draws=100)["V-CCC (EMO-MLP)"][GAIN]) == pytest.approx((0.5, 0, 1))
+    assert single_gains(seeds, faces)["V-CCC (EMO-MLP)"] == pytest.approx([1, 0])
+
+
+def test_the_weight_is_that_of_the_best_emotion_and_never_none() -> None:
+    """Told are the true numbers times a half and a whole; what is without the loss is better still."""
+    right = np.random.default_rng(0).normal(size=PEOPLE)
+    truth = {"valence": right, "arousal": right, "expression": np.zeros(PEOPLE)}
+    faces = HeldOut({}, truth, np.arange(PEOPLE))
+    told = {weight: told_with(part * right) for weight, part in ((0.0, 1.0), (0.1, 0.5), (2.0, 0.9), (1.0, -1.0))}
+    sweep = sweep_table(told, faces, draws=2)
+    assert chosen_weight(sweep) == 2.0
+    # Of two centred numbers with r = 1: 2 k s^2 / (k^2 s^2 + s^2 + (k - 1)^2 m^2).
+    spread, mean = right.var(), right.mean()
+    expected = 2 * 0.5 * spread / (1.25 * spread + 0.25 * mean**2)
+    assert sweep["A-CCC (EMO-MLP)"][0.1].value == pytest.approx(expected)
+    text = sweep_markdown(sweep, faces)
+    assert text.startswith("| emotion weight | 0 | 0.1 | 1 | **2** |") and "Chosen: 2," in text
+
+
+def test_runs_of_one_weight_and_of_another_seed_never_share_a_folder() -> None:
+    runs = [(WITH, 1, None), (WITH, 0, 1.0), (WITH, 1, 1.0), (WITH, 0, None), (WITH, 0, 0.1), (WITHOUT, 1, None)]
+    assert len({arm_folder(Path(), arm, seed, weight=weight) for arm, seed, weight in runs}) == len(runs)
+
+
+@pytest.mark.parametrize("weights", [(0.0, 1.0), (0.1, 0.1), (float("nan"),), (-1.0, 2.0)], ids=str)
+def test_weights_that_are_none_are_told(weights: tuple[float, ...]) -> None:
+    with pytest.raises(InputError, match="different ones above 0"):
+        checked_weights(weights)
+    assert checked_weights((2.0, 0.1)) == (0.1, 2.0)
+
+
 def test_a_table_is_drawn_whose_interval_leaves_the_value_out_and_no_other_file(tmp_path: Path) -> None:
-    place, row = tmp_path / NUMBERS, {"value": 0.5, "low": 0.1, "high": 0.4}
-    table = {name: {arm: row for arm in (*COLOURS, GAIN)} for name in MEASURES}
-    place.write_text(json.dumps(table))
+    place, row = tmp_path / NUMBERS, Interval(0.5, 0.1, 0.4)
+    measured = {name: {arm: row for arm in (*COLOURS, GAIN)} for name in MEASURES}
+    sweep = {name: {weight: row for weight in (0.0, 0.1, 2.0)} for name in MEASURES}
+    runs = {arm: [Path(arm)] for arm in COLOURS}
+    place.write_text(json.dumps(as_numbers(measured, runs, {})))
     assert measures_figure(numbers_of(tmp_path)).axes
-    lacking = {name: {WITH: row} for name in MEASURES}
-    for text in ("", "[]", "{}", json.dumps(lacking), json.dumps(table)[:-9]):
+    assert sweep_of(tmp_path) is None
+    whole = as_numbers(measured, runs, sweep)
+    place.write_text(json.dumps(whole))
+    drawn = sweep_of(tmp_path)
+    assert drawn is not None
+    assert [axis.get_title(loc="left")[:6] for axis in sweep_figure(drawn[0], chosen=drawn[1]).axes] == [
+        "emotio",
+        "errors",
+    ]
+    lacking = {**whole, "measures": {name: {WITH: row._asdict()} for name in MEASURES}}
+    unswept = {**whole, "sweep": {"chosen": 3.0, "measures": whole["sweep"]["measures"]}}
+    for text in ("", "[]", "{}", json.dumps(lacking), json.dumps(unswept), json.dumps(whole)[:-9]):
         place.write_text(text)
         with pytest.raises(InputError, match="is not what"):
             numbers_of(tmp_path)

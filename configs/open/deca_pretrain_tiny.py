@@ -28,7 +28,8 @@ def get_config() -> ConfigDict:
     # A run's folder to go on from; "" for a network that has learned nothing.
     config.start = ""
     config.weights = ConfigDict(LANDMARKS | PRIORS)
-    # The emotion network of the loss: "open" (what ships), or the folder of a run of configs/open/emotion_small.py.
+    # The emotion network of the loss: "open" (what ships), or the folder of a run of configs/open/emotion_on_open.py
+    # or emotion_small.py.
     config.eye = "open"
     config.mask_kind = "intersection"
     config.same_shape, config.per_identity = "none", 1

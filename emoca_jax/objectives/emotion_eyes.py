@@ -12,8 +12,10 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from emoca_jax.errors import InputError
+from emoca_jax.nets.emotion.affect import AffectRead
 from emoca_jax.nets.emotion.crop import CROP_SIZE, crop_image, expression_crop
-from emoca_jax.nets.emotion.open import expression_features
+from emoca_jax.nets.emotion.on_open import HEAD, TRUNK, OpenFaceReader
+from emoca_jax.nets.emotion.open import DENSE_SIZE, expression_features
 from emoca_jax.nets.emotion.resnet import EmotionResNet50
 from emoca_jax.nets.emotion.small import SMALL_TRAINED_SIDE, SmallFaceReader
 from emoca_jax.objectives.judges import as_batch, is_folded
@@ -56,8 +58,16 @@ def _open(variables: Mapping, pictures: Array, landmarks: Array | None) -> Emoti
 
 def _small(variables: Mapping, pictures: Array, landmarks: Array | None) -> EmotionRead:
     read: Any = SmallFaceReader().apply(variables, _upright(pictures, landmarks, SMALL_TRAINED_SIDE))
-    affect = read.affect
-    return EmotionRead(affect.features, affect.expression_logits, affect.valence, affect.arousal)
+    return _affect(read.affect)
+
+
+def _on_open(variables: Mapping, pictures: Array, landmarks: Array | None) -> EmotionRead:
+    read: Any = OpenFaceReader().apply(variables, _upright(pictures, landmarks, DENSE_SIZE))
+    return _affect(read.affect)
+
+
+def _affect(read: AffectRead) -> EmotionRead:
+    return EmotionRead(read.features, read.expression_logits, read.valence, read.arousal)
 
 
 def _upright(pictures: Array, landmarks: Array | None, size: int) -> Float[Array, "pictures size size 3"]:
@@ -74,4 +84,20 @@ OPEN_EYE = EmotionEye(_open, over_photo=True)
 """The two networks that ship (nets/emotion/open.py)."""
 SMALL_EYE = EmotionEye(_small, over_photo=True)
 """A small recogniser (nets/emotion/small.py), which configs/open/emotion_small.py trains."""
-EYES = {"official": OFFICIAL_EYE, "open": OPEN_EYE, "small": SMALL_EYE}
+ON_OPEN_EYE = EmotionEye(_on_open, over_photo=True)
+"""A recogniser on a frozen network's layers (nets/emotion/on_open.py), which configs/open/emotion_on_open.py trains;
+192 numbers of its hidden layer are compared."""
+EYES = {"official": OFFICIAL_EYE, "open": OPEN_EYE, "small": SMALL_EYE, "on_open": ON_OPEN_EYE}
+
+
+def eye_of(variables: Mapping) -> EmotionEye:
+    """The eye that a trained recogniser of drawn faces is, told by its layers. Errors: InputError where it is none."""
+    layers = set(variables.get("params", {}))
+    if {TRUNK, HEAD} <= layers:
+        return ON_OPEN_EYE
+    if {"stem", "units"} <= layers:
+        return SMALL_EYE
+    raise InputError(
+        f"a network of {', '.join(sorted(layers)) or 'no layers'} feels no emotion in pictures: train one by "
+        "configs/open/emotion_on_open.py or emotion_small.py"
+    )

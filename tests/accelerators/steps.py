@@ -17,11 +17,13 @@ from data_pipelines.open_faces import crops
 from emoca_jax.emotion.units import ARKIT_UNITS
 from emoca_jax.flame import load_head
 from emoca_jax.nets.convolution import fold_batch_norms
+from emoca_jax.nets.emotion.on_open import OpenFaceReader
+from emoca_jax.nets.emotion.open import DENSE_SIZE
 from emoca_jax.nets.emotion.resnet import EmotionResNet50
 from emoca_jax.nets.resnet import ResNet50
 from emoca_jax.nets.vgg import VGG19
 from emoca_jax.objectives.coarse import Judges
-from emoca_jax.objectives.emotion_eyes import OPEN_EYE
+from emoca_jax.objectives.emotion_eyes import ON_OPEN_EYE, OPEN_EYE
 from emoca_jax.training.loop import Settings, Stage
 from emoca_jax.training.stages.detail import with_detail
 from scripts import train_coarse, train_detail, train_recogniser
@@ -132,9 +134,10 @@ def emotion_emonet() -> Made:
     return _photos("emotion_emonet")
 
 
-def _coarse_on_drawings(config: str) -> Made:
+def _coarse_on_drawings(config: str, *, judges: Judges | None = None) -> Made:
     chosen, head = _config(config), jax.device_put(load_head("open"))
-    judges = Judges(emotion=open_model().expression, eye=OPEN_EYE) if chosen.weights.get("emotion") else Judges()
+    if judges is None:
+        judges = Judges(emotion=open_model().expression, eye=OPEN_EYE) if chosen.weights.get("emotion") else Judges()
     encoders = train_coarse.open_encoders(chosen, head)
 
     def start(key: jax.Array) -> Any:
@@ -163,6 +166,13 @@ def deca_coarse_tiny() -> Made:
 @_step(slow=("v5e",))
 def emoca_coarse_tiny() -> Made:
     return _coarse_on_drawings("open.emoca_coarse_tiny")
+
+
+@_step()
+def emoca_coarse_tiny_on_open() -> Made:
+    """With what docs/reproduction.md trains to feel emotion."""
+    seen = _made_up(ones(variables(OpenFaceReader(), array(1, DENSE_SIZE, DENSE_SIZE, 3))))
+    return _coarse_on_drawings("open.emoca_coarse_tiny", judges=Judges(emotion=seen, eye=ON_OPEN_EYE))
 
 
 def _coarse_on_photos(config: str) -> Made:
