@@ -15,6 +15,8 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,6 +73,8 @@ class Asked(NamedTuple):
     seeds: int = 1
     steps: tuple[int, ...] | None = None
     """Of DECA's two stages and of each arm; None for what the configurations say."""
+    at_once: int = 1
+    """Arms that are trained beside each other."""
 
 
 def train(config: str, folder: Path, data: str, *options: str, steps: int | None = None) -> None:
@@ -128,24 +132,31 @@ def train_arm(asked: Asked, start: Path, arm: str, seed: int, *, weight: float |
     return folder
 
 
+def train_arms(asked: Asked, start: Path, arms: Sequence[tuple[str, int, float | None]]) -> list[Path]:
+    """Several, each by arm, seed and weight; none is begun after one that fails, or ^C."""
+    pool = ThreadPoolExecutor(asked.at_once)
+    try:
+        return list(pool.map(lambda one: train_arm(asked, start, one[0], one[1], weight=one[2]), arms))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def train_all(asked: Asked, *, weight: float | None = None) -> dict[str, list[Path]]:
     """Every run of the comparison, by arm. Errors: InputError where one fails, or the folder holds others."""
     start = begin(asked)
-    arms: dict[str, list[Path]] = {DECA: [start], WITHOUT: [], WITH: []}
-    for seed in range(asked.seeds):
-        arms[WITHOUT].append(train_arm(asked, start, WITHOUT, seed))
-        arms[WITH].append(train_arm(asked, start, WITH, seed, weight=weight))
-    return arms
+    pairs = [(WITHOUT, None), (WITH, weight)]
+    runs = train_arms(asked, start, [(arm, seed, given) for seed in range(asked.seeds) for arm, given in pairs])
+    return {DECA: [start], WITHOUT: runs[0::2], WITH: runs[1::2]}
 
 
 def swept(asked: Asked, weights: tuple[float, ...]) -> tuple[Sweep, HeldOut]:
     """One seed a weight, and what validation people of the training data's folder say of each."""
     start = begin(asked)
-    runs = {0.0: train_arm(asked, start, WITHOUT, 0)}
-    runs |= {weight: train_arm(asked, start, WITH, 0, weight=weight) for weight in weights}
+    runs = train_arms(asked, start, [(WITHOUT, 0, None), *((WITH, 0, weight) for weight in weights)])
     faces = _held_out(asked.data, split="validation")
-    told = judged({f"{weight}": [folder] for weight, folder in runs.items()}, faces)
-    return sweep_table({weight: told[f"{weight}"][0] for weight in runs}, faces), faces
+    told = judged({folder.name: [folder] for folder in runs}, faces)
+    by_weight = {weight: told[run.name][0] for weight, run in zip((0.0, *weights), runs, strict=True)}
+    return sweep_table(by_weight, faces), faces
 
 
 def _held_out(folder: str, *, split: str = "test") -> HeldOut:
@@ -237,9 +248,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--weights", type=float, nargs="+", help="of the emotion loss, one of which validation chooses")
     parser.add_argument("--steps", type=int, nargs=3, help="of DECA's two stages and of each arm; else 600 400 400")
+    parser.add_argument("--at_once", type=int, default=1, help="arms that are trained beside each other")
     chosen = parser.parse_args(arguments)
     steps = tuple(chosen.steps) if chosen.steps else None
-    asked = Asked(chosen.data, chosen.runs, chosen.eye, chosen.seeds, steps)
+    asked = Asked(chosen.data, chosen.runs, chosen.eye, chosen.seeds, steps, chosen.at_once)
     try:
         found, text = _reproduced(asked, chosen.judged or chosen.data, chosen.weights)
     except InputError as error:
@@ -256,8 +268,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _reproduced(asked: Asked, judging: str, weights: list[float] | None) -> tuple[dict[str, Any], str]:
     """Everything that is found, for programs and for readers."""
-    if asked.seeds < 1:
-        raise InputError(f"--seeds is {asked.seeds}; give 1 or more")
+    for name, count in (("seeds", asked.seeds), ("at_once", asked.at_once)):
+        if count < 1:
+            raise InputError(f"--{name} is {count}; give 1 or more")
     sweep, weight, told_of_sweep = {}, None, ""
     if weights:
         sweep, choosing = swept(asked, checked_weights(weights))
