@@ -138,6 +138,7 @@ def _points(
 
 
 def _short(name: str) -> str:
+    name = name.replace(" (mini-Xception alone)", ", mini-Xception")
     return name.replace(" (networks that ship)", "").replace("face region", "face").replace(" (EMO-MLP)", "")
 
 

@@ -279,7 +279,12 @@ def _reproduced(asked: Asked, judging: str, weights: list[float] | None) -> tupl
     runs, faces = train_all(asked, weight=weight), _held_out(judging)
     told = judged(runs, faces)
     found, single = table(told, faces), single_gains(told, faces)
-    return as_numbers(found, runs, sweep), as_markdown(found, faces, single) + told_of_sweep
+    best = at_best(faces, load_head("open"))
+    limits = ", ".join(f"{name} {value:.3f}" for name, value in best.items())
+    text = (
+        f"{as_markdown(found, faces, single)}\nOf true units and of the photos themselves: {limits}.\n{told_of_sweep}"
+    )
+    return {**as_numbers(found, runs, sweep), "at best": best}, text
 
 
 def as_numbers(found: dict[str, dict[str, Interval]], runs: dict[str, list[Path]], sweep: Sweep) -> dict[str, Any]:

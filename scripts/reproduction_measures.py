@@ -126,12 +126,44 @@ def _read_rendering(head: FaceHead, networks: Any, codes: Codes, images: Any, se
     found = decode(head, codes, images.shape[1:3])
     cover = found.alpha * seen["mask"]
     pictures = render.over(images, jnp.clip(found.rendering, 0, 1) * cover[..., None], cover)
+    return _shown(networks, pictures, seen["landmarks_mediapipe"])
+
+
+def _shown(networks: Any, pictures: Any, landmarks: Any) -> dict[str, Any]:
     # The first seven of AffectNet's classes, in its order.
-    read = expression_features(networks, jax.vmap(crop_image)(pictures, expression_crop(seen["landmarks_mediapipe"])))
+    read = expression_features(networks, jax.vmap(crop_image)(pictures, expression_crop(landmarks)))
     return {
         "shown": jnp.argmax(read.probabilities, axis=-1),
         "shown_alone": jnp.argmax(read.logits[:, 0], axis=-1),
     }
+
+
+def at_best(faces: HeldOut, head: FaceHead) -> dict[str, float]:
+    """What those who judge read where nothing is reconstructed: EMO-MLP true units, image networks the photos.
+
+    By measure, of all faces.
+    """
+    networks = load_expression_networks()
+
+    @jax.jit
+    def one_batch(images: Any, landmarks: Any, units: Any) -> dict[str, Any]:
+        read = read_units(load_units_network(), units, head.expression_names)
+        label = jnp.argmax(read.expression_logits, axis=-1)
+        shown = _shown(networks, images.astype(jnp.float32) / BYTE, landmarks)
+        return {"label": label, "valence": read.valence, "arousal": read.arousal, **shown}
+
+    parts = []
+    for start in range(0, len(faces.person), AT_ONCE):
+        rows = slice(start, start + AT_ONCE)
+        units = faces.truth["units"][rows].astype(np.float32)
+        parts.append(
+            jax.device_get(one_batch(faces.seen["images"][rows], faces.seen["landmarks_mediapipe"][rows], units))
+        )
+    known = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    unknown = np.full(len(faces.person), np.nan)
+    told = Told(**{name: known.get(name, unknown) for name in Told._fields})
+    found = {name: measure(told, faces.truth, np.arange(len(faces.person))) for name, measure in MEASURES.items()}
+    return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
 def _landmark_error(head: FaceHead, codes: Codes, found: Any) -> Any:
