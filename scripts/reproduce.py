@@ -30,6 +30,7 @@ from emoca_jax.errors import InputError
 from emoca_jax.files.regular import read_regular
 from emoca_jax.files.whole import write_file
 from emoca_jax.flame import load_head
+from emoca_jax.objectives.coarse import EMOTION_TERMS
 from emoca_jax.training.stages.encoders import OpenEncoders
 from scripts.reproduction_measures import (
     DRAWS,
@@ -42,7 +43,16 @@ from scripts.reproduction_measures import (
     told_by,
     with_intervals,
 )
-from scripts.reproduction_sweep import Sweep, arm_folder, checked_weights, chosen_weight, sweep_markdown, sweep_table
+from scripts.reproduction_sweep import (
+    TERM,
+    Sweep,
+    arm_folder,
+    checked_weights,
+    chosen_weight,
+    of_term,
+    sweep_markdown,
+    sweep_table,
+)
 from scripts.train_coarse import NETWORK, variables_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,6 +85,8 @@ class Asked(NamedTuple):
     """Of DECA's two stages and of each arm; None for what the configurations say."""
     at_once: int = 1
     """Arms that are trained beside each other."""
+    term: str = TERM
+    """Of the loss, by which emotion is kept."""
 
 
 def train(config: str, folder: Path, data: str, *options: str, steps: int | None = None) -> None:
@@ -123,9 +135,11 @@ def begin(asked: Asked) -> Path:
 
 def train_arm(asked: Asked, start: Path, arm: str, seed: int, *, weight: float | None = None) -> Path:
     """E_expression once. weight: of the emotion loss in the arm that has it; None for the configuration's."""
-    folder = arm_folder(asked.runs, arm, seed, weight=weight)
-    options = [f"--config.eye={asked.eye}"] if arm == WITH else ["--config.weights.emotion=0."]
-    options += [] if weight is None else [f"--config.weights.emotion={weight}"]
+    has = arm == WITH
+    folder = arm_folder(asked.runs, arm, seed, weight=weight, term=asked.term if has else TERM)
+    options = [f"--config.eye={asked.eye}"] if has else []
+    options += [] if has and asked.term == TERM else [f"--config.weights.{TERM}=0."]
+    options += [] if weight is None else [f"--config.weights.{asked.term}={weight}"]
     steps = asked.steps[2] if asked.steps else None
     common = f"--config.start={start}", f"--config.settings.seed={seed}"
     train("emoca_coarse_tiny.py", folder, asked.data, *common, *options, steps=steps)
@@ -249,9 +263,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--weights", type=float, nargs="+", help="of the emotion loss, one of which validation chooses")
     parser.add_argument("--steps", type=int, nargs=3, help="of DECA's two stages and of each arm; else 600 400 400")
     parser.add_argument("--at_once", type=int, default=1, help="arms that are trained beside each other")
+    parser.add_argument(
+        "--term", choices=EMOTION_TERMS, default=TERM, help="of the loss: emotion as the paper has it, or another"
+    )
     chosen = parser.parse_args(arguments)
     steps = tuple(chosen.steps) if chosen.steps else None
-    asked = Asked(chosen.data, chosen.runs, chosen.eye, chosen.seeds, steps, chosen.at_once)
+    asked = Asked(chosen.data, chosen.runs, chosen.eye, chosen.seeds, steps, chosen.at_once, chosen.term)
     try:
         found, text = _reproduced(asked, chosen.judged or chosen.data, chosen.weights)
     except InputError as error:
@@ -261,8 +278,9 @@ def main(arguments: list[str] | None = None) -> int:
         print("reproduce: interrupted; the same command goes on from there", file=sys.stderr)
         return 130
     print(text)
-    write_file(asked.runs / "reproduction.md", text.encode())
-    write_file(asked.runs / NUMBERS, json.dumps(found, indent=1).encode())
+    place = asked.runs / NUMBERS.replace(".", f"{of_term(asked.term)}.")
+    write_file(place.with_suffix(".md"), text.encode())
+    write_file(place, json.dumps(found, indent=1).encode())
     return 0
 
 
@@ -271,6 +289,8 @@ def _reproduced(asked: Asked, judging: str, weights: list[float] | None) -> tupl
     for name, count in (("seeds", asked.seeds), ("at_once", asked.at_once)):
         if count < 1:
             raise InputError(f"--{name} is {count}; give 1 or more")
+    if asked.term != TERM and not weights:
+        raise InputError(f"the configuration gives {asked.term} no weight: give --weights")
     sweep, weight, told_of_sweep = {}, None, ""
     if weights:
         sweep, choosing = swept(asked, checked_weights(weights))

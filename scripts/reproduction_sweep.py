@@ -16,6 +16,8 @@ from scripts.reproduction_measures import DRAWS, MEASURES, HeldOut, Interval, To
 
 CHOSEN_BY = ("V-CCC (EMO-MLP)", "A-CCC (EMO-MLP)")
 """Of which the mean is highest."""
+TERM = "emotion"
+"""Of the loss, as the paper has it; objectives.coarse.EMOTION_TERMS are all."""
 Sweep = dict[str, dict[float, Interval]]
 """Measure -> emotion weight -> what it is on the people who choose."""
 
@@ -32,10 +34,15 @@ def checked_weights(weights: Sequence[float]) -> tuple[float, ...]:
     return tuple(sorted(weights))
 
 
-def arm_folder(runs: Path, arm: str, seed: int, *, weight: float | None = None) -> Path:
-    """Of one run: `without`, `with`, `with_at_0.2`; from the second seed on with its number behind."""
-    name = arm if weight is None else f"{arm}_at_{weight:g}"
+def arm_folder(runs: Path, arm: str, seed: int, *, weight: float | None = None, term: str = TERM) -> Path:
+    """Of one run: `without`, `with`, `with_at_0.2`, `with_centred_at_0.2`; from the second seed on with its number."""
+    name = f"{arm}{of_term(term)}" + ("" if weight is None else f"_at_{weight:g}")
     return runs / (name if seed == 0 else f"{name}_{seed}")
+
+
+def of_term(term: str) -> str:
+    """What names gain that are of another term of the loss: "_centred"."""
+    return term.removeprefix(TERM)
 
 
 def sweep_table(told: Mapping[float, Told], faces: HeldOut, *, draws: int = DRAWS) -> Sweep:

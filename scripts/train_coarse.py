@@ -27,7 +27,7 @@ from emoca_jax.flame.head import FaceHead
 from emoca_jax.model_folder import ModelFolder, read_model_folder
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.emotion.open import load_expression_networks
-from emoca_jax.objectives.coarse import Judges
+from emoca_jax.objectives.coarse import EMOTION_TERMS, Judges
 from emoca_jax.objectives.emotion_eyes import EYES, eye_of
 from emoca_jax.training.checkpoint import Batches
 from emoca_jax.training.loop import Stage
@@ -194,7 +194,7 @@ def faces_to_judge_on(folder: str, split: str, *, batch: int, side: int, size: i
 
 def open_judges(config: Config) -> Judges:
     """The emotion network of the loss, where it has a weight: what ships, or what a recogniser's run left."""
-    if not config.weights.get("emotion", 0):
+    if not any(config.weights.get(term, 0) for term in EMOTION_TERMS):
         return Judges()
     if config.eye == "open":
         return Judges(emotion=load_expression_networks(), eye=EYES["open"])

@@ -59,6 +59,11 @@ class CoarseBatch(struct.PyTreeNode):
     """1 where the segmented face is."""
 
 
+EMOTION_TERMS = ("emotion", "emotion_centred")
+"""Emotion consistency as the paper has it; the same of what features differ by from their mean over the batch: what the
+network sees in all renderings and in no photo (coarse brows, light) is no emotion of any face."""
+
+
 class Judges(struct.PyTreeNode):
     """Variables of the frozen networks that look at photo and rendering; None for those that no weight asks for."""
 
@@ -95,11 +100,16 @@ def coarse_objective(
     # A rendering is black outside its own coverage; the reference multiplies by that once more.
     rendering = found.rendering * (covered if official else cut)[..., None]
     compared = rendering if official else found.rendering
-    reads = _emotion_reads(judges, rendering, covered, batch) if "emotion" in weights else None
+    reads = _emotion_reads(judges, rendering, covered, batch) if {*EMOTION_TERMS} & set(weights) else None
 
     def emotion() -> Array:
         assert reads is not None
         return emotion_consistency.emotion_feature_distance(reads[1].features, reads[0].features)
+
+    def emotion_centred() -> Array:
+        assert reads is not None
+        felt, shown = (read.features - jnp.mean(read.features, axis=0, keepdims=True) for read in reads)
+        return emotion_consistency.emotion_feature_distance(shown, felt)
 
     def same_person() -> Array:
         variables = judge(judges.identity, "identity", "judges.identity")
@@ -113,6 +123,7 @@ def coarse_objective(
         "photometric": lambda: photometric.photometric_distance(compared, batch.images, covered),
         "identity": same_person,
         "emotion": emotion,
+        "emotion_centred": emotion_centred,
         "shape_prior": lambda: regularizers.code_energy(codes.shape),
         "expression_prior": lambda: regularizers.code_energy(codes.expression),
         "albedo_prior": lambda: regularizers.code_energy(codes.albedo),

@@ -21,6 +21,7 @@ from emoca_jax.objectives.coarse import (
     coarse_objective,
 )
 from emoca_jax.objectives.detail import EMOCA_DETAIL_WEIGHTS, DetailBatch, detail_objective
+from emoca_jax.objectives.emotion_eyes import EmotionEye, EmotionRead
 from tests.flame.small_head import EXPRESSIONS, small_head
 
 SIZE = (64, 64)
@@ -65,6 +66,20 @@ def test_a_face_that_is_its_own_photo_loses_only_by_its_priors(head, codes, edge
     expected = 1e-4 * 0.25 * codes.shape.size / 2
     np.testing.assert_allclose(objective.terms["shape_prior"], expected, rtol=1e-5)
     np.testing.assert_allclose(objective.total, expected, rtol=1e-4)
+
+
+def test_centred_emotion_is_blind_to_what_all_renderings_share(head, codes, found):
+    """Photos brighter than their renderings by .3 and .1: mean squares .05, about the mean of both .01."""
+
+    def brightness(variables, pictures, landmarks):
+        return EmotionRead(pictures.mean(axis=(1, 2)), jnp.zeros((len(pictures), 8)))
+
+    judges = Judges(emotion={}, eye=EmotionEye(brightness, over_photo=False))
+    brighter = found.rendering + jnp.array([0.3, 0.1])[:, None, None, None]
+    batch = own_photo(head, found, images=brighter)
+    terms = coarse_objective(head, codes, found, batch, judges, {"emotion": 2.0, "emotion_centred": 3.0}).terms
+    np.testing.assert_allclose(terms["emotion"], 2 * 0.05, rtol=1e-4)
+    np.testing.assert_allclose(terms["emotion_centred"], 3 * 0.01, rtol=1e-3)
 
 
 def test_terms_are_weighted_once_and_masked_once(head, codes, found):
