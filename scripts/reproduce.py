@@ -38,6 +38,7 @@ from scripts.reproduction_measures import (
     HeldOut,
     Interval,
     Told,
+    at_best,
     held_out,
     reader,
     told_by,
