@@ -38,10 +38,12 @@ from emoca_jax.flame import load_head
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import decode
 from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES
+from emoca_jax.objectives.coarse import EMOTION_TERMS
 from emoca_jax.training.seeing import LOG, read_log
 from emoca_jax.training.stages.encoders import OpenEncoders
 from scripts.reproduce import ASKED, CLAIMED, DECA, GAIN, NUMBERS, SIDE, WITH, WITHOUT
 from scripts.reproduction_measures import HeldOut, Told, held_out, reader, told_by
+from scripts.reproduction_sweep import TERM, named
 from scripts.train_coarse import NETWORK, variables_of
 
 INK, FAINT, ACCENT, SECOND = "#21252b", "#6c7480", "#f57c28", "#427ac4"
@@ -53,8 +55,8 @@ Numbers = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Measure -> arm (or emotion weight) -> value, low, high, as reproduction.json has them."""
 ERRORS = ("unit error", "face region, expression alone, mm", "landmarks, % of face width")
 """What emotion may cost, drawn in the sweep as parts of what it is without the emotion loss."""
-CURVES = ("emotion", "photometric", "lips_mediapipe", "expression_prior")
-"""Terms of E_expression's loss that are drawn."""
+CURVES = ("photometric", "lips_mediapipe", "expression_prior")
+"""Terms of E_expression's loss that are drawn beside that of emotion."""
 SMOOTH = 5
 """Notes in the log of which a curve shows the running mean."""
 TILE, LINE = 224, 30
@@ -101,6 +103,7 @@ def _changes(axis: Axes, numbers: Numbers) -> None:
     claimed = [row for row, name in enumerate(names) if name in CLAIMED]
     axis.vlines(ASKED, min(claimed) - 0.4, max(claimed) + 0.4, color=INK, linestyle=":", label="asked for")
     axis.legend(frameon=False, fontsize=8.5, labelcolor=INK)
+    axis.locator_params(axis="x", nbins=6)
     _dress(axis, "with minus without the emotion loss")
 
 
@@ -142,10 +145,11 @@ def _short(name: str) -> str:
     return name.replace(" (networks that ship)", "").replace("face region", "face").replace(" (EMO-MLP)", "")
 
 
-def curves_figure(runs: Mapping[str, Sequence[Path]]) -> Figure:
+def curves_figure(runs: Mapping[str, Sequence[Path]], *, emotion: str = TERM) -> Figure:
     """Terms of the loss while E_expression was trained, a line a run. Errors: InputError where one left no log."""
     figure = Figure(figsize=(11, 2.8), layout="constrained")
-    for axis, term in zip(figure.subplots(1, len(CURVES)), CURVES, strict=True):
+    terms = (emotion, *CURVES)
+    for axis, term in zip(figure.subplots(1, len(terms)), terms, strict=True):
         for arm, folders in runs.items():
             for row, folder in enumerate(folders):
                 steps, values = _curve(folder / LOG, f"train/{term}")
@@ -232,9 +236,9 @@ def _tile(picture: Float[np.ndarray, "side side 3"], caption: str) -> np.ndarray
     return np.asarray(tile)
 
 
-def runs_of(folder: Path) -> dict[str, list[Path]]:
+def runs_of(folder: Path, *, term: str = TERM) -> dict[str, list[Path]]:
     """Each arm's runs in a folder of reproduce.py, first seed first. Errors: InputError where one is not there."""
-    told = _told(folder)
+    told = _told(folder, term)
     found = {arm: [folder / name for name in told["runs"][arm]] for arm in COLOURS}
     lacking = [str(run) for runs in found.values() for run in runs if not (run / NETWORK).exists()]
     if lacking:
@@ -242,19 +246,19 @@ def runs_of(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def numbers_of(folder: Path) -> Numbers:
+def numbers_of(folder: Path, *, term: str = TERM) -> Numbers:
     """What scripts/reproduce.py found of the arms. Errors: InputError where the file is missing or another."""
-    return _told(folder)["measures"]
+    return _told(folder, term)["measures"]
 
 
-def sweep_of(folder: Path) -> tuple[Numbers, float] | None:
+def sweep_of(folder: Path, *, term: str = TERM) -> tuple[Numbers, float] | None:
     """What it found of the emotion weights, and which was chosen; None where there was no choice."""
-    sweep = _told(folder)["sweep"]
+    sweep = _told(folder, term)["sweep"]
     return (sweep["measures"], float(sweep["chosen"])) if sweep else None
 
 
-def _told(folder: Path) -> dict[str, Any]:
-    place = folder / NUMBERS
+def _told(folder: Path, term: str) -> dict[str, Any]:
+    place = folder / named(NUMBERS, term)
     if not place.is_file():
         raise InputError(f"{place}: is not there; let scripts/reproduce.py come to its end")
     text = read_regular(place)
@@ -286,17 +290,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, required=True, help="folder of scripts/reproduce.py")
     parser.add_argument("--judged", help="folder of packaged open faces, whose test split is drawn")
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--term", choices=EMOTION_TERMS, default=TERM, help="as scripts/reproduce.py was asked for")
     asked = parser.parse_args(arguments)
+
+    def place(name: str) -> Path:
+        return asked.output / named(name, asked.term)
+
     mpl.use("Agg")
     try:
-        runs = runs_of(asked.runs)
-        numbers = numbers_of(asked.runs)
+        runs = runs_of(asked.runs, term=asked.term)
+        numbers = numbers_of(asked.runs, term=asked.term)
         asked.output.mkdir(parents=True, exist_ok=True)
-        measures_figure(numbers).savefig(asked.output / "reproduction_table.png", dpi=110)
-        if swept := sweep_of(asked.runs):
-            sweep_figure(swept[0], chosen=swept[1]).savefig(asked.output / "reproduction_sweep.png", dpi=110)
+        measures_figure(numbers).savefig(place("reproduction_table.png"), dpi=110)
+        if swept := sweep_of(asked.runs, term=asked.term):
+            sweep_figure(swept[0], chosen=swept[1]).savefig(place("reproduction_sweep.png"), dpi=110)
         trained = {arm: runs[arm] for arm in (WITHOUT, WITH)}
-        curves_figure(trained).savefig(asked.output / "reproduction_curves.png", dpi=110)
+        curves_figure(trained, emotion=asked.term).savefig(place("reproduction_curves.png"), dpi=110)
         if asked.judged:
             head = jax.device_put(load_head("open"))
             encoders = OpenEncoders(head)
@@ -306,7 +315,7 @@ def main(arguments: list[str] | None = None) -> int:
                 variables = jax.device_put(variables_of(str(folders[0])))
                 arms[arm] = variables, told_by(read, variables, faces)
             picture = faces_picture(faces, arms, head)
-            picture.save(asked.output / "reproduction_faces.jpg", quality=JPEG_QUALITY)
+            picture.save(place("reproduction_faces.jpg"), quality=JPEG_QUALITY)
     except (InputError, OSError) as error:
         print(f"draw_reproduction: {error}", file=sys.stderr)
         return 2

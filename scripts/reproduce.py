@@ -50,7 +50,7 @@ from scripts.reproduction_sweep import (
     arm_folder,
     checked_weights,
     chosen_weight,
-    of_term,
+    named,
     sweep_markdown,
     sweep_table,
 )
@@ -279,7 +279,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("reproduce: interrupted; the same command goes on from there", file=sys.stderr)
         return 130
     print(text)
-    place = asked.runs / NUMBERS.replace(".", f"{of_term(asked.term)}.")
+    place = asked.runs / named(NUMBERS, asked.term)
     write_file(place.with_suffix(".md"), text.encode())
     write_file(place, json.dumps(found, indent=1).encode())
     return 0

@@ -36,13 +36,13 @@ def checked_weights(weights: Sequence[float]) -> tuple[float, ...]:
 
 def arm_folder(runs: Path, arm: str, seed: int, *, weight: float | None = None, term: str = TERM) -> Path:
     """Of one run: `without`, `with`, `with_at_0.2`, `with_centred_at_0.2`; from the second seed on with its number."""
-    name = f"{arm}{of_term(term)}" + ("" if weight is None else f"_at_{weight:g}")
+    name = f"{arm}{term.removeprefix(TERM)}" + ("" if weight is None else f"_at_{weight:g}")
     return runs / (name if seed == 0 else f"{name}_{seed}")
 
 
-def of_term(term: str) -> str:
-    """What names gain that are of another term of the loss: "_centred"."""
-    return term.removeprefix(TERM)
+def named(name: str, term: str) -> str:
+    """The name of what is of one term of the loss: "reproduction.json", "reproduction_centred.json"."""
+    return name.replace("reproduction", f"reproduction{term.removeprefix(TERM)}", 1)
 
 
 def sweep_table(told: Mapping[float, Told], faces: HeldOut, *, draws: int = DRAWS) -> Sweep:
