@@ -5,7 +5,8 @@
 Validation people. A loss that is lower at told units than at true ones is content with a face that is not the photo's.
 A row each for the photos' true units drawn with the other codes of --start, and for every run:
 emotion and its centred form: the two terms of objectives.coarse, unweighted; V, A: CCC of what the eye sees in the
-renderings with the truth; and of what EMO-MLP reads from the units; brows: mean of both browDown (true: the first row).
+renderings with the truth, mean V its mean; the same of what EMO-MLP reads from the units; brows: mean of both browDown;
+smiles' spread: standard deviation of both mouthSmile. Behind the table: the mean valence seen in the photos.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from scripts.reproduce import CLAIMED, SIDE
 from scripts.reproduction_measures import AT_ONCE, MEASURES, HeldOut, Told, held_out
 from scripts.train_coarse import variables_of
 
-COLUMNS = ("emotion", "centred", "eye: V", "A", "EMO-MLP: V", "A", "brows")
+COLUMNS = ("emotion", "centred", "eye: V", "A", "mean V", "EMO-MLP: V", "A", "mean V", "brows", "smiles' spread")
 
 
 class Sight:
@@ -47,6 +48,8 @@ class Sight:
         self.faces: HeldOut = held_out(data, side=SIDE, size=self.encoders.size, split="validation")
         self.variables = jax.device_put(variables_of(eye))
         self.eye, self.emo_mlp = eye_of(self.variables), load_units_network()
+        self.photos = 0.0
+        """Mean valence that the eye sees in the photos, once a row is told."""
         self.one_batch = jax.jit(self._one_batch, static_argnames="told")
 
     def _one_batch(self, run: Mapping[str, Any], seen: Mapping[str, Any], units: Any, *, told: bool) -> dict[str, Any]:
@@ -61,6 +64,7 @@ class Sight:
         return {
             "photo": photo.features, "shown": shown.features, "valence": shown.valence, "arousal": shown.arousal,
             "read valence": read.valence, "read arousal": read.arousal, "units": codes.expression,
+            "photo valence": photo.valence,
         }  # fmt: skip
 
     def row(self, run: str, *, told: bool) -> list[float]:
@@ -73,15 +77,26 @@ class Sight:
             parts.append(jax.device_get(self.one_batch(variables, seen, units, told=told)))
         of = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         apart = of["shown"] - of["photo"]
-        brows = [name.startswith("browDown") for name in self.head.expression_names]
         emotion = float(np.mean(apart**2)), float(np.mean((apart - apart.mean(axis=0)) ** 2))
-        return [*emotion, *self._ccc(of, ""), *self._ccc(of, "read "), float(of["units"][:, brows].mean())]
+        brows, smiles = (of["units"][:, self._both(name)] for name in ("browDown", "mouthSmile"))
+        self.photos = float(of["photo valence"].mean())
+        return [
+            *emotion,
+            *self._read(of, ""),
+            *self._read(of, "read "),
+            float(brows.mean()),
+            float(smiles.std(axis=0).mean()),
+        ]
 
-    def _ccc(self, of: Mapping[str, np.ndarray], who: str) -> list[float]:
+    def _both(self, name: str) -> list[bool]:
+        return [unit.startswith(name) for unit in self.head.expression_names]
+
+    def _read(self, of: Mapping[str, np.ndarray], who: str) -> list[float]:
         faces, none = len(self.faces.person), np.zeros(len(self.faces.person))
         told = Told(*[none] * len(Told._fields))
         told = told._replace(valence=of[f"{who}valence"], arousal=of[f"{who}arousal"])
-        return [MEASURES[name](told, self.faces.truth, np.arange(faces)) for name in CLAIMED]
+        agreement = [MEASURES[name](told, self.faces.truth, np.arange(faces)) for name in CLAIMED]
+        return [*agreement, float(told.valence.mean())]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -102,6 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(
                 f"| {name} | " + " | ".join(f"{number:.3f}" for number in sight.row(run, told=told)) + " |", flush=True
             )
+        print(f"mean valence of the photos: {sight.photos:.3f}")
     except InputError as error:
         print(f"emotion_eye: {error}", file=sys.stderr)
         return 2
