@@ -91,7 +91,10 @@ EYES = {"official": OFFICIAL_EYE, "open": OPEN_EYE, "small": SMALL_EYE, "on_open
 
 
 def eye_of(variables: Mapping) -> EmotionEye:
-    """The eye that a trained recogniser of drawn faces is, told by its layers. Errors: InputError where it is none."""
+    """The eye that a trained recogniser of drawn faces is, told by its layers; no gradient passes a name.
+
+    Errors: InputError where it is none.
+    """
     layers = set(variables.get("params", {}))
     if {TRUNK, HEAD} <= layers:
         return ON_OPEN_EYE
