@@ -1,6 +1,6 @@
 """Trains the encoder that ships, emoca_jax/assets/code_reader.npz: landmarks of a face to the open head's codes.
 
-    python scripts/train_code_reader.py --data_dir datasets [--seed 0]
+    python scripts/train_code_reader.py --data_dir datasets --judged others [--seed 0]
 
 It learns from landmarks that the detector finds in drawn open faces (python -m data_pipelines.found, see
 docs/training.md) and from mixtures of them, no photo among them, and from no true code: what it lowers is the energy of

@@ -28,12 +28,17 @@ from emoca_jax.files.code_cache import processor
 from emoca_jax.files.whole import write_file
 
 R = TypeVar("R")
-PACKAGES = ("jax", "jaxlib", "numpy", "flax", "numba", "llvmlite")
+PACKAGES = ("jax", "jaxlib", "numpy", "flax", "optax", "opt_einsum", "numba", "llvmlite")
 """Whose versions a program depends on, if only by what it is made of where one is missing."""
 TOLD_BY = ("JAX_", "XLA_", "EMOCA_JAX_BACKEND")
 """Beginnings of environment variables that tell how programs are made."""
 BESIDE_THE_POINT = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE", "JAX_LOG", "JAX_DEBUG_LOG")
 """Beginnings of those among them that change no program."""
+SETTINGS = (
+    "jax_enable_x64", "jax_default_matmul_precision", "jax_numpy_dtype_promotion", "jax_default_prng_impl",
+    "jax_threefry_partitionable",
+)  # fmt: skip
+"""What JAX may be told anew while a process runs, for a few lines, too."""
 BEGINNING = "program-"
 """Of the names of their files."""
 MOST = 8
@@ -92,7 +97,8 @@ class KeptProgram:
         leaves, tree = jax.tree.flatten(given)
         if any(isinstance(leaf, Tracer) for leaf in leaves):
             return self.__wrapped__(*arguments, **named)
-        key = tuple(sorted(still.items())), tree, tuple(map(_kind, leaves))
+        settings = tuple(getattr(_CONFIG, name) for name in SETTINGS)
+        key = tuple(sorted(still.items())), tree, tuple(map(_kind, leaves)), settings
         if key in self._known:
             return self._known[key](**given)
         place = self._place(_Place.folder, key)
@@ -137,7 +143,7 @@ def _world() -> str:
     told = {name: value for name, value in os.environ.items() if name.startswith(TOLD_BY)}
     told = {name: value for name, value in told.items() if not name.startswith(BESIDE_THE_POINT)}
     states = processor(), [(name, _version(name)) for name in PACKAGES], sorted(told.items())
-    return f"{found.hexdigest()} {states} {jax.config.read('jax_enable_x64')}"
+    return f"{found.hexdigest()} {states}"
 
 
 def _version(package: str) -> str:
@@ -153,8 +159,9 @@ def _compiling_anew() -> Iterator[None]:
     found when it is run again)."""
     from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-    used = _CONFIG.jax_enable_compilation_cache
     with _lock:
+        # Read in here: another thread may have it switched off just now.
+        used = _CONFIG.jax_enable_compilation_cache
         jax.config.update("jax_enable_compilation_cache", False)
         # Whether there is a cache is found out once.
         reset_cache()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -103,3 +105,37 @@ def test_the_programs_that_were_taken_up_last_stay(folder: Path) -> None:
     first.touch()
     program(x, power=99)
     assert first.exists() and len(list(folder.iterdir())) == kept_programs.MOST
+
+
+def test_what_jax_is_told_meanwhile_makes_another_program() -> None:
+    counted, x = Counted(lambda x, power: jnp.cumsum(x) ** power), np.ones(3)
+    program = counted.anew()
+    assert program(x).dtype == jnp.float32
+    with jax.enable_x64(True):
+        assert program(x).dtype == jnp.float64
+    assert program(x).dtype == jnp.float32 and counted.traced == 2
+
+
+def test_threads_leave_jax_its_own_cache(folder: Path) -> None:
+    """One that comes while another compiles finds the cache switched off, and leaves it on all the same."""
+    inside, meanwhile = threading.Event(), threading.Event()
+
+    def second() -> None:
+        inside.wait(10)
+        meanwhile.set()
+        with kept_programs._compiling_anew():
+            pass
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    with kept_programs._compiling_anew():
+        inside.set()
+        meanwhile.wait(10)
+        time.sleep(0.05)
+        assert not cache_is_on()
+    thread.join()
+    assert cache_is_on()
+
+
+def cache_is_on() -> bool:
+    return getattr(jax.config, "jax_enable_compilation_cache")  # noqa: B009
