@@ -25,6 +25,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     keep_in(tmp_path, callable_here.__contains__)
     yield tmp_path
     keep_in(None, callable_here.__contains__)
+    kept_programs._world.cache_clear()
 
 
 class Counted:
@@ -139,3 +140,37 @@ def test_threads_leave_jax_its_own_cache(folder: Path) -> None:
 
 def cache_is_on() -> bool:
     return getattr(jax.config, "jax_enable_compilation_cache")  # noqa: B009
+
+
+def test_whatever_a_program_is_made_of_tells_it_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weak types, names in trees, files of the package, variables and versions."""
+    counted, (code, x) = Counted(lambda x, power: x), (tmp_path / "package" / "made.py", np.float32(2))
+    code.parent.mkdir()
+    code.write_text("made = 1")
+    monkeypatch.setattr(kept_programs, "__file__", str(code.parent / "files" / "kept_programs.py"))
+
+    def traced_anew(x: Any) -> bool:
+        kept_programs._world.cache_clear()
+        before = counted.traced
+        found = counted.anew()(x)
+        assert jax.tree.structure(found) == jax.tree.structure(x)
+        return counted.traced > before
+
+    assert traced_anew(x) and not traced_anew(x)
+    assert traced_anew(2.0) and traced_anew({"u": x}) and traced_anew({"v": x})
+    assert not traced_anew(x)
+    code.write_text("made = 2")
+    assert traced_anew(x)
+    monkeypatch.setenv("EMOCA_JAX_BACKEND", "jax")
+    assert traced_anew(x)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
+    assert not traced_anew(x)
+    monkeypatch.setattr(kept_programs, "_version", lambda package: f"another {package}")
+    assert traced_anew(x)
+
+
+def test_nothing_is_kept_where_there_are_several_devices(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "device_count", lambda: 2)
+    keep_in(folder, callable_here.__contains__)
+    np.testing.assert_array_equal(Counted(lambda x, power: x).anew()(np.ones(2, np.float32)), 1)
+    assert not list(folder.iterdir())
