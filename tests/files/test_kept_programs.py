@@ -64,7 +64,7 @@ def test_a_program_is_traced_once_for_all_processes_and_says_the_same(folder: Pa
     np.testing.assert_array_equal(again(x)["wave"], first["wave"])
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: data[:99] + b"?" + data[100:], lambda _: b""])
+@pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: b"?" + data[1:], lambda _: b""])
 def test_a_damaged_program_is_made_anew_and_put_in_its_place(folder: Path, damage: Callable[[bytes], bytes]) -> None:
     """Not out of JAX's own cache: written from there, it would be found without its functions."""
     counted, x = Counted(powers), {"u": np.linspace(0, 1, 300, dtype=np.float32)}
