@@ -22,7 +22,8 @@ def enable() -> Path | None:
     the processor lacks "prefer-no-gather", which is a preference and no feature (openxla/xla issue 44565), and only
     then can that be hushed. Returns the folder, None where none can be written: then JAX compiles anew in every process
     and nothing else changes. A folder that JAX has already been given (`JAX_COMPILATION_CACHE_DIR`) is kept, unless
-    `EMOCA_JAX_CACHE` says otherwise.
+    `EMOCA_JAX_CACHE` says otherwise; whole programs (`kept_programs`) are not kept there, as nobody looked who may
+    write to it.
 
     What lies there is executed: the folder is the user's alone, and one that others own or may write to is not used,
     with a word on stderr. Damaged entries are removed and compiled again. Errors: InputError where `EMOCA_JAX_CACHE`

@@ -1,4 +1,4 @@
-"""Codes of the head that ships off a face's landmarks in one pass: a thousandth of a second in place of a fit.
+"""Codes of the head that ships off a face's landmarks in one pass: a few thousandths of a second in place of a fit.
 
 From the closed form on, two learned steps: each sees where the head's points lie beside the landmarks, and says what
 the codes lack. They were taught by the energy that a fit minimises (scripts/train_code_reader.py), so that the answer

@@ -115,3 +115,15 @@ def test_a_folder_that_cannot_be_written_is_done_without(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     out, err = in_new_process(tmp_path / "file" / "cache")
     assert out == ["False", "False", "False", "True"] and not err
+
+
+def test_no_whole_programs_lie_where_nobody_looked_who_may_write(monkeypatch):
+    """In a folder that JAX was given: what lies there is not unpickled."""
+    from emoca_jax.commands import compile_cache
+    from emoca_jax.files import kept_programs
+
+    monkeypatch.delenv("EMOCA_JAX_CACHE", raising=False)
+    given = jax.config.values["jax_compilation_cache_dir"]
+    assert given, "all tests run with one"
+    assert compile_cache.enable() == Path(given)
+    assert kept_programs._Place.folder is None
