@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="number of the first person")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--method", choices=("fit", "landmarks"), help="of `emoca reconstruct`")
+    parser.add_argument("--method", choices=("fit", "landmarks", "encoder"), help="of `emoca reconstruct`")
     parser.add_argument("--front", action="store_true", help="one view alone, a quarter of the time")
     asked: Any = parser.parse_args()
     made, model = studio(), ej.load_model("open")

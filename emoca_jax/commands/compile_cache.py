@@ -51,7 +51,7 @@ def enable() -> Path | None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
-    keep_in(folder, _can_call)
+    keep_in(folder, _can_call, is_whole=_has_all_kernels)
     return folder
 
 
@@ -83,6 +83,13 @@ def _can_call(name: str) -> bool:
         jax.jit(jax.numpy.linalg.svd).lower(jax.ShapeDtypeStruct((2, 2), "float32"))
         return True
     return any(is_loaded(library) for library, kernels in KERNELS.items() if name in map(target, kernels))
+
+
+def _has_all_kernels() -> bool:
+    """Whether no kernels failed to compile that numba is there for."""
+    from emoca_jax.render.backends.native.library import failed
+
+    return not failed
 
 
 def _check_devices() -> None:

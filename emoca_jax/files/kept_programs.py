@@ -16,6 +16,7 @@ import pickle
 import re
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -25,6 +26,7 @@ import numpy as np
 from jax.core import Tracer
 
 from emoca_jax.files.code_cache import processor
+from emoca_jax.files.regular import open_regular
 from emoca_jax.files.whole import write_file
 
 R = TypeVar("R")
@@ -49,21 +51,29 @@ _CONFIG: Any = jax.config
 _lock = threading.Lock()
 
 
+@dataclass
 class _Place:
-    """Where programs are kept in this process."""
+    """Where programs are kept in this process; as `keep_in` takes them."""
 
     folder: Path | None = None
-    can_call: Callable[[str], bool] = staticmethod(lambda name: False)
+    can_call: Callable[[str], bool] = bool
+    is_whole: Callable[[], bool] = bool
 
 
-def keep_in(folder: Path | None, can_call: Callable[[str], bool]) -> None:
+_place = _Place()
+
+
+def keep_in(
+    folder: Path | None, can_call: Callable[[str], bool], *, is_whole: Callable[[], bool] = lambda: True
+) -> None:
     """Keep programs in a folder from now on, None for no longer. What lies there is executed: it must be the user's.
 
     can_call: whether a foreign function of this name can be called in this process, which it sees to if it can be done.
+    is_whole: False once a program had to do without one that should be there: such programs are not kept.
     Only where the one device is a CPU: nobody has tried others.
     """
     alone = jax.default_backend() == "cpu" and jax.device_count() == 1
-    _Place.folder, _Place.can_call = folder if alone else None, staticmethod(can_call)
+    _place.folder, _place.can_call, _place.is_whole = folder if alone else None, can_call, is_whole
 
 
 def kept(*, static: tuple[str, ...] = (), **options: Any) -> Callable[[Callable[..., R]], Callable[..., R]]:
@@ -88,7 +98,7 @@ class KeptProgram:
         self._signature, self._known = inspect.signature(function), {}
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        if _Place.folder is None or _CONFIG.jax_disable_jit:
+        if _place.folder is None or _CONFIG.jax_disable_jit:
             return self.__wrapped__(*arguments, **named)
         bound = self._signature.bind(*arguments, **named)
         bound.apply_defaults()
@@ -101,7 +111,7 @@ class KeptProgram:
         key = tuple(sorted(still.items())), tree, tuple(map(_kind, leaves)), settings
         if key in self._known:
             return self._known[key](**given)
-        place = self._place(_Place.folder, key)
+        place = self._file(_place.folder, key)
         # A program that was made elsewhere is waited for: should it fail, one that is made here takes its place.
         with contextlib.suppress(Exception):
             program = _read(place, jax.tree.structure(((), given)))
@@ -111,7 +121,7 @@ class KeptProgram:
         self._known[key] = self._made(place, still, given)
         return self._known[key](**given)
 
-    def _place(self, folder: Path, key: tuple[Any, ...]) -> Path:
+    def _file(self, folder: Path, key: tuple[Any, ...]) -> Path:
         name = f"{self.__wrapped__.__module__}.{self.__wrapped__.__qualname__}".removeprefix("emoca_jax.")
         told = hashlib.sha256(f"{_world()}\n{name}\n{key}".encode()).hexdigest()
         return folder / f"{BEGINNING}{name}-{told[:24]}"
@@ -122,8 +132,9 @@ class KeptProgram:
             program = lowered.compile()
         # A full disk, or a program that cannot be written: the next process makes it again.
         with contextlib.suppress(Exception):
-            _write(place, program, _called(lowered))
-            _forget(place)
+            if _place.is_whole():
+                _write(place, program, _called(lowered))
+                _forget(place)
         return program
 
 
@@ -191,11 +202,15 @@ def _read(place: Path, arguments: Any) -> Callable[..., Any]:
     """The program in a file. Errors: any, where there is none, it is damaged, or calls what cannot be called here."""
     from jax.experimental.serialize_executable import deserialize_and_load
 
-    data = place.read_bytes()
+    with open_regular(place) as file:
+        # The folder may once have been open to others.
+        if hasattr(os, "getuid") and os.fstat(file.fileno()).st_uid != os.getuid():
+            raise ValueError(f"{place} is not the user's")
+        data = file.read()
     if hashlib.sha256(data[32:]).digest() != data[:32]:
         raise ValueError(f"{place} is damaged")
     called, result, code = pickle.loads(data[32:])
-    if not all(map(_Place.can_call, called)):
+    if not all(map(_place.can_call, called)):
         raise ValueError(f"{place} calls what is not here")
     place.touch()
     return deserialize_and_load(code, arguments, jax.tree.structure(pickle.loads(result)))

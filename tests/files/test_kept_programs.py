@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -86,6 +87,22 @@ def test_foreign_functions_are_asked_for_before_a_program_that_calls_them_is_tak
     callable_here.add("lapack_sgesdd_ffi")
     np.testing.assert_allclose(counted.anew()(x), 1, atol=1e-6)
     assert counted.traced == 2
+
+
+def test_a_program_that_lacks_a_kernel_or_is_another_users_is_not_for_later(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, x = Counted(powers), {"u": np.ones(5, np.float32)}
+    keep_in(folder, callable_here.__contains__, is_whole=lambda: False)
+    counted.anew()(x)
+    assert not list(folder.iterdir())
+    keep_in(folder, callable_here.__contains__)
+    counted.anew()(x)
+    assert counted.traced == 2
+    owner = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    counted.anew()(x)
+    assert counted.traced == 3
 
 
 def test_inside_other_programs_it_is_a_function_like_any_other(folder: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from functools import cache
+from importlib import resources
 
 import jax
 import jax.numpy as jnp
@@ -115,3 +118,10 @@ def test_a_start_is_the_average_head_and_survives_as_codes() -> None:
     assert off(jax.tree.map(lambda leaf: leaf[None], codes_of(start.variables)), landmarks[:1])[0] == pytest.approx(
         3, abs=1.5
     )
+
+
+def test_the_encoder_is_of_the_head_that_ships() -> None:
+    assets = resources.files("emoca_jax") / "assets"
+    described = json.loads((assets / "code_reader.json").read_text())
+    for name, said in (("open_head", described["head"]), ("code_reader", described["sha256"])):
+        assert hashlib.sha256((assets / f"{name}.npz").read_bytes()).hexdigest() == said, name

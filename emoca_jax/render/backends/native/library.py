@@ -45,6 +45,8 @@ SHARED = ("edge_functions.py", "native/blend.py", "native/colour.py", "native/ou
 COMPILER = "native/compiling.py"
 LONGEST = 300
 """Seconds after which compiling hangs."""
+failed: list[Library] = []
+"""Libraries that could not be compiled in this process, though numba is there."""
 _lock = threading.Lock()
 _engines: list[Any] = []
 """What keeps loaded code in memory."""
@@ -84,6 +86,7 @@ def _why_not(library: Library) -> str:
             return refused or "there is no folder to keep them in; set EMOCA_JAX_CACHE to one"
         code = _compile(library, path)
     if code is None:
+        failed.append(library)
         return "numba could not compile them; leave backend out"
     _register(library, code)
     return ""
