@@ -17,6 +17,7 @@ from emoca_jax.fit import landmarks as landmark_fit
 from emoca_jax.fit.photo import fit_photo
 from emoca_jax.jobs import assemble, look
 from emoca_jax.jobs import open_model as open_model_job
+from emoca_jax.nets.emotion import open as open_networks
 from emoca_jax.nets.mediapipe import batches, mesh_look
 from emoca_jax.nets.mediapipe.face_detection import FULL_RANGE_SIZE, SHORT_RANGE_SIZE
 from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE
@@ -167,5 +168,6 @@ def _seen() -> SeenFace:
     image, landmarks = array(SIDE, SIDE, 3), array(POINTS, 3)
     crop = jax.eval_shape(look._expression_crop, landmarks)
     mask = array(person.PERSON_PIXELS, person.PERSON_PIXELS)
-    read = jax.eval_shape(look.read, shapes_of(open_model().expression), image, crop)
+    # Not look.read itself: JAX takes it for a program inside another.
+    read = jax.eval_shape(open_networks.read_expression, shapes_of(open_model().expression), image, crop)
     return SeenFace(to_pixels=array(3, 3), image=image, landmarks=landmarks, crop=crop, read=read, person=mask)
