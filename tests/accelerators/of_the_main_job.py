@@ -107,12 +107,21 @@ def posed_vertices(chips: int) -> Call:
     return Call((shapes_of(open_model().head), open_codes()))
 
 
+def _landmarks_to_fit(chips: int) -> tuple:
+    units = array(chips, len(open_model().head.expression_names))
+    return shapes_of(open_model().landmarks), array(chips, POINTS, 3), array(chips, 7), units
+
+
 @program(landmark_fit.fit_landmarks)
 def fit_landmarks(chips: int) -> Call:
-    units = array(chips, len(open_model().head.expression_names))
+    return Call((*_landmarks_to_fit(chips), None), (1, 2, 3))
+
+
+@program(landmark_fit.fit_landmarks)
+def landmarks_once_encoded(chips: int) -> Call:
     begun = batch_of(open_codes().replace(albedo=array(0)), chips)
-    given = (shapes_of(open_model().landmarks), array(chips, POINTS, 3), array(chips, 7), units, begun)
-    return Call(given, (1, 2, 3, 4), {"steps": open_model_job.STEPS_ONCE_ENCODED})
+    steps = {"steps": open_model_job.STEPS_ONCE_ENCODED}
+    return Call((*_landmarks_to_fit(chips), begun), (1, 2, 3, 4), steps)
 
 
 @program(fit_photo)
