@@ -19,7 +19,6 @@ import argparse
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest import mock
 
 # data_pipelines and the package are beside this folder.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -34,10 +33,14 @@ from data_pipelines.open_faces.draw import Studio, draw, studio
 from data_pipelines.open_faces.sensor import jpeg, opened
 from data_pipelines.open_faces.skin import texture
 from data_pipelines.open_faces.views import view_from
+from emoca_jax.capture.found_faces import found_faces
+from emoca_jax.capture.images import as_photo
 from emoca_jax.errors import InputError
-from emoca_jax.jobs import assemble
-from emoca_jax.texture.layout import TextureLayout
-from emoca_jax.texture.surface import SkinSurface
+from emoca_jax.jobs.assemble import measured
+from emoca_jax.jobs.look import cut_plane, look
+from emoca_jax.jobs.open_model import fit_face
+from emoca_jax.objectives.photo import FitWeights
+from emoca_jax.texture.layout import TEXTURE_SIZE, TextureLayout
 from emoca_jax.texture.unwrap import FLOOR, Observed, UnwrappedTexture, completed
 
 SIZE = 320
@@ -79,22 +82,19 @@ def case(made: Studio, model: Any, seed: int, person: int, view: int, side: int)
     yaw = float(side * np.random.default_rng([seed, person, view]).choice([-1, 1]))
     recipe = view_from(made.head, seed, person, view, yaw)
     drawn = jax.device_get(draw(made, recipe, size=SIZE))
-    looked_up: list[Observed] = []
-
-    def watched(layout: TextureLayout, surface: SkinSurface, seen: Observed) -> UnwrappedTexture:
-        looked_up.append(seen)
-        return completed(layout, surface, seen)
-
-    picture = opened(jpeg(np.asarray(drawn.image), int(recipe.camera.quality)))
+    picture = as_photo(opened(jpeg(np.asarray(drawn.image), int(recipe.camera.quality))))
     try:
-        with mock.patch.object(assemble, "completed", watched):
-            (found,) = ej.reconstruct(model, picture, faces="largest")
+        (found,) = found_faces(model.detector, picture, "largest")
     except InputError:
         return None
+    seen = look(model.expression, found, person=model.person)
+    crop = np.asarray(seen.to_pixels)
+    codes = jax.tree.map(np.asarray, fit_face(model, seen, FitWeights()).codes)
+    looked_up = measured(model, found, seen, codes, cut_plane(found.photo, crop, TEXTURE_SIZE)).texture
     painted = texture(made.head, made.maps, recipe.skin, recipe.codes.albedo, recipe.codes.expression)
     size = len(model.layout.skin)
     truth = np.clip(np.asarray(jax.image.resize(painted, (size, size, 3), "linear")), 0, 1)
-    return Case(jax.tree.map(np.asarray, looked_up[0]), np.asarray(found.crop), truth, np.asarray(drawn.mask))
+    return Case(looked_up, crop, truth, np.asarray(drawn.mask))
 
 
 def scores(layout: TextureLayout, found: Case, got: UnwrappedTexture) -> dict[str, float]:

@@ -135,5 +135,7 @@ def _heal(folder: Path) -> None:
 def _mark(folder: Path, what: str) -> Path:
     import jax
 
-    name = "-".join(filter(None, ("warm", what, f"emoca_jax-{package_version()}-jax-{jax.__version__}")))
-    return folder / f"{name}-{jax.default_backend()}"
+    from emoca_jax.files.kept_programs import world
+
+    versions = f"emoca_jax-{package_version()}-jax-{jax.__version__}-{world()}"
+    return folder / f"{'-'.join(filter(None, ('warm', what, versions)))}-{jax.default_backend()}"

@@ -123,7 +123,7 @@ class KeptProgram:
 
     def _file(self, folder: Path, key: tuple[Any, ...]) -> Path:
         name = f"{self.__wrapped__.__module__}.{self.__wrapped__.__qualname__}".removeprefix("emoca_jax.")
-        told = hashlib.sha256(f"{_world()}\n{name}\n{key}".encode()).hexdigest()
+        told = hashlib.sha256(f"{world()}\n{name}\n{key}".encode()).hexdigest()
         return folder / f"{BEGINNING}{name}-{told[:24]}"
 
     def _made(self, place: Path, still: dict[str, Any], given: dict[str, Any]) -> Callable[..., Any]:
@@ -146,15 +146,15 @@ def _kind(leaf: Any) -> tuple[Any, ...]:
 
 
 @functools.cache
-def _world() -> str:
-    """What any program of this process is made of, but its own shapes."""
+def world() -> str:
+    """What any program of this process is made of, but its own shapes: 12 characters."""
     root, found = Path(__file__).parents[1], hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         found.update(str(path.relative_to(root)).encode() + path.read_bytes())
     told = {name: value for name, value in os.environ.items() if name.startswith(TOLD_BY)}
     told = {name: value for name, value in told.items() if not name.startswith(BESIDE_THE_POINT)}
     states = processor(), [(name, _version(name)) for name in PACKAGES], sorted(told.items())
-    return f"{found.hexdigest()} {states}"
+    return hashlib.sha256(f"{found.hexdigest()} {states}".encode()).hexdigest()[:12]
 
 
 def _version(package: str) -> str:

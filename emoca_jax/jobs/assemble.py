@@ -64,10 +64,7 @@ def assemble(
     head, to_pixels = model.head, np.asarray(seen.to_pixels)
     codes = jax.tree.map(np.asarray, codes)
     sharp = cut_plane(found.photo, to_pixels, TEXTURE_SIZE)
-    frame = _frame(found, to_pixels)
-    landmarks, person = np.asarray(seen.landmarks), None if seen.person is None else np.asarray(seen.person)
-    measured = measure(head, model.landmarks, model.layout, codes, landmarks, sharp, frame, person)
-    fit = jax.tree.map(np.asarray, measured)
+    fit = measured(model, found, seen, codes, sharp)
     albedo, lit = _textures(model, fit.texture, found, to_pixels, sharp)
     fitted = fit.points * to_pixels[0, 0] + to_pixels[:2, 2]
     # A head turned away altogether is judged by all its points, badly as it will be.
@@ -98,6 +95,16 @@ def assemble(
         model=model.name,
         official=model.official,
     )
+
+
+def measured(
+    model: FaceModel, found: PhotoFace, seen: SeenFace, codes: Codes, sharp: Float[np.ndarray, "side side 3"]
+) -> Measures:
+    """`measure` of a face in its photo, in NumPy. sharp: the crop, as large as the texture; RGB in [0, 1]."""
+    frame = _frame(found, np.asarray(seen.to_pixels))
+    landmarks, person = np.asarray(seen.landmarks), None if seen.person is None else np.asarray(seen.person)
+    told = measure(model.head, model.landmarks, model.layout, codes, landmarks, sharp, frame, person)
+    return jax.tree.map(np.asarray, told)
 
 
 def _frame(found: PhotoFace, to_pixels: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "2 2"]:

@@ -21,7 +21,7 @@ from emoca_jax.errors import InputError
 from emoca_jax.files.kept_programs import kept
 from emoca_jax.fit.inner_landmarks import with_landmarks
 from emoca_jax.fit.landmark_model import landmark_model
-from emoca_jax.fit.landmarks import fit_landmarks
+from emoca_jax.fit.landmarks import LM_STEPS, fit_landmarks
 from emoca_jax.fit.one_pass import encode_landmarks, load_code_reader
 from emoca_jax.fit.photo import ADAM_STEPS, PhotoFit, fit_photo
 from emoca_jax.flame.head import FaceHead
@@ -91,23 +91,38 @@ def fit_face(
     through the renderer, for so many steps. Light and albedo are the photo's in all of them.
     Errors: InputError where the head has no encoder, and the method is that.
     """
+    units = read_head_units(seen.landmarks, model.head.expression_names)
+    start = codes_by_landmarks(model, seen, weights, units, method=method)
+    steps = steps if method == "fit" else 0
+    return fit_photo(model.head, model.landmarks, model.expression, seen, start, weights, units, steps=steps)
+
+
+def codes_by_landmarks(
+    model: OpenModel,
+    seen: SeenFace,
+    weights: FitWeights,
+    units: Float[np.ndarray, "units"] | None,
+    *,
+    method: Method,
+) -> Codes:
+    """One face's codes (light and albedo left at zero), as far as its landmarks and the units read off them tell.
+
+    method, errors: as of `fit_face`, which goes on from here.
+    """
     # Between programs all is NumPy: each step on the device would be one more program to compile.
-    landmarks, units = np.asarray(seen.landmarks)[None], read_head_units(seen.landmarks, model.head.expression_names)
-    at_once = None if units is None else units[None]
+    landmarks, at_once = np.asarray(seen.landmarks)[None], None if units is None else units[None]
     begun = None
     if method != "fit" and model.encoder is not None and at_once is not None:
         begun = encode_landmarks(model.landmarks, model.encoder, landmarks, at_once)
     if method == "encoder":
         if begun is None:
             raise InputError(NO_ENCODER)
-        start = begun
+        codes = begun
     else:
         expected = weights.emotion * np.asarray(seen.read.probabilities)[None]
-        fewer = {} if begun is None else {"steps": STEPS_ONCE_ENCODED}
-        start = fit_landmarks(model.landmarks, landmarks, expected, at_once, begun, **fewer).codes
-    start = jax.tree.map(lambda leaf: np.asarray(leaf)[0], start)
-    steps = steps if method == "fit" else 0
-    return fit_photo(model.head, model.landmarks, model.expression, seen, start, weights, units, steps=steps)
+        steps = LM_STEPS if begun is None else STEPS_ONCE_ENCODED
+        codes = fit_landmarks(model.landmarks, landmarks, expected, at_once, begun, steps=steps).codes
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[0], codes)
 
 
 def encode_face(model: OpenModel, found: PhotoFace) -> EncodedFace:

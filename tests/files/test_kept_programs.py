@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     keep_in(tmp_path, callable_here.__contains__)
     yield tmp_path
     keep_in(None, callable_here.__contains__)
-    kept_programs._world.cache_clear()
+    kept_programs.world.cache_clear()
 
 
 class Counted:
@@ -167,7 +167,7 @@ def test_whatever_a_program_is_made_of_tells_it_apart(tmp_path: Path, monkeypatc
     monkeypatch.setattr(kept_programs, "__file__", str(code.parent / "files" / "kept_programs.py"))
 
     def traced_anew(x: Any) -> bool:
-        kept_programs._world.cache_clear()
+        kept_programs.world.cache_clear()
         before = counted.traced
         found = counted.anew()(x)
         assert jax.tree.structure(found) == jax.tree.structure(x)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from emoca_jax.capture.found_faces import found_faces
+from emoca_jax.capture.images import as_photo
 from emoca_jax.emotion.landmark_units import read_head_units
 from emoca_jax.errors import InputError
 from emoca_jax.fit.landmark_model import face_width, project
@@ -16,9 +19,10 @@ from emoca_jax.fit.landmarks import fit_landmarks
 from emoca_jax.fit.one_pass import encode_landmarks
 from emoca_jax.jobs.look import look
 from emoca_jax.jobs.open_encoder import OpenEncoderModel
-from emoca_jax.jobs.open_model import STEPS_ONCE_ENCODED, OpenModel, load_open_model
+from emoca_jax.jobs.open_model import STEPS_ONCE_ENCODED, OpenModel, codes_by_landmarks, load_open_model
 from emoca_jax.jobs.reconstruct import check_method, encode_faces, reconstruct
 from emoca_jax.model import pose
+from emoca_jax.objectives.photo import FitWeights
 
 PHOTO = Path(__file__).parents[2] / "examples/grace_hopper.jpg"
 
@@ -26,6 +30,29 @@ PHOTO = Path(__file__).parents[2] / "examples/grace_hopper.jpg"
 @pytest.fixture(scope="module")
 def model() -> OpenModel:
     return load_open_model("open")
+
+
+def test_what_is_to_be_fast_begins_with_the_encoder_and_the_whole_fit_does_not(model: OpenModel) -> None:
+    (found,) = found_faces(model.detector, as_photo(PHOTO), "largest")
+    seen, weights = look(model.expression, found), FitWeights()
+    units = read_head_units(seen.landmarks, model.head.expression_names)
+    assert units is not None
+    landmarks, expected = np.asarray(seen.landmarks)[None], weights.emotion * np.asarray(seen.read.probabilities)[None]
+    begun = encode_landmarks(model.landmarks, model.encoder or {}, landmarks, units[None])
+    given = model.landmarks, landmarks, expected, units[None]
+    wanted = {
+        "encoder": begun,
+        "landmarks": fit_landmarks(*given, begun, steps=STEPS_ONCE_ENCODED).codes,
+        "fit": fit_landmarks(*given, None).codes,
+    }
+    shapes = {}
+    for method, codes in wanted.items():
+        told = codes_by_landmarks(model, seen, weights, units, method=method)
+        jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b[0]), told, codes)
+        shapes[method] = told.shape
+    assert np.abs(shapes["fit"] - shapes["landmarks"]).max() > 0.01 < np.abs(shapes["fit"] - shapes["encoder"]).max()
+    with pytest.raises(InputError, match="is of the head that ships"):
+        codes_by_landmarks(dataclasses.replace(model, encoder=None), seen, weights, units, method="encoder")
 
 
 @pytest.mark.slow
