@@ -8,7 +8,8 @@ from pathlib import Path
 import jax
 import pytest
 
-from emoca_jax.files import code_cache
+from emoca_jax.commands import compile_cache
+from emoca_jax.files import code_cache, kept_programs
 
 HOME = Path.home()
 
@@ -58,6 +59,18 @@ def in_new_process(cache):
 def test_the_second_process_finds_what_the_first_compiled(tmp_path):
     assert in_new_process(tmp_path / "cache") == (["True", "False", "False", "True"], "")
     assert in_new_process(tmp_path / "cache") == (["True", "True", "True", "False"], ""), "and XLA is silent about it"
+
+
+def test_programs_that_are_made_anew_are_announced_anew(tmp_path, monkeypatch):
+    compile_cache.mark_warm(tmp_path)
+    assert compile_cache.is_warm(tmp_path) and not compile_cache.is_warm(tmp_path, what="encoder")
+    monkeypatch.setenv("EMOCA_JAX_BACKEND", "jax")
+    kept_programs.world.cache_clear()
+    try:
+        assert not compile_cache.is_warm(tmp_path)
+    finally:
+        monkeypatch.undo()
+        kept_programs.world.cache_clear()
 
 
 def entries(cache):

@@ -88,6 +88,31 @@ def test_shadows_of_skin_are_warm(tint, low, high):
     assert low < trust[(patch > 0) & (near(0.045, -0.03, 0.014) > 0)].mean() <= high
 
 
+WARM_SHADOW = np.array([-0.15, -0.3, -0.45], np.float32)
+
+
+def test_a_fringe_is_no_skin_for_being_as_brown_as_its_shadow():
+    fringe = near(0.0, 0.055, 0.025) * (maps()["above_brows"] > 0.9)
+    assert fringe.sum() > 2000
+    assert trust_of(fringe, WARM_SHADOW)[fringe > 0].mean() < 0.3
+
+
+def test_a_rim_is_no_shadow_for_being_brown():
+    """Two millimetres wide, between brow and nose; a patch as brown is skin."""
+    rim = near(0.045, -0.03, 0.016) - near(0.045, -0.03, 0.014)
+    assert rim.sum() > 500
+    assert trust_of(rim, WARM_SHADOW)[rim > 0].mean() < 0.4
+
+
+def test_a_strange_nose_is_not_what_the_rest_is_compared_with():
+    """All of nose and cheeks is covered but a nose much brighter than the face."""
+    nose = near(0.0, -0.035, 0.008)
+    covered = maps()["sight"] * (maps()["middle"] > 0.1) * (1 - nose)
+    trust = trust_of(np.ones_like(nose), covered[..., None] * 2 * DARK + nose[..., None] * np.float32(0.5))
+    rest = (maps()["bare"] > 0) & (covered + nose == 0) & (near(0.0, -0.085, 0.02) > 0)
+    assert trust[covered > 0].mean() < 0.1 and trust[rest].mean() > 0.85
+
+
 def pigment_of(detail: np.ndarray) -> np.ndarray:
     _, layout = open_head()
     sight = jnp.asarray(maps()["sight"])
