@@ -49,8 +49,8 @@ STRANGE_FACE, STRANGE_FOREHEAD, STRANGE_ELSEWHERE = 0.45, 0.35, 0.28
 elsewhere on the face, above the brows, and on ears, scalp and neck."""
 ALIKE = 0.45
 """Deviation from the face's usual colour of what growing starts from."""
-FROM_FITTED, LEAST_MIDDLE = 0.6, 0.25
-"""The same from the fitted skin, of what gives that usual colour, and the share of nose and cheeks that must."""
+FROM_FITTED = 0.6
+"""The same from the fitted skin, of what gives that usual colour."""
 STEEP = 6
 """Power by which trust falls there."""
 FROM_USUAL = 1.8
@@ -217,12 +217,9 @@ def _median(values: Float[np.ndarray, "side side 3"], weights: Float[np.ndarray,
 def _plain(
     places: _Places, ratio: np.ndarray, raw: np.ndarray, core: np.ndarray, sight: np.ndarray
 ) -> Float[np.ndarray, "3"]:
-    """The face's usual colour in its light: of nose and cheeks where these look somewhat like the skin that was fitted,
-    of the whole face where they do not, as dark spectacles hide them."""
+    """The face's usual colour in its light: of nose and cheeks, as far as they look like the skin that was fitted."""
     fitted = core * _like(_deviation(ratio, sight, places), FROM_FITTED)
-    middle = fitted * places.middle > 0.5
-    enough = middle.sum() > LEAST_MIDDLE * (core * places.middle > 0.5).sum()
-    return _median(raw, np.where(enough, middle, fitted > 0.5).astype(np.float32))
+    return _median(raw, (fitted * places.middle > 0.5).astype(np.float32))
 
 
 def _deviation(

@@ -11,14 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from emoca_jax import flame
 from emoca_jax.codes import Codes
 from emoca_jax.fit.landmark_model import face_width, project
-from emoca_jax.fit.landmarks import LM_STEPS, fit_landmarks
-from emoca_jax.fit.one_pass import encode_landmarks, strayed
+from emoca_jax.fit.landmarks import LM_STEPS, SHAPE_LIMIT, fit_landmarks
+from emoca_jax.fit.one_pass import _changed, encode_landmarks, strayed
 from emoca_jax.fit.start import closed_form, codes_of, variables_of
 from emoca_jax.jobs.open_model import STEPS_ONCE_ENCODED, OpenModel, load_open_model
+from emoca_jax.nets.code_reader import CodeStep
 
 PEOPLE = 12
 
@@ -109,6 +111,18 @@ def test_points_where_they_are_expected_do_not_stray_and_others_stray_as_they_we
     found = np.asarray(strayed(model().landmarks, one, rotation, jnp.asarray(np.asarray(target) + plane + deep)))
     level = world[:, 2].mean() * np.asarray(rotation)[2]
     np.testing.assert_allclose(found, moved - level, atol=5e-6)
+
+
+def test_a_step_turns_the_head_in_its_own_frame_and_keeps_to_its_bounds() -> None:
+    turn = jnp.array([0.0, 0.6, 0.0])
+    still = jax.tree.map(lambda leaf: leaf[0], people()[0])
+    step = CodeStep(jnp.full(still.shape.shape, 9.0), still.expression, turn, jnp.asarray(0.1), jnp.array([0.01, 0.02]))
+    rotation = flame.rotation_matrix(still.pose[0])
+    after = _changed(variables_of(still), rotation, step)
+    wanted = np.asarray(rotation) @ Rotation.from_rotvec(turn).as_matrix()
+    np.testing.assert_allclose(flame.rotation_matrix(after.rotation), wanted, atol=1e-5)
+    np.testing.assert_allclose(after.camera, [6.5 * np.exp(0.1), 0.02, 0.04], rtol=1e-5)
+    assert after.shape.max() == SHAPE_LIMIT
 
 
 def test_a_start_is_the_average_head_and_survives_as_codes() -> None:
