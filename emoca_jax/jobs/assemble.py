@@ -68,7 +68,7 @@ def assemble(
     albedo, lit = _textures(model, fit.texture, found, to_pixels, sharp)
     fitted = fit.points * to_pixels[0, 0] + to_pixels[:2, 2]
     # A head turned away altogether is judged by all its points, badly as it will be.
-    visible = fit.visible if fit.visible.any() else np.ones_like(fit.visible)
+    visible = np.asarray(fit.visible) if fit.visible.any() else np.ones(len(fit.visible), bool)
     missed = np.linalg.norm(fitted - found.landmarks[np.asarray(head.mediapipe_index), :2], axis=1)[visible]
     photo, rendering = readings
     if affect is None and knows_units(head.expression_names):
@@ -84,8 +84,8 @@ def assemble(
         crop=to_pixels,
         head=head,
         codes=codes,
-        vertices=fit.posed,
-        neutral_vertices=fit.neutral,
+        vertices=np.asarray(fit.posed),
+        neutral_vertices=np.asarray(fit.neutral),
         texture=albedo,
         photo_texture=lit,
         emotion=Emotion(photo.probabilities, rendering.probabilities, valence, arousal, photo.network, by),
