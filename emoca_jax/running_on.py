@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 
@@ -14,6 +15,11 @@ _DESCRIBED: ContextVar[str | None] = ContextVar("described", default=None)
 def backend() -> str:
     """ "cpu", "gpu" or "tpu". Asking starts jax, so it is asked when a program is made, not when a module is read."""
     return _DESCRIBED.get() or jax.default_backend()
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, UInt8
 
 from emoca_jax.capture.crop import apply_transform, cut, square_crop
 from emoca_jax.mediapipe_points import ALL_POINTS, OUTER_EYE_CORNERS
-from emoca_jax.nets.mediapipe.batches import run_batched, view_batch
+from emoca_jax.nets.mediapipe.batches import at_once, run_batched, view_batch
 from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE
 from emoca_jax.nets.mediapipe.mesh_look import look_at_faces
 
@@ -81,7 +81,7 @@ def place_landmarks(
     sizes = np.array([roi.size for roi in rois], np.float32)
     centres, rotations = np.array([roi.centre for roi in rois]), np.array([roi.rotation for roi in rois])
     transforms = square_crop(centres, sizes, rotations, MESH_SIZE).astype(np.float32)
-    crops = [cut(image, move, (MESH_SIZE, MESH_SIZE)) for image, move in zip(images, transforms, strict=True)]
+    crops = at_once(partial(cut, shape=(MESH_SIZE, MESH_SIZE)), images, transforms)
     points, presence = run_batched(partial(_mesh, parameters), np.stack(crops), view_batch())
     depth = points[..., 2:] * (sizes / MESH_SIZE)[:, None, None]
     return np.concatenate([apply_transform(transforms, points[..., :2]), depth], axis=-1), presence

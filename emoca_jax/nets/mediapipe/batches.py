@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from emoca_jax.running_on import backend
+from emoca_jax.running_on import backend, cores
+
+Result = TypeVar("Result")
 
 
 def view_batch() -> int:
@@ -25,10 +29,25 @@ def run_batched(
     inputs: UInt8[np.ndarray, "inputs *shape"],
     size: int,
 ) -> list[Float[np.ndarray, "inputs ..."]]:
-    """Outputs of a network for one or more inputs, run in batches of this size with the last one padded."""
-    outputs = []
-    for start in range(0, len(inputs), size):
+    """Outputs of a network for one or more inputs, run in batches of this size with the last one padded.
+
+    As many batches at once as there are cores: one of these networks alone does not keep two busy.
+    """
+
+    def told(start: int) -> list[np.ndarray]:
         part = inputs[start : start + size]
         padded = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
-        outputs.append([np.asarray(output)[: len(part)] for output in call(padded)])
+        return [np.asarray(output)[: len(part)] for output in call(padded)]
+
+    # Alone, as it may have to be compiled first, which each thread would do for itself.
+    outputs = [told(0), *at_once(told, range(size, len(inputs), size))]
     return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
+
+
+def at_once(work: Callable[..., Result], *items: Iterable[Any]) -> list[Result]:
+    """`map` in as many threads as there are cores, for work that leaves Python's lock."""
+    each = list(zip(*items, strict=True))
+    if len(each) < 2:
+        return [work(*own) for own in each]
+    with ThreadPoolExecutor(min(cores(), len(each))) as pool:
+        return list(pool.map(lambda own: work(*own), each))
