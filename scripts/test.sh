@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The tests on a fresh machine: locked dependencies, linter, type checker, import floors, pytest (and the Khronos glTF
-# validator where npm is present). Further arguments go to pytest; `scripts/test.sh -m slow` runs the slow checks.
+# validator where npm is present). Further arguments go to pytest: `-m "not slow and not accelerators"` adds the thorough
+# tests, as CI does; `-m slow` runs the slow checks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 "${PYTHON:-python3}" -m venv .venv

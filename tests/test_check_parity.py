@@ -38,6 +38,7 @@ def assets(goldens) -> Assets:
     return MadeUpHead(Path("nowhere"), goldens, seed=0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["flame", "losses_simple", "misc", "now"])
 def test_equals_the_official_code(name, assets, goldens):
     rows = check_parity.compare_file(assets, goldens / f"{name}.npz")

@@ -52,6 +52,7 @@ def _is_guarded(status, number):
     return bool(caught >> (signal.SIGHUP - 1) & 1)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("moment", [0, 0.02, 0.1, 0.3, 0.8, 1.6, 3.0])
 def test_at_any_moment(tmp_path, moment):
@@ -88,6 +89,7 @@ with last_words(lambda: time.sleep(20)):
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("code", [CALLBACK, COMPILED, WORDS], ids=["callback", "compiled", "words"])
 @pytest.mark.parametrize(("name", "ends"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_in_callbacks_and_compiled_code(tmp_path, code, name, ends):

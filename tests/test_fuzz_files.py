@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 
 
+@pytest.mark.thorough
 def test_damaged_files_are_read_or_refused():
     command = [sys.executable, "fuzz/fuzz_files.py", "--runs", "40", "--seed", "5"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

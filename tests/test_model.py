@@ -189,6 +189,7 @@ def test_encoding_takes_expression_and_jaw_from_their_own_network():
     assert codes.detail is None and not codes.eyes.any()
 
 
+@pytest.mark.thorough
 def test_official_switch_moves_nothing_visible(golden, decoded):
     """The default rules differ from the reference's in edges and tiny triangles only."""
     ours = decode(painted_head(), official_codes(golden), SIZE, detail=wrinkles())
@@ -197,6 +198,7 @@ def test_official_switch_moves_nothing_visible(golden, decoded):
     assert ((np.abs(lengths - 1) < 1e-5) | (lengths == 0)).all()
 
 
+@pytest.mark.thorough
 def test_smooth_edges_give_gradients_across_silhouettes(golden):
     """The same picture inside; only antialiased coverage tells the camera which way the outline should go."""
     head, codes = painted_head(), jax.tree.map(lambda leaf: leaf[:1], official_codes(golden))
@@ -222,6 +224,7 @@ def test_smooth_edges_give_gradients_across_silhouettes(golden):
     assert float(growth[0, 0]) == pytest.approx(float(wider - narrower) / 0.04, rel=0.1)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("painted", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_codes_broadcast_against_each_other_and_the_texture(painted):
     """Each with batch dimensions of its own, against face after face."""

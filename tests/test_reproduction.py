@@ -54,6 +54,7 @@ def test_intervals_are_those_of_people() -> None:
     assert found.high - found.low == pytest.approx(2 * half, rel=0.1)
 
 
+@pytest.mark.thorough
 def test_what_is_true_has_no_error_and_what_is_not_has() -> None:
     head = jax.tree.map(jnp.asarray, load_head("open"))
     draw = np.random.default_rng(0)

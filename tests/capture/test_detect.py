@@ -142,6 +142,7 @@ def test_no_face_is_seen_where_there_is_none(networks, name):
     assert detect_faces(networks, np.stack([image] * 3, axis=-1) if image.ndim == 2 else image) == []
 
 
+@pytest.mark.thorough
 def test_blank_noisy_tiny_and_huge_images_give_none(networks):
     noise = np.random.default_rng(0).integers(0, 256, (300, 500, 3), dtype=np.uint8)
     small = [np.zeros((400, 300, 3), np.uint8), noise, np.full((1, 1, 3), 9, np.uint8), noise[:1], noise[:, :2]]

@@ -77,6 +77,7 @@ def entries(cache):
     return [path for path in cache.rglob("*-cache") if path.is_file()]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damage", ["empty", "cut", "pipe"])
 def test_damaged_entries_heal(tmp_path, damage):
     """What a full disk leaves: no word about it, and the next run finds good ones again."""
@@ -91,6 +92,7 @@ def test_damaged_entries_heal(tmp_path, damage):
     assert in_new_process(tmp_path / "cache") == (["True", "True", "True", "False"], "")
 
 
+@pytest.mark.thorough
 def test_nobody_else_may_write_the_folder(tmp_path):
     old = os.umask(0)
     try:

@@ -69,6 +69,7 @@ def emotion_mlp():
     return translators.emotion_mlp(reference.emotion_mlp()).variables
 
 
+@pytest.mark.thorough
 def test_image_networks_read_what_the_official_ones_read(emonet):
     golden, image = reference.golden("emonet"), reference.images()[1]
     read = read_crop("emonet", emonet, image, UPRIGHT)
@@ -97,6 +98,7 @@ def test_emotion_is_read_off_codes(emotion_mlp):
     np.testing.assert_allclose(read.arousal, golden["emodeca_arousal"][2, 0], rtol=TOLERANCE)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("part", "side"), [("emotion_small", 80), pytest.param("emotion_on_open", 112, marks=pytest.mark.slow)]
 )
@@ -157,6 +159,7 @@ def found(monkeypatch):
     monkeypatch.setattr(capture, "load_networks", dict)
 
 
+@pytest.mark.thorough
 def test_a_folder_is_read_by_all_it_has(tmp_path, found, emonet, emotion_mlp):
     """Photo networks first, then the codes of the encoders; each equal to the network on its own input."""
     networks = {"emotion_mlp": emotion_mlp, "emonet": emonet}

@@ -98,6 +98,7 @@ def test_every_key_is_accounted_for(converted, state):
     assert "notes.txt: ignored" in text
 
 
+@pytest.mark.thorough
 def test_a_checkpoint_alone_brings_its_head_and_gives_way_to_official_files(alone, assets, tmp_path):
     output, outcome = alone
     assert [report.state for report in outcome.reports] == [DONE]

@@ -34,6 +34,7 @@ DAMAGED = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", DAMAGED)
 def test_a_damaged_file_is_named_and_the_others_are_done(tmp_path, capsys, case):
     make, changes, message = DAMAGED[case]

@@ -34,6 +34,7 @@ def test_public_files_under_any_name(name, tmp_path):
     assert recognise(tmp_path / "generic_model.pkl").kind == PUBLIC[name]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("protocol", [0, 2, 5])
 def test_flame_in_every_kind_of_pickle(protocol, tmp_path):
     (tmp_path / "x.npy").write_bytes(pickle.dumps(dict(official_arrays()), protocol=protocol))

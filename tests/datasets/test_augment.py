@@ -88,12 +88,14 @@ def test_pictures_and_units_are_mirrored_together(pictures: jax.Array) -> None:
     np.testing.assert_array_equal(exchanged[~turned], units[~turned])
 
 
+@pytest.mark.thorough
 def test_changes_of_no_strength_change_nothing(pictures: jax.Array) -> None:
     # Saturation alone has no amount of its own: it changes colours, but no grey.
     grey = jnp.broadcast_to(pictures.mean(axis=-1, keepdims=True), pictures.shape)
     np.testing.assert_allclose(augment.changed(jax.random.key(0), grey, STILL), grey, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_changes_stay_in_range_and_depend_on_the_key_alone(pictures: jax.Array) -> None:
     change = jax.jit(functools.partial(augment.changed, amounts=Amounts()))
     first, again, other = (np.asarray(change(jax.random.key(seed), pictures)) for seed in (1, 1, 2))
@@ -125,6 +127,7 @@ def test_jitter_is_as_wide_as_it_says() -> None:
     np.testing.assert_allclose(np.std(np.asarray(moved.centre), axis=0), 0.05, rtol=0.05)
 
 
+@pytest.mark.thorough
 def test_drawn_faces_are_cut_where_their_landmarks_are() -> None:
     """A picture that is white around the landmarks and stored larger than the square that the loader makes of it."""
     draw = np.random.default_rng(2)

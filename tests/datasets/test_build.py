@@ -24,6 +24,7 @@ def test_every_dataset_has_a_folder_to_test_it_with():
     assert set(MAKERS) == set(NAMES)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", NAMES)
 def test_records_are_the_folders_samples(built: Path, name: str):
     splits = sources.splits_of_folder(name, manual_dir=built / "official" / name)

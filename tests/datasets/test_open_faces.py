@@ -36,6 +36,7 @@ def shown(made: Studio) -> list:
     return [faces.face_of(made, SEED, index).shown for index in range(MANY)]
 
 
+@pytest.mark.thorough
 def test_a_face_is_the_same_alone_in_any_company_and_order(made: Studio, some: list[faces.OpenFace]) -> None:
     alone = faces.open_face(made, SEED, 9, size=SIZE)
     (_, *_, late) = faces.open_faces(made, SEED, [30, 4, 17, 9], size=SIZE, threads=2)
@@ -57,6 +58,7 @@ def test_the_picture_is_what_its_file_holds(some: list[faces.OpenFace]) -> None:
         assert face.image.shape == (SIZE, SIZE, 3)
 
 
+@pytest.mark.thorough
 def test_each_person_shows_every_class_once(made: Studio, some: list[faces.OpenFace], shown: list) -> None:
     labels = np.array([one.label for one in shown]).reshape(-1, FACES_PER_PERSON)
     np.testing.assert_array_equal(np.sort(labels, axis=1), np.tile(np.arange(len(CLASSES)), (len(labels), 1)))

@@ -52,6 +52,7 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.thorough
 def test_labels_are_what_emoca_reads(photos: Path, labels: Path):
     model = load_emotion_model("open")
     told = lines(labels / "faces-00000-of-00003.jsonl") + lines(labels / "faces-00001-of-00003.jsonl")

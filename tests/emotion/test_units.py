@@ -53,6 +53,7 @@ def test_it_is_a_mean_of_two_plain_networks():
     np.testing.assert_allclose(told.arousal, expected[:, 9], atol=2e-5)
 
 
+@pytest.mark.thorough
 def test_true_codes_of_other_faces_are_told():
     held = others()
     told = read(held["codes"])
@@ -61,6 +62,7 @@ def test_true_codes_of_other_faces_are_told():
     assert np.mean(np.asarray(told.expression_logits).argmax(-1) == held["expression"]) >= 0.95
 
 
+@pytest.mark.thorough
 def test_codes_changed_as_in_training_are_told():
     held = others()
     changed = as_fitted(jax.random.key(0), held["codes"], Misfit())
@@ -72,6 +74,7 @@ def test_codes_changed_as_in_training_are_told():
     assert lost == pytest.approx(Misfit().lost * (1 - Misfit().stray), abs=0.03)
 
 
+@pytest.mark.thorough
 def test_a_law_tells_as_its_teller_did():
     """Who takes half of one unit for another and adds noise of his own, in the shares of the faces that are asked."""
     random = np.random.default_rng(1)

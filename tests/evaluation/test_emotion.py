@@ -149,6 +149,7 @@ def test_packaged_datasets_beside_published_numbers(packaged: Path):
     assert "cross-validated linear map" in done.stdout and "accuracy" not in done.stdout
 
 
+@pytest.mark.thorough
 def test_a_folder_with_a_table(tmp_path):
     examples = ROOT / "examples"
     (tmp_path / "labels.csv").write_text(

@@ -78,6 +78,7 @@ def files(tmp_path_factory):
     return folder, result
 
 
+@pytest.mark.thorough
 def test_every_file_is_there_and_agrees(files):
     folder, result = files
     assert all(map(is_result, folder.iterdir())), "so that a second run may replace them"

@@ -46,6 +46,7 @@ def edge_uses(faces):
     return {tuple(edge): use for edge, use in zip(edges.tolist(), uses.tolist(), strict=True)}
 
 
+@pytest.mark.thorough
 def test_each_level_is_made_of_corners_of_the_one_above(head, levels):
     above = whole_surface(head)
     kept = set(np.flatnonzero(fixed_vertices(above, len(head.template))).tolist())

@@ -52,6 +52,7 @@ def place(tmp_path_factory):
     return folder
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_answer_strange_files_with_one_sentence(place, command):
     suffix = {"render": ".ply", "reconstruct": ".png", "head": ".npz", "info-head": ".npz"}.get(command, "")

@@ -167,6 +167,7 @@ def test_the_astronaut_smiles():
     assert_smiles(units)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not (SHARED / "photos").exists(), reason="the labelled photos are not beside the repository")
 def test_labelled_photos_come_out_as_they_look():
     labels = json.loads(shared_path("photos/labels.json").read_text())

@@ -51,6 +51,7 @@ def units_of(person: str, **units: float) -> dict[str, float]:
     return dict(zip(names, np.asarray(found.codes.expression).tolist(), strict=True))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("left", "right"), [(0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)], ids=["open", "closed", "left", "right"]
 )
@@ -62,6 +63,7 @@ def test_lids_are_read_from_pixels(person: str, left: float, right: float):
         assert found >= PEOPLE[person] if closed else found <= 0.2, f"{side}: {found:.2f}"
 
 
+@pytest.mark.thorough
 @EACH
 def test_pursed_lips_are_seen(person: str):
     flat = dict.fromkeys(

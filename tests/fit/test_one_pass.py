@@ -69,6 +69,7 @@ def begun() -> Codes:
     return encode_landmarks(model().landmarks, model().encoder or {}, landmarks, truth.expression)
 
 
+@pytest.mark.thorough
 def test_known_heads_are_encoded_where_they_are_and_as_they_look() -> None:
     truth, landmarks = people()
     codes = begun()
@@ -86,6 +87,7 @@ def test_known_heads_are_encoded_where_they_are_and_as_they_look() -> None:
     assert codes.expression.min() >= 0 and codes.expression.max() <= 1
 
 
+@pytest.mark.thorough
 def test_a_fit_that_begins_with_the_encoder_needs_half_of_the_steps() -> None:
     truth, landmarks = people()
     fits = []

@@ -67,6 +67,7 @@ INSIDE = jnp.zeros((478, 3))
 """All landmarks in the middle of the picture, which is skin."""
 
 
+@pytest.mark.thorough
 def test_a_head_beside_its_photo_is_pulled_back_by_as_much_and_one_on_it_not_at_all():
     truth, beside = codes_turned(50.0), codes_turned(50.0, x=0.013)
     photo, mask = photo_of(truth)
@@ -109,6 +110,7 @@ def test_where_hair_ends_the_mask_is_vague_or_the_face_is_not_turned_nothing_is_
     assert not np.asarray(find()(front, *photo_of(front), INSIDE, WIDTH).weight).any()
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not (SHARED / "photos").exists(), reason="the labelled photos are not beside the repository")
 def test_the_render_fit_lays_a_turned_face_along_the_person():
     """The same photo with and without its mask; measured: 1.9 % of the face's width from the edge instead of 2.4."""

@@ -43,6 +43,7 @@ def fits():
     return truths, landmarks, fitted(landmarks, nothing, None), fitted(landmarks, nothing, units)
 
 
+@pytest.mark.thorough
 def test_what_geometry_finds_too_weak_is_found_better_and_the_rest_still_is(fits):
     truths, _, without, read = fits
     true = np.stack([np.asarray(codes.expression) for codes in truths])

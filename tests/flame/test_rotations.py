@@ -35,6 +35,7 @@ def test_half_turns_about_the_axes_and_planes():
     np.testing.assert_allclose(Rotation.from_rotvec(np.asarray(found)).as_matrix(), matrices, atol=2e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("angle", [0.0, 1e-3, 0.5, 2.0, 3.1])
 def test_the_derivative_of_there_and_back_is_the_identity(angle):
     axis = jnp.array([0.36, -0.48, 0.8])

@@ -61,6 +61,7 @@ def test_batches_broadcast_and_equal_vmap_and_eager():
     np.testing.assert_allclose(batched[1, 2], flame.landmarks68(head, eager), atol=1e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("batches", [((4,), (), ()), ((4,), (1,), ()), ((), (), (4,)), ((1, 2), (3, 1), (2,))])
 def test_every_code_brings_batch_dimensions_of_its_own(batches):
     head, parts = small_head(), zip(random_codes((3, 4)), batches, strict=True)

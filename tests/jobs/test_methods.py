@@ -32,6 +32,7 @@ def model() -> OpenModel:
     return load_open_model("open")
 
 
+@pytest.mark.thorough
 def test_what_is_to_be_fast_begins_with_the_encoder_and_the_whole_fit_does_not(model: OpenModel) -> None:
     (found,) = found_faces(model.detector, as_photo(PHOTO), "largest")
     seen, weights = look(model.expression, found), FitWeights()

@@ -39,6 +39,7 @@ def variables(encoders: OpenEncoders) -> dict[str, Any]:
     return {"params": parameters, "batch_stats": statistics}
 
 
+@pytest.mark.thorough
 def test_a_saved_model_says_what_training_had_it_say(
     encoders: OpenEncoders, variables: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -77,6 +78,7 @@ def test_encoders_that_cannot_work_are_refused_when_they_are_loaded(
         load_open_encoder(tmp_path)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", [OpenEncoders, pytest.param(OpenResNets, marks=pytest.mark.slow)])
 def test_encoders_that_have_learned_nothing_show_the_average_face_at_rest(encoders: OpenEncoders, kind: Any) -> None:
     """From the front, as large in the crop as faces of photos are; E_expression begins with the same."""

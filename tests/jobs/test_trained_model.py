@@ -33,6 +33,7 @@ def face(folder):
     return ej.reconstruct(ej.load_model(folder), shared_path("photos/smile.jpg"), faces="largest")[0]
 
 
+@pytest.mark.thorough
 def test_codes_are_the_encoders(face, folder):
     """The identity is E_flame's, unfolded and in its plain form, on the crop that the result tells."""
     from emoca_jax.jobs.look import cut_plane
@@ -49,6 +50,7 @@ def test_codes_are_the_encoders(face, folder):
     np.testing.assert_allclose(face.vertices, posed.vertices, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_everything_is_written(face, tmp_path):
     names = {path.name for path in face.save(tmp_path / "x")}
     assert {

@@ -229,6 +229,7 @@ def test_black_surroundings_do_not_drown_in_rounding(draw):
     np.testing.assert_allclose(mrf.patch_loss(jnp.asarray(rendered), jnp.asarray(target)), want, rtol=1e-6)
 
 
+@pytest.mark.thorough
 def test_identical_textures_have_the_least_id_mrf(normal):
     maps = {layer: normal(1, 6, 6, 32) for layer in ("relu3_2", "relu4_2")}
     other = {layer: normal(1, 6, 6, 32) for layer in maps}

@@ -98,6 +98,7 @@ def test_normalisation_and_class_order_reach_the_logits(networks, crops, reads):
     assert sorted(XCEPTION_CLASSES) == sorted(DENSE_CLASSES) == sorted(EXPRESSION_CLASSES)
 
 
+@pytest.mark.thorough
 def test_compiled_equals_eager(networks):
     """jaxlib 0.10.2 on CPU computed convolution networks wrongly under jit: this fails there."""
     weights, picture = {"params": networks["params"]["xception"]}, waves(64, 1)[None] / 255 * 2 - 1
@@ -107,6 +108,7 @@ def test_compiled_equals_eager(networks):
     np.testing.assert_allclose(compiled.logits, eager.logits, atol=1e-4)
 
 
+@pytest.mark.thorough
 def test_feature_distance_sees_the_expression_and_its_gradient_leads_there(networks, crops, reads):
     """A few steps down the gradient of the distance turn the neutral face into one the networks call happy."""
     smiling = reads.features[0]

@@ -30,6 +30,7 @@ def run(variables, images, *, folded):
     return codes, state["intermediates"]["trunk"]
 
 
+@pytest.mark.thorough
 def test_all_are_faithful_in_their_fastest_form():
     """Folded, with Winograd's convolutions, through one compiled trunk."""
     expected, images = reference_weights.golden("encoders"), reference_weights.images()
@@ -63,6 +64,7 @@ def test_jaw_variant_gives_53_numbers():
     assert_close(parts.expression, expected["emoca_expcode"], 1e-5)
 
 
+@pytest.mark.thorough
 def test_a_training_step_uses_the_batch_and_remembers_it_as_torch_does():
     expected = reference_weights.golden("encoder_trainmode")
     variables = encoder(reference_weights.expression_encoder()).variables

@@ -52,6 +52,7 @@ def test_compiled_detectors_answer_as_litert_does(name):
             np.testing.assert_allclose(ours[:, ::ANCHOR_STEP], golden[key], atol=1e-5 * np.abs(golden[key]).max())
 
 
+@pytest.mark.thorough
 def test_compiling_changes_no_number():
     # jaxlib 0.10.2 compiles this network wrong on a CPU: off by 39.8 on a scale of 150.
     parameters, images = load_shipped_weights("face_detection_short_range"), noise_and_face(SHORT_RANGE_SIZE)

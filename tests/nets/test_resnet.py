@@ -86,6 +86,7 @@ def test_convolution_and_its_gradients_are_torch_s(torch, size, stride):
     np.testing.assert_allclose(nchw(by_x), tx.grad, atol=5e-5)
 
 
+@pytest.mark.thorough
 def test_bfloat16_computes_in_bfloat16_with_float32_parameters():
     module = Bottleneck(8, 2, project=True, dtype=jnp.bfloat16)
     x = jax.random.normal(jax.random.key(1), (2, 8, 8, 16))
@@ -114,6 +115,7 @@ jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 """
 
 
+@pytest.mark.thorough
 def test_statistics_are_those_of_the_whole_batch_when_it_is_sharded():
     """Four simulated devices, whose shares have different variances, against one."""
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}

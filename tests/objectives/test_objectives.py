@@ -114,6 +114,7 @@ def test_networks_are_asked_only_for_weights_that_name_them(head, codes, found):
         coarse_objective(head, codes, found, lone, Judges(), {"eyes_mediapipe": 1.0})
 
 
+@pytest.mark.thorough
 def test_masks_and_photos_carry_no_gradient_but_codes_do(head, codes, found):
     batch = own_photo(head, found, images=jnp.full_like(found.rendering, 0.5))
 

@@ -35,6 +35,7 @@ def true_coverage(vertices, faces):
     return (index >= 0).astype(jnp.float32).reshape(SIZE, FINER, SIZE, FINER).mean((1, 3))
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("each_back_end")
 @pytest.mark.parametrize("mesh", [ball, pytest.param(head, marks=pytest.mark.slow)])
 def test_coverage_and_its_gradient_equal_a_supersampled_image(mesh):

@@ -145,6 +145,7 @@ def test_nothing_at_all_is_drawn_as_nothing():
     assert render.spherical_harmonics(none, jnp.zeros((0, 9, 3))).shape == (0, 3, 3)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("wrong", [{"sigma": jnp.nan}, {"sigma": -1.0}, {"blur_radius": -1.0}, {"gamma": 0.0},
                                    {"near": 2.0, "far": 2.0}])  # fmt: skip
 def test_traced_softness_that_makes_no_sense_gives_no_picture(wrong):

@@ -84,6 +84,7 @@ def test_weights_are_told_where_somebody_asks():
         assert (library.target("surface_weights") in code) == (wanted == "barycentric")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [*(pytest.param(number, marks=pytest.mark.slow) for number in (0, 1)), 2])
 @pytest.mark.parametrize("wanted", ["barycentric", "depth"])
 def test_gradients_of_one_result_alone(number, wanted):
@@ -100,6 +101,7 @@ def test_gradients_of_one_result_alone(number, wanted):
     np.testing.assert_allclose(ours, theirs, atol=1e-4 * float(jnp.abs(theirs).max()))
 
 
+@pytest.mark.thorough
 def test_every_face_map_under_vmap_and_shards():
     """Own faces for each image, maps in maps, and shards: nothing but what one image at a time gives."""
     vertices = jnp.array(np.stack([tangle(seed, 3, "plain")[0] for seed in range(2)]))
@@ -123,6 +125,7 @@ def test_every_face_map_under_vmap_and_shards():
     np.testing.assert_allclose(jax.grad(loss)(vertices), one_by_one, atol=1e-5 * float(jnp.abs(one_by_one).max()))
 
 
+@pytest.mark.thorough
 def test_mapped_faces_and_blurs_of_a_batch():
     """What is shared by a batch and mapped over it: each turn has its own, with gradients."""
     vertices = jnp.array(tangle(0, 2, "plain")[0])

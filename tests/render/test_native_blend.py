@@ -68,6 +68,7 @@ def test_both_back_ends_blend_alike(layers, seed, kind, clip):
             np.testing.assert_allclose(got, expected, atol=(1e-4 if clip else 5e-3) * scale)
 
 
+@pytest.mark.thorough
 def test_the_gradient_to_attributes_is_of_the_faces_that_count():
     """Colours are linear in the attributes: the gradient is what one of them makes of the image."""
     draw = blended("native", 3)

@@ -56,6 +56,7 @@ def test_kept_code_is_not_used_where_it_would_be_compiled_otherwise(tmp_path, mo
     assert len(keys) == 3 + len(library.SHARED)
 
 
+@pytest.mark.thorough
 def test_kept_code_is_the_users_alone_and_heals(tmp_path):
     folder = tmp_path / "cache"
     assert in_new_process(folder) == ("8 False", "")

@@ -44,6 +44,7 @@ def inputs(seed: int, images: int, kind: str, channels: int = 3):
     return vertices, faces, image, weights
 
 
+@pytest.mark.thorough
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.sampled_from(["plain", "slivers", "grid", "broken"]))
 def test_both_back_ends_smooth_alike(seed, kind):

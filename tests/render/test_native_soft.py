@@ -60,6 +60,7 @@ def test_both_back_ends_blur_alike(seed, kind, layers, clip):
         np.testing.assert_allclose(ours, theirs, atol=1e-4 * max(1.0, np.abs(theirs).max()))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "options",
     [

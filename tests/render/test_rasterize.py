@@ -110,6 +110,7 @@ def test_splitting_faces_changes_nothing(rasterize, vertices):
     np.testing.assert_array_equal(split.face_index // 2, whole.face_index)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("faces", "reach", "size"),
     [(7, 6.0, (200, 301)), (300, 0.3, (200, 301)), (800, 0.04, (200, 301)), (7, 1.5, (760, 701))],
@@ -151,6 +152,7 @@ def test_an_edge_through_pixel_centres_belongs_to_one_face(rasterize):
     assert int(sum(half.sum() for half in strict)) == 6
 
 
+@pytest.mark.thorough
 def test_batch_loop_and_vmap_agree(rasterize):
     vertices = jnp.array(np.stack([_random(seed, FACES, 0.8) for seed in range(4)]))
     faces = jnp.array(SOUP)
@@ -165,6 +167,7 @@ def test_batch_loop_and_vmap_agree(rasterize):
         np.testing.assert_allclose(mapped.barycentric[number], alone.barycentric, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_all_images_at_once_equal_one_by_one(monkeypatch):
     """What other platforms than the CPU run: wide chunks over the whole batch."""
     vertices, faces = jnp.array(np.stack([_random(seed, FACES, 0.8) for seed in range(4)])), jnp.array(SOUP)
@@ -228,6 +231,7 @@ def test_gradients_equal_finite_differences(rasterize):
     np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4 * np.abs(want).max())
 
 
+@pytest.mark.thorough
 def test_background_and_undrawable_faces_give_zero_gradients(rasterize):
     vertices = np.array([[-0.5, -0.5, 1], [0.5, -0.5, 1], [0, 0.5, 1], [np.nan, 0, 0], [0, 0, 0], [np.inf, 0, 0],
                          [0.1, 0.1, 0], [0.2, 0.2, 0], [0.3, 0.3, 0], [5, 5, 0], [6, 5, 0], [5, 6, 0]])  # fmt: skip
@@ -241,6 +245,7 @@ def test_background_and_undrawable_faces_give_zero_gradients(rasterize):
     assert (nothing == 0).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("depth", [0.0, 1e-30, -1e-22])
 def test_a_corner_in_the_plane_of_the_camera_spoils_no_gradient(rasterize, depth):
     seen, unseen = (

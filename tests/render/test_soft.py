@@ -141,6 +141,7 @@ FAR_AWAY = [8, 9, 10]
 """Stands in for the bad face, so that all share one compiled program."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("function", [silhouette, colours, fragments, drawing])
 def test_faces_that_cannot_be_drawn_change_nothing(function):
     def weighed(vertices, faces):

@@ -126,6 +126,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 SAME_HASH = (1 << 61) - 1
 
 
+@pytest.mark.thorough
 def test_numbers_that_collide_cost_nothing(tmp_path: Path) -> None:
     """A dictionary of them takes time by the square of their count: a megabyte took a minute."""
     numbers = [count * SAME_HASH for count in range(30_000)]

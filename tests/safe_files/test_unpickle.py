@@ -232,6 +232,7 @@ def test_a_refusal_names_what_was_asked_for() -> None:
         load(b"cos\nsystem\n.", place="attack.pkl")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", GREED)
 def test_nothing_costs_more_than_its_size_warrants(name: str) -> None:
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()

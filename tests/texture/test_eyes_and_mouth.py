@@ -84,6 +84,7 @@ def model_texture(head, codes) -> np.ndarray:
     return np.clip(np.asarray(albedo), 0, 1).astype(np.float32)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("iris", [(0.35, 0.5, 0.62), (0.12, 0.08, 0.05)], ids=["blue", "dark"])
 def test_irises_take_the_photos_colour_and_nothing_else(iris):
     """An eye with lashes drawn over it comes back without them, in its own colour."""
@@ -179,6 +180,7 @@ def test_distance_outside_against_a_square():
     np.testing.assert_allclose(distance_outside(places, square), expected, atol=1e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("albedo", [True, False], ids=["albedo", "no albedo"])
 def test_eyeballs_that_are_pieces_of_the_skin_are_the_photos(albedo: bool):
     """As FLAME's are, which has one part: a blue iris and a white come back, not the colour of cheeks."""
@@ -217,6 +219,7 @@ def test_the_farther_eye_of_a_turned_head_does_not_colour_the_irises():
     np.testing.assert_allclose(np.median(got.albedo[iris], 0), (0.3, 0.5, 0.7), atol=0.15)
 
 
+@pytest.mark.thorough
 def test_what_the_crop_shows_beyond_the_photo_is_not_seen():
     head, layout = open_head()
     codes = codes_of(head)

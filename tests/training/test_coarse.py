@@ -33,6 +33,7 @@ def deca() -> tuple[Any, list[float], Any]:
     return state, losses, begin
 
 
+@pytest.mark.thorough
 def test_e_flame_learns_and_the_trunk_stays_bit_for_bit(deca: tuple[Any, list[float], Any]) -> None:
     state, losses, (parameters, statistics) = deca
     assert losses[-1] < 0.8 * losses[0], losses
@@ -41,6 +42,7 @@ def test_e_flame_learns_and_the_trunk_stays_bit_for_bit(deca: tuple[Any, list[fl
     jax.tree.map(_assert_moved, state.statistics[FLAME], statistics[FLAME])
 
 
+@pytest.mark.thorough
 def test_e_expression_alone_learns_from_e_flames_answer_on(deca: tuple[Any, list[float], Any]) -> None:
     state, _, _ = deca
     # Points and priors alone, in which the head's expression shows.
@@ -58,6 +60,7 @@ def test_e_expression_alone_learns_from_e_flames_answer_on(deca: tuple[Any, list
     assert len(jax.tree.leaves(after.moments)) == 1 + 2 * len(jax.tree.leaves(after.trained))
 
 
+@pytest.mark.thorough
 def test_one_shape_serves_all_images_of_a_person(deca: tuple[Any, list[float], Any]) -> None:
     """Exchanged shapes cost what each image costs with either shape; "same" what all cost with the mean."""
     state, _, _ = deca

@@ -32,6 +32,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     return folder, toy.train(folder)
 
 
+@pytest.mark.thorough
 def test_it_learns_and_leaves_curves(undisturbed: tuple[Path, Any]) -> None:
     folder, ended = undisturbed
     assert ended.exit_code == 0
@@ -51,6 +52,7 @@ def test_an_interrupted_run_equals_an_undisturbed_one(undisturbed: tuple[Path, A
     assert losses(tmp_path) == losses(folder)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
 def test_a_killed_run_goes_on(undisturbed: tuple[Path, Any], tmp_path: Path, number: signal.Signals) -> None:
     folder, _ = undisturbed
@@ -89,6 +91,7 @@ def kill_at(folder: Path, step: int, number: signal.Signals) -> None:
         assert child.returncode == (143 if number == signal.SIGTERM else -number), errors
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "file",
     ["state/manifest.ocdbt", *(pytest.param(f, marks=pytest.mark.slow) for f in ("metrics/metrics", "place/metadata"))],

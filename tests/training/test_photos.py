@@ -40,6 +40,7 @@ def config(name: str, records: Path, **changes: Any) -> Any:
     return made
 
 
+@pytest.mark.thorough
 def test_a_crop_that_is_not_moved_is_the_official_one():
     """1.25 of the face within the loader's 1.6: pixels that say where they are."""
     x, y = np.meshgrid(np.arange(200.0), np.arange(160.0))
@@ -65,6 +66,7 @@ def test_a_run_on_labelled_photos(built: Path, tmp_path: Path):
     assert {"accuracy", "v_ccc", "a_ccc", "nll"} <= ended.measures.keys()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "count"), [("resnet50", 23_528_522), ("swin", 86_753_474), ("emonet", None)])
 def test_gradients_of_the_configured_networks(built: Path, name: str, count: int | None):
     """Traced, not compiled: every parameter gets one, at the size that the configuration says."""

@@ -124,6 +124,7 @@ def on_eight_devices() -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", ["whole", "spread", "accumulated"])
 def test_eight_devices_do_what_one_does_batch_statistics_included(on_eight_devices: dict[str, Any], how: str) -> None:
     alone, together = on_eight_devices["accumulated_alone" if how == "accumulated" else "alone"], on_eight_devices[how]
