@@ -98,6 +98,7 @@ def test_every_file_is_there_and_agrees(files):
     assert (facing > 0).mean() > 0.75
 
 
+@pytest.mark.thorough
 def test_glb_carries_the_normal_map_and_is_valid(files):
     folder, _ = files
     document = Glb((folder / "face.glb").read_bytes()).json

@@ -59,6 +59,7 @@ def test_what_geometry_finds_too_weak_is_found_better_and_the_rest_still_is(fits
     assert after[6].max() < 0.2
 
 
+@pytest.mark.thorough
 def test_landmarks_are_explained_as_well(fits):
     _, landmarks, without, read = fits
     errors = []

@@ -70,6 +70,7 @@ def test_everything_is_written(face, tmp_path):
     assert all(np.isfinite(array).all() for array in np.load(tmp_path / "x.npz").values())
 
 
+@pytest.mark.thorough
 def test_what_does_not_go_together_is_refused(folder, tmp_path, capsys):
     photo = str(shared_path("photos/smile.jpg"))
     for words, message in (

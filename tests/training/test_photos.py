@@ -87,6 +87,7 @@ def test_gradients_of_the_configured_networks(built: Path, name: str, count: int
     assert count is None or total == count
 
 
+@pytest.mark.thorough
 def test_what_it_starts_from(built: Path, tmp_path: Path):
     """A network's parts by their names at its root; a folder without them is told of."""
     start = {"params": {"head": {"kernel": jnp.full((2048, 10), 7.0)}}}
