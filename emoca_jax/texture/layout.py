@@ -16,6 +16,7 @@ from emoca_jax.files.kept_programs import kept
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.products import precise_einsum
 from emoca_jax.texture.eyes import EyeMaps, eye_maps
+from emoca_jax.texture.lashes import lash_map
 from emoca_jax.texture.openings import OpeningRows, opening_rows
 
 TEXTURE_SIZE = 512
@@ -61,6 +62,8 @@ class TextureLayout(struct.PyTreeNode):
     """Tongue and the inside of the mouth."""
     eye_maps: EyeMaps
     openings: OpeningRows | None
+    lashes: Float[Array, "size size"]
+    """How much of the light lashes take."""
     face: Float[Array, "size size"]
     """1 inside the face's outline (jaw to forehead), fading to 0 on ears, neck and scalp."""
     above_brows: Float[Array, "size size"]
@@ -114,6 +117,7 @@ def texture_layout(head: FaceHead, *, size: int = TEXTURE_SIZE) -> TextureLayout
         lining=jax.device_put(mask("tongue", "mouth_interior")),
         eye_maps=eye_maps(head, full(position), mask("eyes")),
         openings=opening_rows(head),
+        lashes=jax.device_put(lash_map(head, full(position), mask("skin"))),
         face=jax.device_put(full(face)),
         above_brows=jax.device_put(full(above)),
         brows_eyes=jax.device_put(full(_near(np.asarray(points), position, BROWS_AND_EYES))),

@@ -209,7 +209,8 @@ def _composed(
     own = jnp.where(eyeballs[..., None] > 0.5, own, pigment(layout, own, inside, beard))
     albedo = coloured(smooth - light + own)
     lit = coloured(smooth + detailed(trust)) * seen.shading
-    return jnp.clip(albedo, 0.0, 1.0), jnp.clip(lit, 0.0, 1.0), trust + seen.eyes_seen
+    albedo, lit = (jnp.clip(colour, 0.0, 1.0) * (1 - layout.lashes[..., None]) for colour in (albedo, lit))
+    return albedo, lit, trust + seen.eyes_seen
 
 
 def _inside(layout: TextureLayout, trust: Float[Array, "size size"]) -> Float[Array, "size size"]:
