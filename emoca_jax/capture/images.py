@@ -66,6 +66,20 @@ def read_photo(path: str | Path) -> Photo:
     other formats (HEIC, raw, a web page in place of a picture) it says what to do.
     """
     path = Path(path)
+    with _opened(path) as (image, size):
+        image.draft("RGB", _fitted(size))  # a jpg decodes straight to a half, quarter or eighth
+        return replace(_decoded(image, size), source=path)
+
+
+def check_photo(path: str | Path) -> None:
+    """The errors of `read_photo` that a file's beginning tells, without decoding it."""
+    with _opened(Path(path)):
+        pass
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
+    """The picture in a file, not decoded yet, and its size."""
     if os.path.isdir(path):
         raise InputError(f"{path}: is a folder; give an image file")
     with _named(str(path)):
@@ -75,9 +89,7 @@ def read_photo(path: str | Path) -> Photo:
         with open_regular(path) as file:
             try:
                 with _without_pillow_limits(), Image.open(without_large_texts(file), formats=_formats()) as image:
-                    size = _checked_size(image)
-                    image.draft("RGB", _fitted(size))  # a jpg decodes straight to a half, quarter or eighth
-                    return replace(_decoded(image, size), source=path)
+                    yield image, _checked_size(image)
             except UnidentifiedImageError:
                 file.seek(0)
                 told = other_formats.what_it_is(file.read(1024), path.suffix)

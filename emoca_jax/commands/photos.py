@@ -135,16 +135,16 @@ class _Tally:
 def _find(inputs: Sequence[str], tally: _Tally, errors: Console) -> list[Path]:
     """All photos behind the inputs; an input that leads to nothing does not stop the others.
 
-    A name that cannot be opened is told of here, before anything is loaded and compiled for it.
+    What cannot be opened, or begins as no picture does, is told of here, before anything is loaded and compiled for it.
     """
-    from emoca_jax.capture.images import find_images
-    from emoca_jax.files.regular import open_regular, user_path
+    from emoca_jax.capture.images import check_photo, find_images
+    from emoca_jax.files.regular import user_path
 
     reachable = []
     for name in inputs:
         try:
             if find_images([name]) == [user_path(name)]:
-                open_regular(user_path(name)).close()
+                check_photo(user_path(name))
             reachable.append(name)
         except Exception as error:
             _report(errors, error, Path(name))
