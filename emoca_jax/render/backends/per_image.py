@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 from jax import lax
-from jax.sharding import PartitionSpec
+from jax.sharding import AxisType, PartitionSpec
 
 from emoca_jax.running_on import backend
 
@@ -25,10 +25,11 @@ def on_own_devices(function: Callable[..., Any], images: Any, *shared: Any) -> A
 
     Inside of a program over a mesh (`jax.sharding.use_abstract_mesh`, as training steps have it) each device runs it on
     its own images. XLA, which splits such programs by itself, would send every picture to every device where one loop
-    goes through all of them.
+    goes through all of them. Inside of a caller's own `jax.shard_map` they are split already.
     """
     mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty or mesh.size == 1 or jax.tree.leaves(images)[0].shape[0] % mesh.size:
+    split_already = AxisType.Manual in mesh.axis_types
+    if mesh.empty or split_already or mesh.size == 1 or jax.tree.leaves(images)[0].shape[0] % mesh.size:
         return function(images, *shared)
     split, whole = PartitionSpec(mesh.axis_names), PartitionSpec()
     specs = (split, *(whole for _ in shared))
