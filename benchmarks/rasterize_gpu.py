@@ -8,11 +8,14 @@ slowly, where `--batch 1 --calls 1 --seconds 0` tries it out. In this order:
    bit for bit, and what plain JAX draws on this GPU. If not, the exit code is 1.
 2. Images per second of every drawing by both back ends, so many calls in a row that the GPU never waits for Python.
 3. nvdiffrast.
-4. Bytes per second of the hard surface in plain JAX against what the memory can do (a copy of 1 GB), and the share of
-   drawing in a training step with three ResNet-50 encoders.
+4. The whole decode of open heads with gradients to all codes, and three ResNet-50 encoders forward in float32, TF32 and
+   bfloat16, with how far the codes of the latter are off (`whole_gpu.py`).
+5. Bytes per second of the hard surface in plain JAX against what the memory can do (a copy of 1 GB), and the share of
+   drawing in a training step with these encoders.
 
 Targets on one H100, batch 64, 224 pixels, in images per second: hard 60,000, shaded and textured with gradients 28,000,
-anti-aliased 26,000, soft with 50 faces 1,000; first call within 10 s.
+anti-aliased 26,000, soft with 50 faces 1,000, decode with gradients 8,000, encoders 4,000 with codes within 1e-2 of
+float32's; first call within 10 s.
 """
 
 from __future__ import annotations
@@ -35,14 +38,14 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 import jax
 import jax.numpy as jnp
 import numpy as np
+import whole_gpu
 from rasterize import SEED, TEXTURE_SIZE, Timing, drawing_by, jobs, machine, measure, sphere
 
 from emoca_jax import render
-from emoca_jax.nets.encoders import DETAIL_OUTPUTS, EXPRESSION_OUTPUTS, FLAME_OUTPUTS, IMAGE_SIZE, Encoder
+from emoca_jax.nets.encoders import IMAGE_SIZE, Encoder
 from emoca_jax.render.backends import choice
 from emoca_jax.render.backends.warp_kernels import presence
 
-OUTPUTS = (FLAME_OUTPUTS, EXPRESSION_OUTPUTS, DETAIL_OUTPUTS)
 COPY_FLOATS = 2**28
 SIZES = (224, 512)
 DRAWINGS = (
@@ -54,7 +57,7 @@ DRAWINGS = (
     "soft outline, 50 faces, with gradients",
 )
 ONCE = ("soft",)
-"""Drawings that begin so take seconds in plain JAX: at the first size only."""
+"""Drawings that begin so take seconds in plain JAX: by it at the first size only."""
 HEADER = (
     "| drawing | back end | size | batch | images/s | ms per image | first call, s |\n"
     "| --- | --- | --- | --- | --- | --- | --- |"
@@ -98,12 +101,15 @@ def report(options: argparse.Namespace, faults: list[str]) -> Iterator[str]:
         with drawing_by(backend):
             for size in SIZES:
                 drawings = jobs(mesh, options.batch, size)
-                for name in DRAWINGS if size == SIZES[0] else [name for name in DRAWINGS if not name.startswith(ONCE)]:
+                for name in DRAWINGS:
+                    if backend == "jax" and size != SIZES[0] and name.startswith(ONCE):
+                        continue
                     first, each = in_a_row(*drawings[name], calls=options.calls, seconds=options.seconds)
                     timings[name, backend, size] = each
                     yield row(name, backend, size, options.batch, each, f"{first:.1f}")
     if options.nvdiffrast:
         yield from peer(options)
+    yield from whole(options, ("jax",) if missing else ("warp", "jax"))
     with drawing_by("jax"):
         surface = jobs(mesh, options.batch, IMAGE_SIZE)["surface"]
         yield from ("", roofline(*surface, timings["surface", "jax", IMAGE_SIZE]))
@@ -114,6 +120,17 @@ def report(options: argparse.Namespace, faults: list[str]) -> Iterator[str]:
             f"training step: encoders {1e3 * encoding.median:.1f} ms, shaded image with gradients ({backend}) "
             f"{1e3 * drawing:.1f} ms, drawing is {drawing / (drawing + encoding.median):.1%} of both"
         )
+
+
+def whole(options: argparse.Namespace, backends: tuple[choice.Backend, ...]) -> Iterator[str]:
+    """Rows of what surrounds drawing."""
+    for backend in backends:
+        with drawing_by(backend):
+            found = whole_gpu.decoding(options.batch, seconds=options.seconds)
+        yield row("decode with gradients", backend, IMAGE_SIZE, options.batch, found.seconds, f"{found.first:.1f}")
+    for way, told in whole_gpu.encoding(options.batch, seconds=options.seconds).items():
+        name = f"three encoders, {way}, codes off by {told.off:.1e} of their deviation"
+        yield row(name, "-", IMAGE_SIZE, options.batch, told.rate.seconds, f"{told.rate.first:.1f}")
 
 
 def in_a_row(function: Any, inputs: tuple[Any, ...], *, calls: int, seconds: float) -> tuple[float, float]:
@@ -248,7 +265,7 @@ def roofline(function: Any, inputs: tuple[Any, ...], seconds: float) -> str:
 def training_step(batch: int, seconds: float) -> Timing:
     """Three encoders, forward and backward in training mode, as they stand beside the renderer in a step."""
     images = jnp.zeros((batch, IMAGE_SIZE, IMAGE_SIZE, 3))
-    encoders = [Encoder(outputs) for outputs in OUTPUTS]
+    encoders = [Encoder(outputs) for outputs in whole_gpu.OUTPUTS]
     variables = [jax.jit(encoder.init)(jax.random.key(0), images[:1]) for encoder in encoders]
 
     def loss(params, rest, images):

@@ -41,24 +41,29 @@ class Codes(struct.PyTreeNode):
 
 _TABLES = ("pose", "eyes", "light")
 """Codes of two dimensions behind those of the batch; the others have one."""
+_ENDS = {"pose": (2, 3), "jaw": (3,), "eyes": (2, 3), "camera": (3,), "light": (9, 3)}
+"""Last dimensions of what is alike for all heads."""
 
 
 def same_batch(codes: Codes, *, batch: tuple[int, ...] = ()) -> Codes:
     """The codes, each with the batch dimensions that all of them and `batch` have in common.
 
     An albedo code without batch dimensions stays so: one texture for all. Differentiable. Errors: InputError where
-    batch dimensions do not broadcast.
+    batch dimensions do not broadcast, or a pose, a camera or a light is of another shape than these have.
     """
     values = {field.name: getattr(codes, field.name) for field in dataclasses.fields(codes)}
     values = {name: value for name, value in values.items() if value is not None}
+    for name, end in _ENDS.items():
+        if name in values and np.shape(values[name])[-len(end) :] != end:
+            wanted = ", ".join(("...", *map(str, end)))
+            raise InputError(f"codes.{name} must have shape [{wanted}], not {list(np.shape(values[name]))}.")
     own = {name: np.shape(value)[: np.ndim(value) - (2 if name in _TABLES else 1)] for name, value in values.items()}
     try:
         common = np.broadcast_shapes(batch, *own.values())
     except ValueError:
         found = ", ".join(f"{name} {list(lead)}" for name, lead in own.items() if lead)
-        raise InputError(
-            f"The codes must have batch dimensions that broadcast to {list(batch)}, not {found}."
-        ) from None
+        wanted = f"broadcast to {list(batch)}" if batch else "broadcast"
+        raise InputError(f"The codes must have batch dimensions that {wanted}, not {found}.") from None
     spread = {name for name, lead in own.items() if lead != common and (lead or name != "albedo")}
     return codes.replace(
         **{name: jnp.broadcast_to(values[name], (*common, *values[name].shape[len(own[name]) :])) for name in spread}

@@ -272,11 +272,31 @@ def test_codes_broadcast_against_each_other_and_the_texture(painted):
 
 
 @pytest.mark.usefixtures("types_unchecked")
+@pytest.mark.parametrize(
+    ("name", "shape", "wanted"),
+    [
+        ("jaw", (2,), "[..., 3]"),
+        ("light", (9,), "[..., 9, 3]"),
+        ("camera", (4, 2), "[..., 3]"),
+        ("pose", (6,), "[..., 2, 3]"),
+    ],
+)
+def test_a_code_of_another_shape_is_named(name, shape, wanted):
+    codes = Codes(
+        shape=jnp.zeros(4), expression=jnp.zeros(3), pose=jnp.zeros((2, 3)), jaw=jnp.zeros(3), eyes=jnp.zeros((2, 3)),
+        camera=jnp.zeros(3), light=jnp.zeros((9, 3)), albedo=jnp.zeros(5),
+    )  # fmt: skip
+    with pytest.raises(InputError) as told:
+        same_batch(codes.replace(**{name: jnp.zeros(shape)}))
+    assert str(told.value) == f"codes.{name} must have shape {wanted}, not {list(shape)}."
+
+
+@pytest.mark.usefixtures("types_unchecked")
 def test_codes_that_do_not_broadcast_are_named():
     codes = Codes(
         *(jnp.zeros(shape) for shape in ((3, 1, SHAPES), (4, EXPRESSIONS), (2, 3), 3, (2, 3), 3, (2, 9, 3), 2))
     )
-    with pytest.raises(InputError, match=r"broadcast to \[\], not shape \[3, 1\], expression \[4\], light \[2\]"):
+    with pytest.raises(InputError, match=r"broadcast, not shape \[3, 1\], expression \[4\], light \[2\]"):
         decode(small_head(), codes, (16, 16))
 
 

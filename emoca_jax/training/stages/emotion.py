@@ -34,6 +34,7 @@ from emoca_jax.nets.emotion.open import load_expression_networks
 from emoca_jax.nets.emotion.resnet import EmotionResNet50
 from emoca_jax.nets.emotion.small import FaceRead, SmallFaceReader
 from emoca_jax.nets.emotion.swin import EmotionSwin
+from emoca_jax.nets.encoders import IMAGE_SIZE
 from emoca_jax.training.loop import Stage
 from emoca_jax.training.state import Parameters
 from emoca_jax.training.step import Batch, Outcome
@@ -68,7 +69,7 @@ IMAGE_NETWORKS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def image_recogniser(name: str, *, size: int = 224, start: Start = MappingProxyType({})) -> Recogniser:
+def image_recogniser(name: str, *, size: int = IMAGE_SIZE, start: Start = MappingProxyType({})) -> Recogniser:
     """One of `IMAGE_NETWORKS` on `images` of `size` pixels, begun with `start`. Raises: InputError for another name."""
     if name not in IMAGE_NETWORKS:
         raise InputError(f"there is no network {name!r}; choose {', '.join(IMAGE_NETWORKS)}")
