@@ -28,10 +28,11 @@ from data_pipelines.encoder_crops import BYTE
 from emoca_jax import render
 from emoca_jax.emotion.units import load_units_network, read_units
 from emoca_jax.errors import InputError
+from emoca_jax.fit.landmark_model import landmark_model
 from emoca_jax.flame import load_head
+from emoca_jax.jobs.landmark_encoders import landmark_encoders
 from emoca_jax.model import decode
 from emoca_jax.objectives.emotion_eyes import eye_of
-from emoca_jax.training.stages.encoders import OpenEncoders
 from scripts.reproduce import CLAIMED, SIDE
 from scripts.reproduction_measures import AT_ONCE, MEASURES, HeldOut, Told, held_out
 from scripts.train_coarse import variables_of
@@ -44,7 +45,7 @@ class Sight:
 
     def __init__(self, data: str, eye: str) -> None:
         self.head = jax.device_put(load_head("open"))
-        self.encoders = OpenEncoders(self.head)
+        self.encoders = landmark_encoders(self.head, landmark_model(self.head))
         self.faces: HeldOut = held_out(data, side=SIDE, size=self.encoders.size, split="validation")
         self.variables = jax.device_put(variables_of(eye))
         self.eye, self.emo_mlp = eye_of(self.variables), load_units_network()
@@ -54,7 +55,9 @@ class Sight:
 
     def _one_batch(self, run: Mapping[str, Any], seen: Mapping[str, Any], units: Any, *, told: bool) -> dict[str, Any]:
         images = seen["images"].astype(jnp.float32) / BYTE
-        codes = self.encoders.encode(run["params"], run["batch_stats"], images, trained=None).codes
+        codes = self.encoders.encode(
+            run["params"], run["batch_stats"], images, trained=None, landmarks=seen["landmarks_mediapipe"]
+        ).codes
         codes = codes if told else codes.replace(expression=units)
         found = decode(self.head, codes, images.shape[1:3])
         cover = found.alpha * seen["mask"]

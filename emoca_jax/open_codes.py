@@ -14,6 +14,9 @@ from emoca_jax.render.lighting import SH_BANDS
 
 POSE_SCALE, SHIFT_SCALE, LIGHT_SCALE, ZOOM_SCALE = 0.3, 0.02, 0.3, 0.1
 """Radians, metres, coefficients and logarithms per unit of a reader's output: each varies by some units over photos."""
+FAINT_UNIT = 0.05
+"""Strength at which a unit at rest is moved by a reader: with a slope of .0475 per unit of its numbers; chosen, as REST
+(.0474) was."""
 REST = -3.0
 """Added to what is read of each unit before its sigmoid: a reader that has learned nothing shows a face at rest."""
 
@@ -44,12 +47,9 @@ def split_open(head: FaceHead, flat: Float[Array, "*batch outputs"]) -> FlameCod
     """A reader's numbers by name, in the codes' units; zeros are the average head at rest, from the front, in white
     light. The neck stays at rest, as does the jaw: `jawOpen` is a unit. Differentiable."""
     named = {name: flat[..., part_of(head, name)] for name in open_parts(head)}
-    batch = flat.shape[:-1]
     turn = POSE_SCALE * named["pose"]
     camera = to_rank(frontal_camera(head), flat.ndim)
     zoom, shift = named["camera"][..., :1], named["camera"][..., 1:]
-    light = LIGHT_SCALE * named["light"].reshape(*batch, 9, 3)
-    ambient = jnp.zeros((9, 3)).at[0].set(1 / SH_BANDS[0])
     return FlameCodes(
         shape=named["shape"],
         albedo=named["albedo"],
@@ -59,8 +59,29 @@ def split_open(head: FaceHead, flat: Float[Array, "*batch outputs"]) -> FlameCod
         camera=jnp.concatenate(
             [camera[..., :1] * jnp.exp(ZOOM_SCALE * zoom), camera[..., 1:] + SHIFT_SCALE * shift], axis=-1
         ),
-        light=to_rank(ambient, light.ndim) + light,
+        light=_light(named["light"]),
     )
+
+
+def light_outputs(head: FaceHead) -> int:
+    """How many numbers a reader of light and albedo tells of this head."""
+    parts = open_parts(head)
+    return parts["albedo"] + parts["light"]
+
+
+@checks_arguments
+def split_light(
+    head: FaceHead, flat: Float[Array, "*batch outputs"]
+) -> tuple[Float[Array, "*batch components"], Float[Array, "*batch 9 3"]]:
+    """A reader's numbers as albedo and light; zeros are the average skin in white light. Differentiable."""
+    components = open_parts(head)["albedo"]
+    return flat[..., :components], _light(flat[..., components:])
+
+
+def _light(numbers: Float[Array, "*batch 27"]) -> Float[Array, "*batch 9 3"]:
+    light = LIGHT_SCALE * numbers.reshape(*numbers.shape[:-1], 9, 3)
+    ambient = jnp.zeros((9, 3)).at[0].set(1 / SH_BANDS[0])
+    return to_rank(ambient, light.ndim) + light
 
 
 def split_units(flat: Float[Array, "*batch units"]) -> ExpressionCodes:
@@ -71,6 +92,18 @@ def split_units(flat: Float[Array, "*batch units"]) -> ExpressionCodes:
 def units_of(flat: Float[Array, "*batch units"]) -> Float[Array, "*batch units"]:
     """A reader's numbers as activations in [0, 1]. Differentiable."""
     return nn.sigmoid(flat + REST)
+
+
+@checks_arguments
+def moved_units(units: Float[Array, "*batch units"], offsets: Float[Array, "*batch units"]) -> ExpressionCodes:
+    """Units from where another encoder has them: `offsets` are added to their logits; zeros change nothing at all.
+
+    Units fainter than FAINT_UNIT move as those of FAINT_UNIT do, and strong ones likewise: at none and at all a
+    logistic function is flat. Differentiable.
+    """
+    begin = jnp.clip(units, FAINT_UNIT, 1 - FAINT_UNIT)
+    moved = nn.sigmoid(jnp.log(begin / (1 - begin)) + offsets)
+    return ExpressionCodes(jnp.clip(units + (moved - nn.sigmoid(jnp.log(begin / (1 - begin)))), 0, 1), None)
 
 
 def frontal_camera(head: FaceHead) -> Float[Array, "3"]:

@@ -34,13 +34,14 @@ from emoca_jax import render
 from emoca_jax.codes import Codes
 from emoca_jax.errors import InputError
 from emoca_jax.files.regular import read_regular
+from emoca_jax.fit.landmark_model import landmark_model
 from emoca_jax.flame import load_head
 from emoca_jax.flame.head import FaceHead
+from emoca_jax.jobs.landmark_encoders import landmark_encoders
 from emoca_jax.model import decode
 from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES
 from emoca_jax.objectives.coarse import EMOTION_TERMS
 from emoca_jax.training.seeing import LOG, read_log
-from emoca_jax.training.stages.encoders import OpenEncoders
 from scripts.reproduce import ASKED, CLAIMED, DECA, GAIN, NUMBERS, SIDE, WITH, WITHOUT
 from scripts.reproduction_measures import HeldOut, Told, held_out, reader, told_by
 from scripts.reproduction_sweep import TERM, named
@@ -197,7 +198,8 @@ def faces_picture(faces: HeldOut, arms: Mapping[str, tuple[Any, Told]], head: Fa
     """
     chosen = best_median_worst(arms[WITH][1], faces.truth)
     images = faces.seen["images"][chosen].astype(np.float32) / BYTE
-    drawn = {arm: _drawn(head, variables, images) for arm, (variables, _) in arms.items()}
+    found = faces.seen["landmarks_mediapipe"][chosen]
+    drawn = {arm: _drawn(head, variables, images, found) for arm, (variables, _) in arms.items()}
     rows = []
     for row, (word, face) in enumerate(zip(("best", "median", "worst"), chosen, strict=True)):
         label, valence, arousal = (faces.truth[name][face] for name in ("expression", "valence", "arousal"))
@@ -214,12 +216,16 @@ def _said(label: Any, valence: Any, arousal: Any) -> str:
     return f"{names[int(label)]} {valence:+.1f} {arousal:+.1f}"
 
 
-def _drawn(head: FaceHead, variables: Mapping[str, Any], images: np.ndarray) -> Float[np.ndarray, "faces TILE TILE 3"]:
-    encoders = OpenEncoders(head)
+def _drawn(
+    head: FaceHead, variables: Mapping[str, Any], images: np.ndarray, found: np.ndarray
+) -> Float[np.ndarray, "faces TILE TILE 3"]:
+    encoders = landmark_encoders(head, landmark_model(head))
 
     @jax.jit
     def clay(images: Any) -> Any:
-        codes: Codes = encoders.encode(variables["params"], variables["batch_stats"], images, trained=None).codes
+        codes: Codes = encoders.encode(
+            variables["params"], variables["batch_stats"], images, trained=None, landmarks=jnp.asarray(found)
+        ).codes
         decoded = decode(head, codes, (TILE, TILE))
         # Shape alone: what faces the viewer is bright.
         towards = jnp.repeat(decoded.normal_image[..., 2:] * 0.75 + 0.2, 3, axis=-1)
@@ -308,7 +314,7 @@ def main(arguments: list[str] | None = None) -> int:
         curves_figure(trained, emotion=asked.term).savefig(place("reproduction_curves.png"), dpi=110)
         if asked.judged:
             head = jax.device_put(load_head("open"))
-            encoders = OpenEncoders(head)
+            encoders = landmark_encoders(head, landmark_model(head))
             faces, read = held_out(asked.judged, side=SIDE, size=encoders.size), reader(encoders, head)
             arms = {}
             for arm, folders in runs.items():

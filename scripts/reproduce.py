@@ -29,9 +29,11 @@ import numpy as np
 from emoca_jax.errors import InputError
 from emoca_jax.files.regular import read_regular
 from emoca_jax.files.whole import write_file
+from emoca_jax.fit.landmark_model import landmark_model
 from emoca_jax.flame import load_head
+from emoca_jax.jobs.landmark_encoders import landmark_encoders
+from emoca_jax.nets.open_encoder import OPEN_SIZE
 from emoca_jax.objectives.coarse import EMOTION_TERMS
-from emoca_jax.training.stages.encoders import OpenEncoders
 from scripts.reproduction_measures import (
     DRAWS,
     MEASURES,
@@ -61,11 +63,12 @@ CONFIGS = ROOT / "configs" / "open"
 SIDE = 144
 """Pixels a side of the packaged pictures."""
 DECA, WITHOUT, WITH, GAIN = "DECA (the start)", "without", "with", "with minus without"
+OVER_START = "with minus the start"
 CLAIMED = ("V-CCC (EMO-MLP)", "A-CCC (EMO-MLP)")
 OPTIONS = "reproduction_options.json"
 """What the runs of a folder were made of."""
 NUMBERS = "reproduction.json"
-LENGTHS = ("for DECA's first stage", "for its second", "for each arm")
+LENGTHS = ("for DECA's stage", "for each arm")
 """Of what steps are told."""
 LEAST_STEPS = 2
 """One to warm up, and one to train."""
@@ -83,7 +86,7 @@ class Asked(NamedTuple):
     """Emotion network of the loss."""
     seeds: int = 1
     steps: tuple[int, ...] | None = None
-    """Of DECA's two stages and of each arm; None for what the configurations say."""
+    """Of DECA's stage and of each arm; None for what the configurations say."""
     at_once: int = 1
     """Arms that are trained beside each other."""
     term: str = TERM
@@ -128,9 +131,7 @@ def begin(asked: Asked) -> Path:
         )
     same_as_before(asked)
     runs, data = asked.runs, asked.data
-    first, second, _ = asked.steps or (None, None, None)
-    train("deca_pretrain_tiny.py", runs / "pretrain", data, steps=first)
-    train("deca_coarse_tiny.py", runs / "deca", data, f"--config.start={runs / 'pretrain'}", steps=second)
+    train("deca_coarse_tiny.py", runs / "deca", data, steps=asked.steps[0] if asked.steps else None)
     return runs / "deca"
 
 
@@ -141,7 +142,7 @@ def train_arm(asked: Asked, start: Path, arm: str, seed: int, *, weight: float |
     options = [f"--config.eye={asked.eye}"] if has else []
     options += [] if has and asked.term == TERM else [f"--config.weights.{TERM}=0."]
     options += [] if weight is None else [f"--config.weights.{asked.term}={weight}"]
-    steps = asked.steps[2] if asked.steps else None
+    steps = asked.steps[1] if asked.steps else None
     common = f"--config.start={start}", f"--config.settings.seed={seed}"
     train("emoca_coarse_tiny.py", folder, asked.data, *common, *options, steps=steps)
     return folder
@@ -175,13 +176,13 @@ def swept(asked: Asked, weights: tuple[float, ...]) -> tuple[Sweep, HeldOut]:
 
 
 def _held_out(folder: str, *, split: str = "test") -> HeldOut:
-    return held_out(folder, side=SIDE, size=OpenEncoders(load_head("open")).size, split=split)
+    return held_out(folder, side=SIDE, size=OPEN_SIZE, split=split)
 
 
 def judged(arms: dict[str, list[Path]], faces: HeldOut) -> dict[str, list[Told]]:
     """What each run tells of the faces."""
     head = jax.device_put(load_head("open"))
-    read = reader(OpenEncoders(head), head)
+    read = reader(landmark_encoders(head, landmark_model(head)), head)
 
     def of(folder: Path) -> Told:
         return told_by(read, jax.device_put(variables_of(str(folder))), faces)
@@ -203,6 +204,9 @@ def table(told: dict[str, list[Told]], faces: HeldOut, *, draws: int = DRAWS) ->
         def gain(rows: np.ndarray, seeds: np.ndarray, of: Any = of) -> float:
             return of(WITH, rows, seeds) - of(WITHOUT, rows, seeds)
 
+        def over_start(rows: np.ndarray, seeds: np.ndarray, of: Any = of) -> float:
+            return of(WITH, rows, seeds) - of(DECA, rows, np.zeros(1, int))
+
         found[name] = {
             arm: with_intervals(
                 lambda rows, seeds, arm=arm, of=of: of(arm, rows, seeds),
@@ -212,7 +216,8 @@ def table(told: dict[str, list[Told]], faces: HeldOut, *, draws: int = DRAWS) ->
             )
             for arm in told
         }
-        found[name][GAIN] = with_intervals(gain, faces.person, seeds=len(told[WITH]), draws=draws)
+        for difference, measured in ((GAIN, gain), (OVER_START, over_start)):
+            found[name][difference] = with_intervals(measured, faces.person, seeds=len(told[WITH]), draws=draws)
     return found
 
 
@@ -235,22 +240,28 @@ def as_markdown(found: dict[str, dict[str, Interval]], faces: HeldOut, single: d
         cells = []
         for arm in columns:
             value, low, high = row[arm]
-            sign = "+" if arm == GAIN else ""
+            sign = "+" if arm in (GAIN, OVER_START) else ""
             cells.append(f"{value:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     people = len(np.unique(faces.person))
-    gains = {name: found[name][GAIN] for name in CLAIMED}
-    holds = all(gain.value >= ASKED and gain.low > 0 for gain in gains.values())
-    rises = ", ".join(f"{name.split(' ')[0]} by {gain.value:+.3f}" for name, gain in gains.items())
-    verdict = "holds" if holds else "does not hold"
+    over_without, over_start = (
+        _verdict({name: found[name][column] for name in CLAIMED}) for column in (GAIN, OVER_START)
+    )
     alone = "; ".join(
         f"{name.split(' ')[0]} {', '.join(f'{gain:+.3f}' for gain in each)}" for name, each in single.items()
     )
     return "\n".join(lines) + (
         f"\n\n{len(faces.person)} faces of {people} people that nothing was trained on; "
         f"{len(single[CLAIMED[0]])} seed(s); 95 % intervals, people and seeds drawn again. Asked for: both CCC up by "
-        f"{ASKED} or more, intervals above 0. Found: {rises}: the claim {verdict} here. Seed by seed: {alone}.\n"
+        f"{ASKED} or more, intervals above 0. Over the arm without: {over_without}. Over the start: {over_start}. "
+        f"Seed by seed, over the arm without: {alone}.\n"
     )
+
+
+def _verdict(gains: dict[str, Interval]) -> str:
+    holds = all(gain.value >= ASKED and gain.low > 0 for gain in gains.values())
+    rises = ", ".join(f"{name.split(' ')[0]} by {gain.value:+.3f}" for name, gain in gains.items())
+    return f"{rises}: the claim {'holds' if holds else 'does not hold'} here"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -262,7 +273,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--eye", default="open", help='emotion network of the loss: "open", or a recogniser\'s run')
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--weights", type=float, nargs="+", help="of the emotion loss, one of which validation chooses")
-    parser.add_argument("--steps", type=int, nargs=3, help="of DECA's two stages and of each arm; else 600 400 400")
+    parser.add_argument("--steps", type=int, nargs=2, help="of DECA's stage and of each arm; else 300 300")
     parser.add_argument("--at_once", type=int, default=1, help="arms that are trained beside each other")
     parser.add_argument(
         "--term", choices=EMOTION_TERMS, default=TERM, help="of the loss: emotion as the paper has it, or another"

@@ -18,9 +18,11 @@ from data_pipelines.loader import batches as loaded
 from emoca_jax import flame, render
 from emoca_jax.codes import Codes
 from emoca_jax.emotion.units import load_units_network, read_units
+from emoca_jax.fit.landmark_model import LandmarkModel, landmark_model
 from emoca_jax.flame.head import FaceHead
+from emoca_jax.jobs.landmark_encoders import found_at
 from emoca_jax.mediapipe_points import CHEEKS
-from emoca_jax.model import decode, pose
+from emoca_jax.model import decode
 from emoca_jax.nets.emotion.crop import crop_image, expression_crop
 from emoca_jax.nets.emotion.open import expression_features, load_expression_networks
 from emoca_jax.similarity import align_similarity
@@ -61,7 +63,7 @@ class Told(NamedTuple):
     shape_error: Float[np.ndarray, "faces"]
     """Millimetres, the same without expression: who it is."""
     landmark_error: Float[np.ndarray, "faces"]
-    """Percent of the face's width, against the landmarks that were found."""
+    """Percent of the face's width: where the detector would find the head's points, against where it found them."""
 
 
 def held_out(folder: str, *, side: int, size: int, split: str = "test") -> HeldOut:
@@ -90,13 +92,16 @@ Reader = Callable[[Mapping[str, Any], dict[str, Any], dict[str, Any]], dict[str,
 
 def reader(encoders: Encoders, head: FaceHead) -> Reader:
     """What reads batches; one program for all encoders with the same variables."""
-    region = jnp.asarray(face_region(head))
+    region, model = jnp.asarray(face_region(head)), landmark_model(head)
     networks, emo_mlp = load_expression_networks(), load_units_network()
 
     @jax.jit
     def one_batch(variables: Mapping[str, Any], seen: dict[str, Any], truth: dict[str, Any]) -> dict[str, Any]:
         images = seen["images"].astype(jnp.float32) / BYTE
-        codes = encoders.encode(variables["params"], variables["batch_stats"], images, trained=None).codes
+        codes = encoders.encode(
+            variables["params"], variables["batch_stats"], images,
+            trained=None, landmarks=seen["landmarks_mediapipe"],
+        ).codes  # fmt: skip
         read = read_units(emo_mlp, codes.expression, head.expression_names)
         return {
             "label": jnp.argmax(read.expression_logits, axis=-1),
@@ -104,7 +109,7 @@ def reader(encoders: Encoders, head: FaceHead) -> Reader:
             "arousal": read.arousal,
             **_read_rendering(head, networks, codes, images, seen),
             "unit_error": jnp.abs(codes.expression - truth["units"]).mean(axis=-1),
-            "landmark_error": _landmark_error(head, codes, seen["landmarks_mediapipe"]),
+            "landmark_error": _landmark_error(head, model, codes, seen["landmarks_mediapipe"]),
             **_geometry(head, region, codes, truth["shape"], truth["units"]),
         }
 
@@ -166,8 +171,8 @@ def at_best(faces: HeldOut, head: FaceHead) -> dict[str, float]:
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def _landmark_error(head: FaceHead, codes: Codes, found: Any) -> Any:
-    points = render.weak_perspective(flame.landmarks_mediapipe(head, pose(head, codes).vertices), codes.camera)
+def _landmark_error(head: FaceHead, model: LandmarkModel, codes: Codes, found: Any) -> Any:
+    points = found_at(head, model, codes)
     right = found[:, jnp.asarray(head.mediapipe_index)]
     width = jnp.linalg.norm(found[:, CHEEKS[0]] - found[:, CHEEKS[1]], axis=-1)
     return 100 * jnp.linalg.norm(points[..., :2] - right[..., :2], axis=-1).mean(axis=-1) / width

@@ -22,8 +22,10 @@ from data_pipelines.loader import batches as loaded
 from data_pipelines.open_faces.crops import KeptBatches
 from data_pipelines.sources import Joined, open_records
 from emoca_jax.errors import InputError
+from emoca_jax.fit.landmark_model import landmark_model
 from emoca_jax.flame import load_head
 from emoca_jax.flame.head import FaceHead
+from emoca_jax.jobs.landmark_encoders import found_at, landmark_encoders
 from emoca_jax.model_folder import ModelFolder, read_model_folder
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.emotion.open import load_expression_networks
@@ -37,7 +39,6 @@ from emoca_jax.training.stages.encoders import (
     FLAME,
     Encoders,
     OfficialEncoders,
-    OpenEncoders,
     OpenResNets,
 )
 
@@ -45,8 +46,8 @@ Config = Any
 NETWORK = "network.npz"
 """What a run that came to its end leaves: every variable by its path."""
 READER = "reader"
-BACKBONES: dict[str, Callable[[FaceHead], Encoders]] = {READER: OpenEncoders, "resnet50": OpenResNets}
-"""What the open head's encoders are made of, by `config.backbone`."""
+RESNET = "resnet50"
+"""What the open head's encoders are made of, by `config.backbone`: READER is what ships, and readers beside it."""
 
 
 def coarse_on_drawings(config: Config) -> tuple[Stage, Batches]:
@@ -67,9 +68,11 @@ def coarse_on_drawings(config: Config) -> tuple[Stage, Batches]:
 
 def open_encoders(config: Config, head: FaceHead) -> Encoders:
     """Errors: InputError where the configuration names none."""
-    if config.backbone not in BACKBONES:
-        raise InputError(f"config.backbone is {config.backbone!r}; there are {', '.join(BACKBONES)}")
-    return BACKBONES[config.backbone](head)
+    if config.backbone not in (READER, RESNET):
+        raise InputError(f"config.backbone is {config.backbone!r}; there are {READER}, {RESNET}")
+    if config.backbone == RESNET:
+        return OpenResNets(head)
+    return landmark_encoders(head, landmark_model(head), seed=config.settings.seed)
 
 
 def stage_on_drawings(
@@ -79,8 +82,9 @@ def stage_on_drawings(
     encoders = open_encoders(config, head)
     # A term without weight is not even computed.
     weights = {name: weight for name, weight in config.weights.items() if weight}
+    lagging = functools.partial(found_at, head, landmark_model(head)) if config.backbone == READER else None
     coarse = Coarse(
-        head, encoders, config.trained, weights, judges, mask_kind=config.mask_kind,
+        head, encoders, config.trained, weights, judges, mask_kind=config.mask_kind, found_at=lagging,
         same_shape=config.same_shape, per_identity=config.per_identity,
     )  # fmt: skip
     augment = functools.partial(encoder_crops.as_trained_on, size=encoders.size, amounts=Amounts(**config.augment))

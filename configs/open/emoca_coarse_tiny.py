@@ -1,7 +1,8 @@
 """EMOCA's coarse stage in small: E_expression for the open head, E_flame frozen, with emotion consistency.
 
-Paper: EMOCA (arXiv:2204.11312), section 3.2: relative landmarks only. E_expression starts as a copy of E_flame's
-reader, with its rows for the expression. Goes on from configs/open/deca_coarse_tiny.py.
+Paper: EMOCA (arXiv:2204.11312), section 3.2: relative landmarks only. E_expression says how units differ from those
+that the encoder of landmarks tells: not at all before anything is learned. Goes on from
+configs/open/deca_coarse_tiny.py.
 Command: python scripts/train.py --config=configs/open/emoca_coarse_tiny.py --folder=runs/emoca
     --config.start=runs/deca --config.data.train="('datasets',)" --config.data.held_out=datasets
 Without the emotion loss: --config.weights.emotion=0.
@@ -12,11 +13,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from configs.open import deca_pretrain_tiny
+from configs.open import deca_coarse_tiny
 
 
 def get_config() -> ConfigDict:
-    config: Any = deca_pretrain_tiny.get_config()
+    config: Any = deca_coarse_tiny.get_config()
     config.name, config.trained = "emoca_coarse", "expression"
     config.weights = ConfigDict(
         {
@@ -29,11 +30,11 @@ def get_config() -> ConfigDict:
             "eyes_mediapipe": 0.5,
             "lips_mediapipe": 0.5,
             "mouth_corners_mediapipe": 0.5,
-            # Units that no other term sees are the emotion network's to play with: of 1e-5 it lowers lids to smile.
-            "expression_prior": 3e-4,
+            # Of 3e-4 and 1e-5 the one with which validation people's emotion is better kept without the emotion loss.
+            "expression_prior": 1e-5,
         }
     )
     config.batch = 16
     config.rate = 5e-4
-    config.schedule = config.settings.steps = config.settings.evaluate_every = 400
+    config.schedule = config.settings.steps = config.settings.evaluate_every = 300
     return config

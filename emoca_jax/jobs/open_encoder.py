@@ -26,25 +26,26 @@ from emoca_jax.errors import InputError
 from emoca_jax.files.kept_programs import kept
 from emoca_jax.files.regular import read_regular
 from emoca_jax.files.whole import write_file
-from emoca_jax.fit.landmark_model import landmark_model
+from emoca_jax.fit.landmark_model import LandmarkModel, landmark_model
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.jobs.assemble import assemble
 from emoca_jax.jobs.encoded_face import EncodedFace, encoded_face
 from emoca_jax.jobs.face_model import FaceModel
-from emoca_jax.jobs.look import cut_plane, fit_crop, look, read
+from emoca_jax.jobs.landmark_encoders import landmark_encoders
+from emoca_jax.jobs.look import cut_plane, fit_crop, look, read, to_plane
 from emoca_jax.jobs.result import FaceResult
 from emoca_jax.jobs.trained_model import _over_photo
 from emoca_jax.model import pose
 from emoca_jax.model_folder import read_tensors
 from emoca_jax.nets.encoders import IMAGE_SIZE
-from emoca_jax.nets.open_encoder import OPEN_SIZE, OpenReader, OpenTrunk
+from emoca_jax.nets.open_encoder import OPEN_SIZE
 from emoca_jax.open_codes import open_outputs
 from emoca_jax.products import CUBLAS
 from emoca_jax.texture.layout import TEXTURE_SIZE, texture_layout
 from emoca_jax.texture.surface import skin_surface
-from emoca_jax.training.stages.encoders import OpenEncoders
+from emoca_jax.training.stages.encoders import EXPRESSION, OpenEncoders
 
-KIND, FORMAT_VERSION = "emoca_jax open encoder", 1
+KIND, FORMAT_VERSION = "emoca_jax open encoder", 2
 DESCRIPTION_NAME = "open_encoder.json"
 VARIABLES_NAME = "open_encoder.safetensors"
 REDUCTION = IMAGE_SIZE // OPEN_SIZE
@@ -56,7 +57,7 @@ class OpenEncoderModel(FaceModel):
     """Encoders for the open head."""
 
     variables: Mapping[str, Any]
-    """Parameters and statistics under "trunk", "flame" and, where there is one, "expression"."""
+    """Parameters and statistics as of `training.stages.encoders.OpenEncoders`."""
 
 
 def save_open_encoder(folder: Path, name: str, variables: Mapping[str, Any]) -> None:
@@ -101,25 +102,30 @@ def load_open_encoder(path: str | Path) -> OpenEncoderModel:
     if hashlib.sha256(read_regular(folder / VARIABLES_NAME)).hexdigest() != digest:
         raise InputError(f"{folder / VARIABLES_NAME} is damaged, its contents have changed: fetch the folder again.")
     variables = unflatten_dict(read_tensors(folder / VARIABLES_NAME), sep="/")
-    _check(folder / VARIABLES_NAME, variables, head)
+    landmarks = landmark_model(head)
+    _check(folder / VARIABLES_NAME, variables, landmark_encoders(head, landmarks))
     layout = texture_layout(head, size=TEXTURE_SIZE)
     return OpenEncoderModel(
         name=name,
         head=head,
-        landmarks=landmark_model(head),
+        landmarks=landmarks,
         layout=layout,
         surface=skin_surface(head, layout),
         variables=jax.device_put(variables),
     )
 
 
-def _check(place: Path, variables: Mapping[str, Any], head: FaceHead) -> None:
+def _check(place: Path, variables: Mapping[str, Any], encoders: OpenEncoders) -> None:
     """Errors: InputError where the encoders do not take these variables, or some are no numbers."""
     found: dict[str, Any] = dict(flatten_dict(dict(variables), sep="/"))
-    told = {"flame": open_outputs(head)}
-    if any(path.startswith("params/expression/") for path in found):
-        told["expression"] = head.expression_dirs.shape[-1]
-    wanted: dict[str, Any] = dict(flatten_dict(jax.eval_shape(lambda: _untrained(told)), sep="/"))
+    has_expression = any(path.startswith(f"params/{EXPRESSION}/") for path in found)
+
+    def untrained() -> dict[str, Any]:
+        begun = encoders.start(jax.random.key(0))
+        begun = encoders.with_expression(*begun) if has_expression else begun
+        return dict(zip(("params", "batch_stats"), begun, strict=True))
+
+    wanted: dict[str, Any] = dict(flatten_dict(jax.eval_shape(untrained), sep="/"))
     for path in sorted(wanted.keys() | found.keys()):
         here, there = (arrays[path].shape if path in arrays else None for arrays in (found, wanted))
         if here != there:
@@ -132,20 +138,12 @@ def _check(place: Path, variables: Mapping[str, Any], head: FaceHead) -> None:
             )
 
 
-def _untrained(outputs: Mapping[str, int]) -> dict[str, Any]:
-    """Variables of the trunk and of readers of so many numbers."""
-    key, picture = jax.random.key(0), jax.numpy.zeros((1, OPEN_SIZE, OPEN_SIZE, 3))
-    maps, trunk = OpenTrunk().init_with_output(key, picture)
-    readers = {name: OpenReader(count).init(key, maps) for name, count in outputs.items()}
-    parameters = {"trunk": trunk["params"]} | {name: reader["params"] for name, reader in readers.items()}
-    return {"params": parameters, "batch_stats": {name: reader["batch_stats"] for name, reader in readers.items()}}
-
-
 def encode_open(model: OpenEncoderModel, found: PhotoFace) -> FaceResult:
     """One face of a photo, encoded."""
     began = time.perf_counter()
     seen = look(model.expression, found, person=model.person)
-    codes = jax.tree.map(lambda leaf: leaf[0], open_codes(model.head, model.variables, seen.image[None]))
+    told = open_codes(model.head, model.landmarks, model.variables, seen.image[None], seen.landmarks[None])
+    codes = jax.tree.map(lambda leaf: leaf[0], told)
     picture = _over_photo(model.head, codes, seen.image, False)
     drawn = read(model.expression, picture, seen.crop)
     looks = picture_networks(model.expression, model.detector["mesh"])
@@ -153,26 +151,40 @@ def encode_open(model: OpenEncoderModel, found: PhotoFace) -> FaceResult:
     return assemble(model, found, seen, codes, readings, None, began=began)
 
 
-def _open_codes(head: FaceHead, variables: Mapping, images: Float[Array, "faces 224 224 3"]) -> Codes:
-    """Codes of faces cut out as for a fit, RGB in [0, 1]."""
+def _open_codes(
+    head: FaceHead,
+    landmarks: LandmarkModel,
+    variables: Mapping,
+    images: Float[Array, "faces 224 224 3"],
+    found: Float[Array, "faces 478 3"],
+) -> Codes:
+    """Codes of faces cut out as for a fit, RGB in [0, 1], and of the landmarks found in them, in the crop's plane."""
     small = images.reshape(images.shape[0], OPEN_SIZE, REDUCTION, OPEN_SIZE, REDUCTION, 3).mean(axis=(2, 4))
-    return OpenEncoders(head).encode(variables["params"], variables["batch_stats"], small, trained=None).codes
+    encoders = landmark_encoders(head, landmarks)
+    return encoders.encode(
+        variables["params"], variables["batch_stats"], small, trained=None, landmarks=found
+    ).codes  # fmt: skip
 
 
 open_codes = kept(compiler_options=CUBLAS)(_open_codes)
 
 
 def encode_quickly(model: OpenEncoderModel, found: PhotoFace) -> EncodedFace:
-    """One face of a photo, encoded, posed and read: 10 ms of a processor; with a texture 480 (`encode_open`)."""
+    """One face of a photo, encoded, posed and read, without a texture (`encode_open`), which costs most."""
     to_pixels = fit_crop(found.landmarks)
-    image = cut_plane(found.photo, to_pixels, IMAGE_SIZE)
-    codes, vertices = jax.device_get(_coded_and_posed(model.head, model.variables, image))
+    image, points = cut_plane(found.photo, to_pixels, IMAGE_SIZE), to_plane(found.landmarks, to_pixels)
+    codes, vertices = jax.device_get(_coded_and_posed(model.head, model.landmarks, model.variables, image, points))
     return encoded_face(model.head, found, to_pixels, codes, vertices)
 
 
 @kept(compiler_options=CUBLAS)
 def _coded_and_posed(
-    head: FaceHead, variables: Mapping, image: Float[Array, "224 224 3"]
+    head: FaceHead,
+    landmarks: LandmarkModel,
+    variables: Mapping,
+    image: Float[Array, "224 224 3"],
+    found: Float[Array, "478 3"],
 ) -> tuple[Codes, Float[Array, "vertices 3"]]:
-    codes = jax.tree.map(lambda leaf: leaf[0], _open_codes(head, variables, image[None]))
+    told = _open_codes(head, landmarks, variables, image[None], found[None])
+    codes = jax.tree.map(lambda leaf: leaf[0], told)
     return codes, pose(head, codes).vertices

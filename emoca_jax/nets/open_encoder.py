@@ -2,7 +2,7 @@
 
 The trunk is face-api's expression network as it ships (`open.DenseExpression`), which learned from photos: what it sees
 in photos stays the same, whatever its readers learn from. A reader is a small network on the maps of its last three
-blocks; E_flame and E_expression are two readers of one trunk.
+blocks: one tells light and albedo, where an encoder of landmarks tells all else, another is E_expression.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ class OpenReader(nn.Module):
     outputs: int
 
     @nn.compact
-    def __call__(self, maps: TrunkMaps, *, train: bool = False) -> Float[Array, "batch outputs"]:
+    def __call__(
+        self, maps: TrunkMaps, *, told: Float[Array, "batch units"] | None = None, train: bool = False
+    ) -> Float[Array, "batch outputs"]:
+        """told: strengths of expression units that another encoder told, to be read beside the maps."""
         fine = nn.relu(ConvNorm(FINE, stride=2, name="fine")(maps.fine, train=train))
         middle = jnp.concatenate([fine, maps.middle], axis=-1)
         middle = nn.relu(ConvNorm(MIDDLE, stride=2, name="middle")(middle, train=train))
@@ -56,6 +59,8 @@ class OpenReader(nn.Module):
         together = jnp.concatenate([middle, coarse], axis=-1)
         together = nn.relu(ConvNorm(COARSE, name="together")(together, train=train))
         x = together.reshape(together.shape[0], -1)
+        if told is not None:
+            x = jnp.concatenate([x, 2 * told - 1], axis=-1)
         x = nn.Dense(HIDDEN, use_bias=False, precision=PRECISION, kernel_init=TORCH_START, name="hidden")(x)
         x = nn.relu(BatchNorm(name="norm")(x, train=train))
         return nn.Dense(self.outputs, precision=PRECISION, kernel_init=nn.initializers.zeros, name="head")(x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -12,6 +14,7 @@ from emoca_jax.evaluation import emotion as emotion_measures
 from emoca_jax.export import detail_maps, tangents
 from emoca_jax.export.pictures import detail as detail_pictures
 from emoca_jax.jobs import open_encoder, trained_model
+from emoca_jax.jobs.landmark_encoders import landmark_encoders
 from emoca_jax.nets import encoders
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.emotion.crop import ExpressionCrop
@@ -24,7 +27,6 @@ from emoca_jax.nets.emotion.swin import EmotionSwin
 from emoca_jax.nets.mediapipe.mesh_look import MESH_MAPS
 from emoca_jax.products import PRECISION
 from emoca_jax.training.stages import emotion as emotion_stage
-from emoca_jax.training.stages.encoders import OpenEncoders
 from tests.accelerators.inputs import (
     POINTS,
     SIDE,
@@ -60,21 +62,22 @@ def encoder_layers(chips: int) -> Call:
     return Call((layers, array(chips, 2048), PRECISION), (1,))
 
 
+def _open_encoders() -> tuple[Any, Any, dict[str, Any]]:
+    """Shapes of head, landmark model and variables."""
+    head, landmarks = open_model().head, open_model().landmarks
+    begin = landmark_encoders(head, landmarks)
+    parameters, statistics = jax.eval_shape(lambda: begin.with_expression(*begin.start(jax.random.key(0))))
+    return shapes_of(head), shapes_of(landmarks), {"params": parameters, "batch_stats": statistics}
+
+
 @program(open_encoder.open_codes)
 def open_encoder_codes(chips: int) -> Call:
-    head = open_model().head
-    begin = OpenEncoders(head)
-    parameters, statistics = jax.eval_shape(lambda: begin.with_expression(*begin.start(jax.random.key(0))))
-    network = {"params": parameters, "batch_stats": statistics}
-    return Call((shapes_of(head), network, array(chips, SIDE, SIDE, 3)), (2,))
+    return Call((*_open_encoders(), array(chips, SIDE, SIDE, 3), array(chips, POINTS, 3)), (3, 4))
 
 
 @program(open_encoder._coded_and_posed)
 def encoded_and_posed(chips: int) -> Call:
-    head = open_model().head
-    begin = OpenEncoders(head)
-    parameters, statistics = jax.eval_shape(lambda: begin.with_expression(*begin.start(jax.random.key(0))))
-    return Call((shapes_of(head), {"params": parameters, "batch_stats": statistics}, array(SIDE, SIDE, 3)))
+    return Call((*_open_encoders(), array(SIDE, SIDE, 3), array(POINTS, 3)))
 
 
 @program(trained_model._over_photo, slow=SLOW_ON_TPU)

@@ -154,11 +154,6 @@ def _coarse_on_drawings(config: str, *, judges: Judges | None = None) -> Made:
 
 
 @_step()
-def deca_pretrain_tiny() -> Made:
-    return _coarse_on_drawings("open.deca_pretrain_tiny")
-
-
-@_step()
 def deca_coarse_tiny() -> Made:
     return _coarse_on_drawings("open.deca_coarse_tiny")
 

@@ -11,7 +11,9 @@ import pytest
 
 from emoca_jax.codes import Codes
 from emoca_jax.errors import InputError
+from emoca_jax.fit.landmark_model import landmark_model, project
 from emoca_jax.flame import load_head
+from emoca_jax.jobs.landmark_encoders import found_at, landmark_encoders
 from emoca_jax.jobs.open_encoder import (
     VARIABLES_NAME,
     is_open_encoder,
@@ -20,19 +22,53 @@ from emoca_jax.jobs.open_encoder import (
     save_open_encoder,
 )
 from emoca_jax.jobs.reconstruct import encode_faces, reconstruct
-from emoca_jax.training.stages.encoders import Encoders, OpenEncoders, OpenResNets
+from emoca_jax.open_codes import FAINT_UNIT, moved_units
+from emoca_jax.training.stages.encoders import OpenEncoders, OpenResNets
 
 
 @pytest.fixture(scope="module")
 def encoders() -> OpenEncoders:
-    return OpenEncoders(jax.device_put(load_head("open")))
+    head = jax.device_put(load_head("open"))
+    return landmark_encoders(head, landmark_model(head))
 
 
 @pytest.fixture(scope="module")
-def variables(encoders: OpenEncoders) -> dict[str, Any]:
-    """Both readers, each with another last layer, as after training."""
+def found(encoders: OpenEncoders) -> np.ndarray:
+    """Landmarks of two faces, in the plane of their crops: the average head's, and one that smiles with an open jaw."""
+    head, model = encoders.head, landmark_model(encoders.head)
+    units = np.zeros((2, len(head.expression_names)), np.float32)
+    for name, strength in (("mouthSmileLeft", 0.8), ("mouthSmileRight", 0.8), ("jawOpen", 0.5)):
+        units[1, head.expression_names.index(name)] = strength
+    codes = still_codes(jax.numpy.asarray(units))
+    points = np.zeros((2, 478, 3), np.float32)
+    points[:, np.asarray(model.index)] = jax.jit(jax.vmap(lambda one: project(model, one)))(codes)
+    # Of the irises the head knows the middles alone.
+    points[:, 468:473], points[:, 473:478] = points[:, 468:469], points[:, 473:474]
+    return points
+
+
+def still_codes(units: jax.Array) -> Codes:
+    """Average heads from the front in the middle of the plane."""
+    zeros = jax.numpy.zeros
+    count = units.shape[0]
+    return Codes(
+        shape=zeros((count, 200)), expression=units, pose=zeros((count, 2, 3)), jaw=zeros((count, 3)),
+        eyes=zeros((count, 2, 3)), camera=jax.numpy.tile(jax.numpy.array([[8.0, 0.0, 0.0]]), (count, 1)),
+        light=zeros((count, 9, 3)), albedo=zeros((count, 0)),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def begun(encoders: OpenEncoders) -> tuple[Any, Any]:
+    """Both readers before anything is learned."""
+    return encoders.with_expression(*encoders.start(jax.random.key(1)))
+
+
+@pytest.fixture(scope="module")
+def variables(begun: tuple[Any, Any]) -> dict[str, Any]:
+    """Each with another last layer, as after training."""
     draw = np.random.default_rng(5)
-    parameters, statistics = encoders.with_expression(*encoders.start(jax.random.key(1)))
+    parameters, statistics = jax.tree.map(lambda leaf: leaf, begun)
     for name, spread in (("flame", 0.02), ("expression", 0.05)):
         head = parameters[name]["head"]
         head["kernel"] = draw.normal(0, spread, head["kernel"].shape).astype(np.float32)
@@ -41,19 +77,20 @@ def variables(encoders: OpenEncoders) -> dict[str, Any]:
 
 @pytest.mark.thorough
 def test_a_saved_model_says_what_training_had_it_say(
-    encoders: OpenEncoders, variables: dict[str, Any], tmp_path: Path
+    encoders: OpenEncoders, variables: dict[str, Any], found: np.ndarray, tmp_path: Path
 ) -> None:
     save_open_encoder(tmp_path, "made up", variables)
     assert is_open_encoder(tmp_path)
     model = load_open_encoder(tmp_path)
     small = np.random.default_rng(0).uniform(size=(2, 112, 112, 3)).astype(np.float32)
     large = small.repeat(2, axis=1).repeat(2, axis=2)
-    found = open_codes(model.head, model.variables, jax.numpy.asarray(large))
+    told = open_codes(model.head, model.landmarks, model.variables, jax.numpy.asarray(large), jax.numpy.asarray(found))
     wanted = encoders.encode(
-        variables["params"], variables["batch_stats"], jax.numpy.asarray(small), trained=None
-    ).codes
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), found, wanted)
-    assert np.ptp(np.asarray(found.expression)) > 1e-3
+        variables["params"], variables["batch_stats"], jax.numpy.asarray(small),
+        trained=None, landmarks=jax.numpy.asarray(found),
+    ).codes  # fmt: skip
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), told, wanted)
+    assert np.ptp(np.asarray(told.expression)) > 1e-3
     (tmp_path / VARIABLES_NAME).write_bytes((tmp_path / VARIABLES_NAME).read_bytes()[:-1])
     with pytest.raises(InputError, match="its contents have changed"):
         load_open_encoder(tmp_path)
@@ -78,13 +115,49 @@ def test_encoders_that_cannot_work_are_refused_when_they_are_loaded(
         load_open_encoder(tmp_path)
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("kind", [OpenEncoders, pytest.param(OpenResNets, marks=pytest.mark.slow)])
-def test_encoders_that_have_learned_nothing_show_the_average_face_at_rest(encoders: OpenEncoders, kind: Any) -> None:
+def test_what_has_learned_nothing_says_what_the_encoder_that_ships_says(
+    encoders: OpenEncoders, begun: tuple[Any, Any], found: np.ndarray
+) -> None:
+    """Units as well, E_expression or not; its landmarks are where they were found."""
+    landmarks, images = jax.numpy.asarray(found), jax.numpy.full((2, 112, 112, 3), 0.3)
+    model = landmark_model(encoders.head)
+
+    @jax.jit
+    def both(parameters: Any, statistics: Any) -> tuple[Codes, Codes, jax.Array]:
+        told = encoders.encode(parameters, statistics, images, trained=None, landmarks=landmarks).codes
+        return encoders.off_landmarks(encoders.networks, landmarks), told, found_at(encoders.head, model, told)
+
+    ships, told, points = both(*begun)
+    for name in ("shape", "expression", "pose", "camera"):
+        np.testing.assert_allclose(getattr(told, name), getattr(ships, name), atol=2e-5, err_msg=name)
+    # Percent of a face's width, about: far below what smile and jaw move.
+    known = found[:, np.asarray(encoders.head.mediapipe_index), :2]
+    width = np.ptp(known[..., 0], axis=1)
+    off = np.linalg.norm(np.asarray(points)[..., :2] - known, axis=-1).mean(axis=1) / width
+    assert off.max() < 0.01
+    smile = encoders.head.expression_names.index("mouthSmileLeft")
+    assert told.expression[1, smile] > told.expression[0, smile] + 0.3
+    with pytest.raises(InputError, match="give those that were found"):
+        encoders.encode(*begun, images, trained=None)
+
+
+def test_units_move_from_where_they_are_and_those_at_rest_wake() -> None:
+    units = jax.numpy.array([[0.0, 0.01, 0.3, 1.0]])
+    np.testing.assert_array_equal(moved_units(units, 0 * units).expression, units)
+    slope = np.diag(np.asarray(jax.jacfwd(lambda by: moved_units(units, by[None]).expression[0])(0 * units[0])))
+    at_rest = FAINT_UNIT * (1 - FAINT_UNIT)
+    np.testing.assert_allclose(slope[1:3], [at_rest, 0.21], rtol=1e-5)
+    up, down = (np.asarray(moved_units(units, by + 0 * units).expression[0]) for by in (20.0, -20.0))
+    np.testing.assert_allclose(up, [1 - FAINT_UNIT, 0.96, 1, 1], atol=1e-6)
+    np.testing.assert_allclose(down, [0, 0, 0, FAINT_UNIT], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_resnets_that_have_learned_nothing_show_the_average_face_at_rest(encoders: OpenEncoders) -> None:
     """From the front, as large in the crop as faces of photos are; E_expression begins with the same."""
     from emoca_jax.model import decode
 
-    made: Encoders = kind(encoders.head)
+    made = OpenResNets(encoders.head)
     images = jax.numpy.full((1, made.size, made.size, 3), 0.3)
 
     @jax.jit

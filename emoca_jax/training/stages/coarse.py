@@ -48,6 +48,9 @@ class Coarse(NamedTuple):
     """By term, as `objectives.coarse` names them."""
     judges: Judges = Judges()
     mask_kind: MaskKind = "rendered"
+    found_at: Callable[[Codes], Array] | None = None
+    """Where a detector would find the head's `mediapipe_index` points, [batch, points, 3] in the image plane; None for
+    where they lie."""
     uv_mask: Any = None
     """Where on the head the comparison counts; None everywhere."""
     same_shape: SameShape = "none"
@@ -104,7 +107,10 @@ def whole_loss(
 ) -> tuple[Objective, Parameters]:
     """The whole loss of a batch, and the statistics after it. key: of the exchange of shapes."""
     seen = as_seen(batch)
-    encoded = coarse.encoders.encode(parameters, statistics, seen.images, trained=coarse.trained if train else None)
+    encoded = coarse.encoders.encode(
+        parameters, statistics, seen.images,
+        trained=coarse.trained if train else None, landmarks=seen.landmarks_mediapipe,
+    )  # fmt: skip
     codes = encoded.codes
     if coarse.same_shape == "same":
         codes = codes.replace(shape=mean_within_identity(codes.shape, coarse.per_identity))
@@ -117,6 +123,8 @@ def whole_loss(
 def drawn_loss(coarse: Coarse, codes: Codes, seen: CoarseBatch) -> Objective:
     """The whole loss of codes: they are decoded at the size of the images."""
     found = decode(coarse.head, codes, seen.images.shape[-3:-1], official=coarse.official)
+    if coarse.found_at is not None:
+        found = found.replace(landmarks_mediapipe=coarse.found_at(codes))
     return coarse_objective(
         coarse.head, codes, found, seen, coarse.judges, coarse.weights,
         uv_mask=coarse.uv_mask, mask_kind=coarse.mask_kind, official=coarse.official,
