@@ -42,7 +42,7 @@ from emoca_jax.model import decode
 from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES
 from emoca_jax.objectives.coarse import EMOTION_TERMS
 from emoca_jax.training.seeing import LOG, read_log
-from scripts.reproduce import ASKED, CLAIMED, DECA, GAIN, NUMBERS, SIDE, WITH, WITHOUT
+from scripts.reproduce import ASKED, CLAIMED, DECA, GAIN, NUMBERS, OVER_START, SIDE, WITH, WITHOUT
 from scripts.reproduction_measures import HeldOut, Told, held_out, reader, told_by
 from scripts.reproduction_sweep import TERM, named
 from scripts.train_coarse import NETWORK, variables_of
@@ -93,11 +93,12 @@ def _changes(axis: Axes, numbers: Numbers) -> None:
     """Every gain in parts of what the arm without the loss has, where that is a size; as it is for correlations."""
     names = list(numbers)
     scale = [1.0 if "CCC" in name else max(abs(numbers[name][WITHOUT]["value"]), 1e-9) for name in names]
-    rows = [
-        {key: value / size for key, value in numbers[name][GAIN].items()}
-        for name, size in zip(names, scale, strict=True)
-    ]
-    _points(axis, rows, np.arange(len(names)), ACCENT, None)
+    for shift, difference, colour in ((-0.12, GAIN, ACCENT), (0.12, OVER_START, FAINT)):
+        rows = [
+            {key: value / size for key, value in numbers[name][difference].items()}
+            for name, size in zip(names, scale, strict=True)
+        ]
+        _points(axis, rows, np.arange(len(names)) + shift, colour, difference)
     axis.set_yticks(range(len(names)), [_short(name) + ("" if "CCC" in name else ", part") for name in names])
     axis.invert_yaxis()
     axis.axvline(0, color=FAINT, linewidth=0.8)
@@ -105,7 +106,7 @@ def _changes(axis: Axes, numbers: Numbers) -> None:
     axis.vlines(ASKED, min(claimed) - 0.4, max(claimed) + 0.4, color=INK, linestyle=":", label="asked for")
     axis.legend(frameon=False, fontsize=8.5, labelcolor=INK)
     axis.locator_params(axis="x", nbins=6)
-    _dress(axis, "with minus without the emotion loss")
+    _dress(axis, "what the emotion loss changes")
 
 
 def sweep_figure(numbers: Numbers, *, chosen: float) -> Figure:
@@ -281,7 +282,7 @@ def _told(folder: Path, term: str) -> dict[str, Any]:
 def _is_whole(told: Any) -> bool:
     """Errors: whatever reading another structure raises."""
     measures, sweep = told["measures"], told["sweep"]
-    rows = [row[arm] for row in measures.values() for arm in (*COLOURS, GAIN)]
+    rows = [row[arm] for row in measures.values() for arm in (*COLOURS, GAIN, OVER_START)]
     names = [{*CLAIMED} <= set(measures), *(isinstance(name, str) for arm in COLOURS for name in told["runs"][arm])]
     if sweep:
         weights = list(sweep["measures"][CLAIMED[0]])

@@ -203,7 +203,7 @@ def test_weights_that_are_none_are_told(weights: tuple[float, ...]) -> None:
 
 def test_a_table_is_drawn_whose_interval_leaves_the_value_out_and_no_other_file(tmp_path: Path) -> None:
     place, row = tmp_path / NUMBERS, Interval(0.5, 0.1, 0.4)
-    measured = {name: {arm: row for arm in (*COLOURS, GAIN)} for name in MEASURES}
+    measured = {name: {arm: row for arm in (*COLOURS, GAIN, OVER_START)} for name in MEASURES}
     sweep = {name: {weight: row for weight in (0.0, 0.1, 2.0)} for name in MEASURES}
     runs = {arm: [Path(arm)] for arm in COLOURS}
     place.write_text(json.dumps(as_numbers(measured, runs, {})))
