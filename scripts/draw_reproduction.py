@@ -243,9 +243,9 @@ def _tile(picture: Float[np.ndarray, "side side 3"], caption: str) -> np.ndarray
     return np.asarray(tile)
 
 
-def runs_of(folder: Path, *, term: str = TERM) -> dict[str, list[Path]]:
+def runs_of(folder: Path, *, term: str = TERM, level: bool = False) -> dict[str, list[Path]]:
     """Each arm's runs in a folder of reproduce.py, first seed first. Errors: InputError where one is not there."""
-    told = _told(folder, term)
+    told = _told(folder, term, level)
     found = {arm: [folder / name for name in told["runs"][arm]] for arm in COLOURS}
     lacking = [str(run) for runs in found.values() for run in runs if not (run / NETWORK).exists()]
     if lacking:
@@ -253,19 +253,19 @@ def runs_of(folder: Path, *, term: str = TERM) -> dict[str, list[Path]]:
     return found
 
 
-def numbers_of(folder: Path, *, term: str = TERM) -> Numbers:
+def numbers_of(folder: Path, *, term: str = TERM, level: bool = False) -> Numbers:
     """What scripts/reproduce.py found of the arms. Errors: InputError where the file is missing or another."""
-    return _told(folder, term)["measures"]
+    return _told(folder, term, level)["measures"]
 
 
-def sweep_of(folder: Path, *, term: str = TERM) -> tuple[Numbers, float] | None:
+def sweep_of(folder: Path, *, term: str = TERM, level: bool = False) -> tuple[Numbers, float] | None:
     """What it found of the emotion weights, and which was chosen; None where there was no choice."""
-    sweep = _told(folder, term)["sweep"]
+    sweep = _told(folder, term, level)["sweep"]
     return (sweep["measures"], float(sweep["chosen"])) if sweep else None
 
 
-def _told(folder: Path, term: str) -> dict[str, Any]:
-    place = folder / named(NUMBERS, term)
+def _told(folder: Path, term: str, level: bool) -> dict[str, Any]:
+    place = folder / named(NUMBERS, term, level=level)
     if not place.is_file():
         raise InputError(f"{place}: is not there; let scripts/reproduce.py come to its end")
     text = read_regular(place)
@@ -298,18 +298,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--judged", help="folder of packaged open faces, whose test split is drawn")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--term", choices=EMOTION_TERMS, default=TERM, help="as scripts/reproduce.py was asked for")
+    parser.add_argument("--level", action="store_true", help="likewise")
     asked = parser.parse_args(arguments)
 
     def place(name: str) -> Path:
-        return asked.output / named(name, asked.term)
+        return asked.output / named(name, asked.term, level=asked.level)
 
     mpl.use("Agg")
     try:
-        runs = runs_of(asked.runs, term=asked.term)
-        numbers = numbers_of(asked.runs, term=asked.term)
+        runs = runs_of(asked.runs, term=asked.term, level=asked.level)
+        numbers = numbers_of(asked.runs, term=asked.term, level=asked.level)
         asked.output.mkdir(parents=True, exist_ok=True)
         measures_figure(numbers).savefig(place("reproduction_table.png"), dpi=110)
-        if swept := sweep_of(asked.runs, term=asked.term):
+        if swept := sweep_of(asked.runs, term=asked.term, level=asked.level):
             sweep_figure(swept[0], chosen=swept[1]).savefig(place("reproduction_sweep.png"), dpi=110)
         trained = {arm: runs[arm] for arm in (WITHOUT, WITH)}
         curves_figure(trained, emotion=asked.term).savefig(place("reproduction_curves.png"), dpi=110)

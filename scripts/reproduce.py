@@ -91,6 +91,8 @@ class Asked(NamedTuple):
     """Arms that are trained beside each other."""
     term: str = TERM
     """Of the loss, by which emotion is kept."""
+    level: bool = False
+    """Whether E_expression of both arms tells how faces differ only."""
 
 
 def train(config: str, folder: Path, data: str, *options: str, steps: int | None = None) -> None:
@@ -138,13 +140,14 @@ def begin(asked: Asked) -> Path:
 def train_arm(asked: Asked, start: Path, arm: str, seed: int, *, weight: float | None = None) -> Path:
     """E_expression once. weight: of the emotion loss in the arm that has it; None for the configuration's."""
     has = arm == WITH
-    folder = arm_folder(asked.runs, arm, seed, weight=weight, term=asked.term if has else TERM)
+    folder = arm_folder(asked.runs, arm, seed, weight=weight, term=asked.term if has else TERM, level=asked.level)
+    level = ["--config.level=True"] if asked.level else []
     options = [f"--config.eye={asked.eye}"] if has else []
     options += [] if has and asked.term == TERM else [f"--config.weights.{TERM}=0."]
     options += [] if weight is None else [f"--config.weights.{asked.term}={weight}"]
     steps = asked.steps[1] if asked.steps else None
     common = f"--config.start={start}", f"--config.settings.seed={seed}"
-    train("emoca_coarse_tiny.py", folder, asked.data, *common, *options, steps=steps)
+    train("emoca_coarse_tiny.py", folder, asked.data, *common, *options, *level, steps=steps)
     return folder
 
 
@@ -278,9 +281,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--term", choices=EMOTION_TERMS, default=TERM, help="of the loss: emotion as the paper has it, or another"
     )
+    parser.add_argument("--level", action="store_true", help="E_expression tells how faces differ only, in both arms")
     chosen = parser.parse_args(arguments)
     steps = tuple(chosen.steps) if chosen.steps else None
-    asked = Asked(chosen.data, chosen.runs, chosen.eye, chosen.seeds, steps, chosen.at_once, chosen.term)
+    asked = Asked(chosen.data, chosen.runs, chosen.eye, chosen.seeds, steps, chosen.at_once, chosen.term, chosen.level)
     try:
         found, text = _reproduced(asked, chosen.judged or chosen.data, chosen.weights)
     except InputError as error:
@@ -290,7 +294,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("reproduce: interrupted; the same command goes on from there", file=sys.stderr)
         return 130
     print(text)
-    place = asked.runs / named(NUMBERS, asked.term)
+    place = asked.runs / named(NUMBERS, asked.term, level=asked.level)
     write_file(place.with_suffix(".md"), text.encode())
     write_file(place, json.dumps(found, indent=1).encode())
     return 0

@@ -34,15 +34,22 @@ def checked_weights(weights: Sequence[float]) -> tuple[float, ...]:
     return tuple(sorted(weights))
 
 
-def arm_folder(runs: Path, arm: str, seed: int, *, weight: float | None = None, term: str = TERM) -> Path:
-    """Of one run: `without`, `with`, `with_at_0.2`, `with_centred_at_0.2`; from the second seed on with its number."""
-    name = f"{arm}{term.removeprefix(TERM)}" + ("" if weight is None else f"_at_{weight:g}")
+def arm_folder(
+    runs: Path, arm: str, seed: int, *, weight: float | None = None, term: str = TERM, level: bool = False
+) -> Path:
+    """Of one run: `without`, `with`, `with_at_0.2`, `with_centred_at_0.2`, `with_level_at_0.2`; from the second seed on
+    with its number."""
+    name = f"{arm}{_form(term, level)}" + ("" if weight is None else f"_at_{weight:g}")
     return runs / (name if seed == 0 else f"{name}_{seed}")
 
 
-def named(name: str, term: str) -> str:
-    """The name of what is of one term of the loss: "reproduction.json", "reproduction_centred.json"."""
-    return name.replace("reproduction", f"reproduction{term.removeprefix(TERM)}", 1)
+def named(name: str, term: str, *, level: bool = False) -> str:
+    """The name of what is of one form: "reproduction.json", "reproduction_centred.json", "reproduction_level.json"."""
+    return name.replace("reproduction", f"reproduction{_form(term, level)}", 1)
+
+
+def _form(term: str, level: bool) -> str:
+    return term.removeprefix(TERM) + ("_level" if level else "")
 
 
 def sweep_table(told: Mapping[float, Told], faces: HeldOut, *, draws: int = DRAWS) -> Sweep:

@@ -72,7 +72,7 @@ def open_encoders(config: Config, head: FaceHead) -> Encoders:
         raise InputError(f"config.backbone is {config.backbone!r}; there are {READER}, {RESNET}")
     if config.backbone == RESNET:
         return OpenResNets(head)
-    return landmark_encoders(head, landmark_model(head), seed=config.settings.seed)
+    return landmark_encoders(head, landmark_model(head), seed=config.settings.seed, level=config.level)
 
 
 def stage_on_drawings(

@@ -22,6 +22,8 @@ def get_config() -> ConfigDict:
     # "reader": the encoder of landmarks that ships, as it is, and readers of a frozen expression network beside it, on
     # 112 pixels; "resnet50": EMOCA's, on 224, in bfloat16.
     config.backbone = "reader"
+    # Whether the reader's E_expression tells how faces differ only, and changes nothing that all share.
+    config.level = False
     # A run's folder to go on from; "" for a network that has learned nothing.
     config.start = ""
     config.weights = ConfigDict({"photometric": 2.0, "albedo_prior": 1e-5, "light_colour": 1.0})

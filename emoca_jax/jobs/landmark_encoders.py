@@ -22,8 +22,8 @@ from emoca_jax.flame.head import FaceHead
 from emoca_jax.training.stages.encoders import OpenEncoders
 
 
-def landmark_encoders(head: FaceHead, landmarks: LandmarkModel, *, seed: int = 0) -> OpenEncoders:
-    """Encoders of the head that ships. landmarks: its `landmark_model`. seed: of what E_expression begins with.
+def landmark_encoders(head: FaceHead, landmarks: LandmarkModel, *, seed: int = 0, level: bool = False) -> OpenEncoders:
+    """Encoders of the head that ships. landmarks: its `landmark_model`. seed, level: of what E_expression begins with.
 
     Errors: InputError for a head that the encoder which ships does not know.
     """
@@ -36,7 +36,7 @@ def landmark_encoders(head: FaceHead, landmarks: LandmarkModel, *, seed: int = 0
         units = landmark_units(networks["units"], found)[:, jax.numpy.asarray(order)]
         return jax.vmap(lambda *face: codes_at_steps(landmarks, networks["codes"], *face)[-1])(found, units)
 
-    return OpenEncoders(head, off_landmarks, shipped_networks(), seed)
+    return OpenEncoders(head, off_landmarks, shipped_networks(), seed, level)
 
 
 def found_at(head: FaceHead, landmarks: LandmarkModel, codes: Codes) -> Float[Array, "batch points 3"]:

@@ -38,7 +38,7 @@ from emoca_jax.jobs.trained_model import _over_photo
 from emoca_jax.model import pose
 from emoca_jax.model_folder import read_tensors
 from emoca_jax.nets.encoders import IMAGE_SIZE
-from emoca_jax.nets.open_encoder import OPEN_SIZE
+from emoca_jax.nets.open_encoder import LEVEL, OPEN_SIZE
 from emoca_jax.open_codes import open_outputs
 from emoca_jax.products import CUBLAS
 from emoca_jax.texture.layout import TEXTURE_SIZE, texture_layout
@@ -103,7 +103,8 @@ def load_open_encoder(path: str | Path) -> OpenEncoderModel:
         raise InputError(f"{folder / VARIABLES_NAME} is damaged, its contents have changed: fetch the folder again.")
     variables = unflatten_dict(read_tensors(folder / VARIABLES_NAME), sep="/")
     landmarks = landmark_model(head)
-    _check(folder / VARIABLES_NAME, variables, landmark_encoders(head, landmarks))
+    level = LEVEL in variables.get("batch_stats", {}).get(EXPRESSION, {})
+    _check(folder / VARIABLES_NAME, variables, landmark_encoders(head, landmarks, level=level))
     layout = texture_layout(head, size=TEXTURE_SIZE)
     return OpenEncoderModel(
         name=name,

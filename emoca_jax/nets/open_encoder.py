@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emoca_jax.arrays import AnyArray
-from emoca_jax.nets.batch_norm import BatchNorm
+from emoca_jax.nets.batch_norm import TORCH_MOMENTUM, BatchNorm
 from emoca_jax.nets.convolution import TORCH_START, ConvNorm
 from emoca_jax.nets.emotion.open import MEAN_COLOUR, DenseExpression
 from emoca_jax.products import PRECISION
@@ -23,6 +23,9 @@ OPEN_SIZE = 112
 """Pixels a side of the crops that the trunk takes."""
 FINE, MIDDLE, COARSE, HIDDEN = 32, 64, 64, 384
 """Features that a reader makes of 28 x 28, 14 x 14 and 7 x 7 places, and of all of them together."""
+
+LEVEL = "level"
+"""Where `Level` keeps its mean among a reader's statistics."""
 
 
 class TrunkMaps(NamedTuple):
@@ -46,6 +49,8 @@ class OpenReader(nn.Module):
     """`outputs` numbers, zeros before anything is learned."""
 
     outputs: int
+    level: bool = False
+    """Whether they are `Level`."""
 
     @nn.compact
     def __call__(
@@ -63,4 +68,19 @@ class OpenReader(nn.Module):
             x = jnp.concatenate([x, 2 * told - 1], axis=-1)
         x = nn.Dense(HIDDEN, use_bias=False, precision=PRECISION, kernel_init=TORCH_START, name="hidden")(x)
         x = nn.relu(BatchNorm(name="norm")(x, train=train))
-        return nn.Dense(self.outputs, precision=PRECISION, kernel_init=nn.initializers.zeros, name="head")(x)
+        x = nn.Dense(self.outputs, precision=PRECISION, kernel_init=nn.initializers.zeros, name="head")(x)
+        return Level(name=LEVEL)(x, train=train) if self.level else x
+
+
+class Level(nn.Module):
+    """Numbers less their mean over the batch, at inference less the running mean: what all faces share is not told."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch numbers"], *, train: bool = False) -> Float[Array, "batch numbers"]:
+        mean = self.variable("batch_stats", "mean", jnp.zeros, x.shape[-1:])
+        if not train:
+            return x - mean.value[None]
+        of_batch = jnp.mean(x, axis=0)
+        if not self.is_initializing():
+            mean.value = (1 - TORCH_MOMENTUM) * mean.value + TORCH_MOMENTUM * of_batch
+        return x - of_batch[None]

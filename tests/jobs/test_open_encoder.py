@@ -22,6 +22,7 @@ from emoca_jax.jobs.open_encoder import (
     save_open_encoder,
 )
 from emoca_jax.jobs.reconstruct import encode_faces, reconstruct
+from emoca_jax.nets.open_encoder import Level
 from emoca_jax.open_codes import FAINT_UNIT, moved_units
 from emoca_jax.training.stages.encoders import OpenEncoders, OpenResNets
 
@@ -139,6 +140,17 @@ def test_what_has_learned_nothing_says_what_the_encoder_that_ships_says(
     assert told.expression[1, smile] > told.expression[0, smile] + 0.3
     with pytest.raises(InputError, match="give those that were found"):
         encoders.encode(*begun, images, trained=None)
+
+
+def test_a_level_reader_tells_how_faces_differ_and_remembers_what_they_share() -> None:
+    numbers = np.random.default_rng(3).normal(2, 1, (5, 4)).astype(np.float32)
+    given, level = jax.numpy.asarray(numbers), Level()
+    begun = {"batch_stats": {"mean": jax.numpy.zeros(4)}}
+    told, changed = level.apply(begun, given, train=True, mutable="batch_stats")
+    np.testing.assert_allclose(np.asarray(told), numbers - numbers.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(changed["batch_stats"]["mean"], 0.1 * numbers.mean(axis=0), rtol=1e-5)
+    later: Any = level.apply({"batch_stats": {"mean": given[0]}}, given)
+    np.testing.assert_allclose(np.asarray(later), numbers - numbers[:1], atol=1e-6)
 
 
 def test_units_move_from_where_they_are_and_those_at_rest_wake() -> None:

@@ -30,7 +30,7 @@ from emoca_jax.nets.encoders import (
     split_expression,
     split_flame,
 )
-from emoca_jax.nets.open_encoder import OPEN_SIZE, OpenReader, OpenTrunk
+from emoca_jax.nets.open_encoder import LEVEL, OPEN_SIZE, OpenReader, OpenTrunk
 from emoca_jax.open_codes import (
     light_outputs,
     moved_units,
@@ -154,6 +154,8 @@ class OpenEncoders(NamedTuple):
     """What `off_landmarks` runs: variables that a run starts with, and keeps."""
     seed: int = 0
     """Of what E_expression begins with."""
+    level: bool = False
+    """Whether an E_expression that begins tells how faces differ, not what is to change of all (`Level`)."""
     size: int = OPEN_SIZE
 
     def start(self, key: Array) -> tuple[Parameters, Parameters]:
@@ -169,7 +171,7 @@ class OpenEncoders(NamedTuple):
         _need_flame(parameters, statistics)
         units = self.head.expression_dirs.shape[-1]
         key, none = jax.random.key(self.seed), jnp.zeros((1, units))
-        variables = OpenReader(units).init(key, _no_maps(parameters[TRUNK]), told=none)
+        variables = OpenReader(units, self.level).init(key, _no_maps(parameters[TRUNK]), told=none)
         return (
             {**parameters, EXPRESSION: variables["params"]},
             {**statistics, EXPRESSION: variables["batch_stats"]},
@@ -190,7 +192,7 @@ class OpenEncoders(NamedTuple):
         first = lax.stop_gradient(self.off_landmarks(parameters[POINTS], landmarks))
 
         def run(name: str, outputs: int, **besides: Any) -> Array:
-            reader = OpenReader(outputs).apply
+            reader = OpenReader(outputs, LEVEL in statistics[name]).apply
             said, after[name] = run_network(
                 reader, parameters[name], statistics[name], maps, train=name == trained, **besides
             )
