@@ -146,7 +146,8 @@ def test_a_level_reader_tells_how_faces_differ_and_remembers_what_they_share() -
     numbers = np.random.default_rng(3).normal(2, 1, (5, 4)).astype(np.float32)
     given, level = jax.numpy.asarray(numbers), Level()
     begun = {"batch_stats": {"mean": jax.numpy.zeros(4)}}
-    told, changed = level.apply(begun, given, train=True, mutable="batch_stats")
+    answer: Any = level.apply(begun, given, train=True, mutable="batch_stats")
+    told, changed = answer
     np.testing.assert_allclose(np.asarray(told), numbers - numbers.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(changed["batch_stats"]["mean"], 0.1 * numbers.mean(axis=0), rtol=1e-5)
     later: Any = level.apply({"batch_stats": {"mean": given[0]}}, given)
