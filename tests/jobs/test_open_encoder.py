@@ -114,6 +114,7 @@ def test_encoders_that_cannot_work_are_refused_when_they_are_loaded(
         load_open_encoder(tmp_path)
 
 
+@pytest.mark.thorough
 def test_what_has_learned_nothing_says_what_the_encoder_that_ships_says(
     encoders: OpenEncoders, begun: tuple[Any, Any], found: np.ndarray
 ) -> None:
