@@ -1,11 +1,13 @@
 """DECA's coarse stage: E_flame for FLAME on photos of known people.
 
 Paper: DECA (arXiv:2012.04012), section 3.3 and its released configuration; hyper-parameters as there. Data that have a
-licence: VGGFace2-HQ packaged by `data_pipelines.build`, FLAME and the networks converted by `emoca convert`.
+licence: VGGFace2-HQ packaged by `data_pipelines.build`, FLAME and the networks converted by `emoca convert`. The
+pictures come without landmarks, which DECA took from FAN: our detector looks for faces in them, once.
+Data: python -m data_pipelines.found vggface2_hq train --data_dir datasets, the same for validation
 Command: python scripts/train.py --config=configs/deca_coarse.py --folder=runs/deca --config.model=models/emoca
-    --config.data.folder=datasets
-Expected: it stops with a sentence today: packaged VGGFace2-HQ has no 68 landmarks, which DECA took from FAN, and
-nothing here makes them. The gradient of its loss, without the identity term, compiles for an H100 (tests/accelerators).
+    --config.data.folder=datasets --config.start=runs/pretrain
+Expected: nobody has run it yet in this project: the data need a licence. Steps of it on made-up photos are tested
+(tests/training/test_known_people.py); all of it compiles for eight H100 (tests/accelerators).
 """
 
 from ml_collections import ConfigDict, config_dict
@@ -19,10 +21,12 @@ NO_CHANGE = dict.fromkeys(Amounts._fields, 0.0)
 def get_config() -> ConfigDict:
     config = ConfigDict()
     config.stage, config.name, config.trained = "coarse_on_photos", "deca_coarse", "flame"
-    # A converted folder with head, maps and the loss's networks; its E_flame, where it has one, is the start.
+    # A converted folder with head, maps and the loss's networks.
     config.model = "models/emoca"
     # A run's folder to go on from, in place of that.
     config.start = ""
+    # Whether the folder's E_flame, where it has one, is the start in place of nothing.
+    config.start_flame = True
     config.weights = ConfigDict(DECA_COARSE_WEIGHTS)
     config.mask_kind = "rendered"
     config.same_shape, config.per_identity = "exchange", 2
@@ -35,6 +39,8 @@ def get_config() -> ConfigDict:
             "split": "train",
             "held_out": "validation",
             "folder": "~/tensorflow_datasets",
+            # Landmarks as `data_pipelines.found` found them, which also say where the face is; else the dataset's.
+            "found": True,
             # More than the network's 224 pixels and the crop's 1.25, so that crops can be turned and moved.
             "side": 288,
             "margin": 1.6,

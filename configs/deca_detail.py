@@ -21,7 +21,9 @@ from emoca_jax.objectives.detail import DECA_DETAIL_WEIGHTS
 def get_config() -> ConfigDict:
     config: Any = deca_coarse.get_config()
     config.stage, config.name = "detail_on_photos", "deca_detail"
-    del config.trained, config.mask_kind, config.same_shape
+    del config.trained, config.mask_kind, config.same_shape, config.start_flame
+    # Pictures whole; True cuts faces out where `data_pipelines.found` found them.
+    config.data.found = False
     config.weights = ConfigDict(DECA_DETAIL_WEIGHTS)
     config.same_detail, config.per_identity = "exchange", 3
     # Whether to go on from the folder's E_detail and D_detail, where it has them.

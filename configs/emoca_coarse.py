@@ -22,6 +22,7 @@ def get_config() -> ConfigDict:
     config.weights = ConfigDict(EMOCA_COARSE_WEIGHTS)
     config.same_shape, config.per_identity = "none", 1
     config.data.names, config.data.split, config.data.held_out = ("affectnet",), "train_clean", "validation_clean"
+    config.data.found = False
     config.batch = 32
     config.rate = 5e-5
     config.settings.steps = 175_000

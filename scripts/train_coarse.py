@@ -16,7 +16,7 @@ from flax.traverse_util import unflatten_dict
 
 from data_pipelines import encoder_crops
 from data_pipelines.augment import Amounts
-from data_pipelines.found import open_found
+from data_pipelines.found import open_found, open_found_photos
 from data_pipelines.loader import Batching
 from data_pipelines.loader import batches as loaded
 from data_pipelines.open_faces.crops import KeptBatches
@@ -25,6 +25,7 @@ from emoca_jax.errors import InputError
 from emoca_jax.fit.landmark_model import landmark_model
 from emoca_jax.flame import load_head
 from emoca_jax.flame.head import FaceHead
+from emoca_jax.flame.head_file import load_albedo
 from emoca_jax.jobs.landmark_encoders import found_at, landmark_encoders
 from emoca_jax.model_folder import ModelFolder, read_model_folder
 from emoca_jax.nets.convolution import fold_batch_norms
@@ -45,6 +46,8 @@ from emoca_jax.training.stages.encoders import (
 Config = Any
 NETWORK = "network.npz"
 """What a run that came to its end leaves: every variable by its path."""
+DECA_ALBEDO = "albedo_bfm"
+"""The part of a converted folder with DECA's colours."""
 READER = "reader"
 RESNET = "resnet50"
 """What the open head's encoders are made of, by `config.backbone`: READER is what ships, and readers beside it."""
@@ -101,7 +104,7 @@ def coarse_on_photos(config: Config) -> tuple[Stage, Batches]:
         identity=_frozen(folder, "identity_resnet50") if config.weights.get("identity") else None,
     )
     training, held_out = packaged_photos(config, encoders.size)
-    head, mask = jax.device_put(folder.head), jnp.asarray(folder.map("face_eye_mask"))
+    head, mask = jax.device_put(official_head(folder)), jnp.asarray(folder.map("face_eye_mask"))
     start = official_start(folder, encoders, config)
     return stage_on_photos(config, head, mask, judges, start, held_out), training
 
@@ -141,14 +144,16 @@ def packaged_photos(
         size=config.batch // jax.process_count(), seed=config.settings.seed, side=data.side, margin=data.margin,
         threads=data.threads, ahead=data.ahead, **_grouped(config),
     )  # fmt: skip
-    sources = [open_records(name, data.split, data_dir=data.folder) for name in data.names]
-    others = open_records(data.names[0], data.held_out, data_dir=data.folder)
+    opened = open_found_photos if data.found else open_records
+    sources = [opened(name, data.split, data_dir=data.folder) for name in data.names]
+    others = opened(data.names[0], data.held_out, data_dir=data.folder)
     for name, source in zip((*data.names, data.names[0]), (*sources, others), strict=True):
         lacking = [entry for entry in kept if entry not in source[0]]
         if lacking:
             raise InputError(
-                f"samples of {name} have no {' and no '.join(lacking)}, which the coarse stages compare with; choose a "
-                "dataset with 68 landmarks, affectnet say"
+                f"samples of {name} have no {' and no '.join(lacking)}, which the coarse stages compare with; look for "
+                f"them with python -m data_pipelines.found {name} {data.split} --data_dir {data.folder}, and give "
+                "--config.data.found=True"
             )
     if len(others) < config.batch:
         raise InputError(f"{data.names[0]} holds out {len(others)} samples; a batch takes {config.batch}")
@@ -174,9 +179,17 @@ def groups_stay_together(config: Config, sources: int) -> None:
         raise InputError("accumulate cuts a batch between photos of one person: leave it at 1, or same_shape at 'none'")
 
 
+def official_head(folder: ModelFolder) -> FaceHead:
+    """The folder's head; with BFM's albedo, which DECA learned with, where no model of the folder names another."""
+    if folder.name is None and folder.has(DECA_ALBEDO):
+        return folder.head.replace(albedo=load_albedo(folder.file(DECA_ALBEDO)))
+    return folder.head
+
+
 def official_start(folder: ModelFolder, encoders: OfficialEncoders, config: Config) -> Any:
-    """A run's networks; else those of the converted folder; else, where it has none, nothing learned."""
-    if config.start or not folder.has("flame_encoder"):
+    """A run's networks; else the converted folder's, if wanted and there; else what has learned nothing."""
+    has_one = folder.name is not None and folder.has("flame_encoder")
+    if config.start or not (config.start_flame and has_one):
         return started_from(config.start, encoders, config.trained)
     flame = jax.device_put(folder.variables("flame_encoder"))
     begin = ({FLAME: flame["params"]}, {FLAME: flame["batch_stats"]})

@@ -190,6 +190,11 @@ def _coarse_on_photos(config: str) -> Made:
 
 
 @_step(kept=2 * OF_RESNET)
+def deca_pretrain() -> Made:
+    return _coarse_on_photos("deca_pretrain")
+
+
+@_step(kept=2 * OF_RESNET)
 def deca_coarse() -> Made:
     return _coarse_on_photos("deca_coarse")
 
