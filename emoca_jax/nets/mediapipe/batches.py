@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import jax
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
@@ -45,9 +46,16 @@ def run_batched(
 
 
 def at_once(work: Callable[..., Result], *items: Iterable[Any]) -> list[Result]:
-    """`map` in as many threads as there are cores, for work that leaves Python's lock."""
+    """`map` in as many threads as there are cores, for work that leaves Python's lock.
+
+    One after another in threads of a caller's own, which may outlive the interpreter's pools, and where JAX was told in
+    this thread alone on what device or how to run: others would not know.
+    """
     each = list(zip(*items, strict=True))
-    if len(each) < 2:
+    told = jax.config.jax_default_device is not None or jax.config.jax_disable_jit
+    if len(each) < 2 or told or threading.current_thread() is not threading.main_thread():
         return [work(*own) for own in each]
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(min(cores(), len(each))) as pool:
         return list(pool.map(lambda own: work(*own), each))
