@@ -34,7 +34,12 @@ from emoca_jax.training.loop import Settings, Stage, evaluated, gathered, run
 from emoca_jax.training.state import Parameters
 from scripts.train_coarse import NETWORK, READER, coarse_on_drawings, coarse_on_photos
 from scripts.train_detail import detail_on_photos
-from scripts.train_recogniser import emotion_from_codes, emotion_from_drawings, emotion_from_photos
+from scripts.train_recogniser import (
+    emotion_from_codes,
+    emotion_from_drawings,
+    emotion_from_labelled_codes,
+    emotion_from_photos,
+)
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to train, a file in configs/.", lock_config=True)
 COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where many processes are one run.")
@@ -52,6 +57,7 @@ flags.mark_flags_as_required(["config", "folder"])
 
 STAGES: dict[str, Callable[[Config], tuple[Stage, Batches]]] = {
     "emotion_from_codes": emotion_from_codes,
+    "emotion_from_labelled_codes": emotion_from_labelled_codes,
     "emotion_from_drawings": emotion_from_drawings,
     "emotion_from_photos": emotion_from_photos,
     "coarse_on_drawings": coarse_on_drawings,

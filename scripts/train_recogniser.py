@@ -16,11 +16,13 @@ from jaxtyping import Array, Key
 
 from data_pipelines import photo_crops
 from data_pipelines.augment import BLOCK, Amounts
+from data_pipelines.in_turn import InTurn
 from data_pipelines.loader import Batching, batches
 from data_pipelines.open_faces import crops
 from data_pipelines.open_faces.codes import TELLERS, Misfit, as_told, coded_faces, laws_of_file
 from data_pipelines.open_faces.crops import KeptBatches
-from data_pipelines.sources import Joined, open_records
+from data_pipelines.pseudo_labels.labelled import labelled_codes
+from data_pipelines.sources import Joined, open_records, splits_of_folder
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
 from emoca_jax.model_folder import read_model_folder
@@ -59,6 +61,26 @@ def stage_on_codes(config: Config, codes: int, held_out: HeldOut) -> Stage:
 
     network = code_recogniser(codes, **config.network)
     return emotion_stage(network, optax.adam(config.rate), held_out, augment=told)
+
+
+def emotion_from_labelled_codes(config: Config) -> tuple[Stage, Batches]:
+    """EMO-MLP on FLAME's codes of photos that people have labelled."""
+    data = config.data
+    splits = splits_of_folder(data.name, manual_dir=data.folder)
+    for split in (data.train, data.held_out):
+        if split not in splits:
+            raise InputError(f"{data.name} has no split {split!r}; choose {', '.join(splits)}")
+    examples, held_out = (
+        labelled_codes(splits[split], data.labels, detail=config.detail) for split in (data.train, data.held_out)
+    )
+    part = {"process": jax.process_index(), "processes": jax.process_count()}
+    training = InTurn(examples, config.batch, by="expression", seed=config.settings.seed, **part)
+    return stage_on_labelled_codes(config, examples["codes"].shape[1], lambda: [held_out]), training
+
+
+def stage_on_labelled_codes(config: Config, codes: int, held_out: HeldOut) -> Stage:
+    """The stage, whatever its data are; so many codes to a face."""
+    return emotion_stage(code_recogniser(codes, **config.network), optax.adam(config.rate), held_out)
 
 
 def emotion_from_drawings(config: Config) -> tuple[Stage, Batches]:

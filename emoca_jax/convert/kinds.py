@@ -46,6 +46,7 @@ class Kind(StrEnum):
     TRAINED_EMONET = "EmoNet trained by scripts/train.py"
     TRAINED_SMALL = "small recogniser trained by scripts/train.py"
     TRAINED_ON_OPEN = "recogniser on the open network's layers trained by scripts/train.py"
+    TRAINED_MLP = "EMO-MLP trained by scripts/train.py"
 
 
 class Found(NamedTuple):
@@ -67,6 +68,7 @@ TRAINED_MARKS = {
     Kind.TRAINED_EMONET: {"params/emotion_input/kernel", "params/emotion_output/kernel"},
     Kind.TRAINED_SMALL: {"params/stem/conv/kernel", "params/units/kernel"},
     Kind.TRAINED_ON_OPEN: {"params/dense/block0_conv0/kernel", "params/head/units/kernel"},
+    Kind.TRAINED_MLP: {"params/hidden3/kernel", "params/output/kernel"},
 }
 """Arrays of `network.npz`, by path, that no other of these networks has."""
 FLAME_VERTICES, FLAME_FACES, FLAME_UVS = 5023, 9976, 5118

@@ -17,6 +17,7 @@ from data_pipelines.open_faces import crops
 from emoca_jax.emotion.units import ARKIT_UNITS
 from emoca_jax.flame import load_head
 from emoca_jax.nets.convolution import fold_batch_norms
+from emoca_jax.nets.emotion.mlp import CODE_INPUTS
 from emoca_jax.nets.emotion.on_open import OpenFaceReader
 from emoca_jax.nets.emotion.open import DENSE_SIZE
 from emoca_jax.nets.emotion.resnet import EmotionResNet50
@@ -87,6 +88,13 @@ def emo_mlp(config: str = "open.emo_mlp") -> Made:
     chosen, units = _config(config), len(ARKIT_UNITS)
     stage = train_recogniser.stage_on_codes(chosen, units, list)
     return _made(chosen, stage, {"codes": ((units,), jnp.float32), **READ})
+
+
+@_step()
+def emo_mlp_of_flame() -> Made:
+    chosen = _config("emo_mlp")
+    stage = train_recogniser.stage_on_labelled_codes(chosen, CODE_INPUTS, list)
+    return _made(chosen, stage, {"codes": ((CODE_INPUTS,), jnp.float32), **READ})
 
 
 def _drawings(config: str) -> Made:

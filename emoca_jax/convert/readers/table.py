@@ -69,6 +69,7 @@ READERS: dict[Kind, Reader] = {
     Kind.TRAINED_EMONET: _trained("emonet"),
     Kind.TRAINED_SMALL: _trained("emotion_small"),
     Kind.TRAINED_ON_OPEN: _trained("emotion_on_open"),
+    Kind.TRAINED_MLP: _trained("emotion_mlp"),
 }
 MODEL_READERS: dict[Kind, Callable[[Found, str], emoca.Model]] = {
     Kind.EMOCA: emoca.read_emoca,
