@@ -1,7 +1,7 @@
 """EMOCA's claim on faces that anybody can draw: the expression branch with the emotion loss against the one without.
 
     python scripts/reproduce.py --data datasets --judged others --runs runs --eye runs/eye --seeds 3 \
-        --weights 0.02 0.1 0.2 1 2
+        --weights 0.005 0.02 0.1 0.5 2
 
 Trains what `--runs` lacks (E_flame; E_expression from the same start without and with emotion consistency, one seed a
 weight; then, with the weight that validation people choose, for each seed), judges all on the people of the test split,

@@ -1,7 +1,7 @@
 """Runs the cells of a notebook as one program, without Jupyter, with other sizes where asked:
 
     python scripts/run_notebook.py notebooks/emoca_open.ipynb
-    python scripts/run_notebook.py notebooks/emoca_open.ipynb STEPS="(2, 2, 2)" FOLDER="'runs/tiny'"
+    python scripts/run_notebook.py notebooks/emoca_open.ipynb STEPS="(2, 2)" FOLDER="'runs/tiny'"
 
 NAME=VALUE, a literal of Python, replaces what the cell tagged "parameters" says. Tells how long each cell took.
 """

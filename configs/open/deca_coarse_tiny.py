@@ -22,7 +22,7 @@ def get_config() -> ConfigDict:
     # "reader": the encoder of landmarks that ships, as it is, and readers of a frozen expression network beside it, on
     # 112 pixels; "resnet50": EMOCA's, on 224, in bfloat16.
     config.backbone = "reader"
-    # Whether the reader's E_expression tells how faces differ only, and changes nothing that all share.
+    # Whether what the reader's E_expression adds to the logits of units is nothing on average over faces.
     config.level = False
     # A run's folder to go on from; "" for a network that has learned nothing.
     config.start = ""
