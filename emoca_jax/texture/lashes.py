@@ -38,9 +38,9 @@ def lash_map(
     shade = np.zeros(skin.shape, np.float32)
     if "eyes" not in head.part_names:
         return shade
-    place, is_eye = _seen_from_the_front(head)
+    place, is_eye, is_skin = _seen_from_the_front(head)
     for side in (1, -1):
-        beside = place[_around(is_eye & (side * place[..., 0] > 0)) & ~is_eye]
+        beside = place[_around(is_eye & (side * place[..., 0] > 0)) & is_skin]
         if not len(beside):
             continue
         for rim, (width, most) in zip(_lines(beside), (UPPER, LOWER), strict=True):
@@ -51,8 +51,10 @@ def lash_map(
     return shade
 
 
-def _seen_from_the_front(head: FaceHead) -> tuple[Float[np.ndarray, "side side 3"], Bool[np.ndarray, "side side"]]:
-    """What of the template lies at each pixel around the eyes, and where that is an eyeball."""
+def _seen_from_the_front(
+    head: FaceHead,
+) -> tuple[Float[np.ndarray, "side side 3"], Bool[np.ndarray, "side side"], Bool[np.ndarray, "side side"]]:
+    """What of the template lies at each pixel around the eyes, where that is an eyeball, and where something else."""
     part = np.asarray(head.face_part) == head.part_names.index("eyes")
     vertices, faces = np.asarray(head.template), np.asarray(head.faces)
     eyes = vertices[np.unique(faces[part])]
@@ -61,7 +63,8 @@ def _seen_from_the_front(head: FaceHead) -> tuple[Float[np.ndarray, "side side 3
     plane = (vertices - (low + high) / 2) * np.float32(scale) * np.array([1, -1, -1], np.float32)
     fragments = render.rasterize(jnp.asarray(plane), head.faces, (PIXELS, PIXELS))
     seen = np.asarray(fragments.face_index)
-    return np.asarray(render.interpolate(fragments, head.template, head.faces)), (seen >= 0) & part[seen]
+    place = np.asarray(render.interpolate(fragments, head.template, head.faces))
+    return place, (seen >= 0) & part[seen], (seen >= 0) & ~part[seen]
 
 
 def _around(area: Bool[np.ndarray, "side side"]) -> Bool[np.ndarray, "side side"]:

@@ -144,6 +144,11 @@ def test_nothing_seen_is_the_model_and_no_hole():
     # But for borders of the charts: seams are evened out, and one part no longer runs into the next.
     assert np.quantile(apart, 0.9) < 1e-3 and apart.max() < 0.1
     assert (result.visible == 0).all() and np.isfinite(result.albedo).all()
+    # Lashes are in both: what lights one is the same on them and beside.
+    light = result.lit.mean(-1) / np.maximum(result.albedo.mean(-1), 1e-3)
+    shade = np.asarray(layout.lashes)
+    beside = (shade == 0) & (np.asarray(layout.brows_eyes) > 0.9) & (np.asarray(layout.skin) > 0)
+    assert abs(np.median(light[shade > 0.4]) / np.median(light[beside]) - 1) < 0.1
     # Off the charts the nearest texel goes on.
     # The throat's is nearly black.
     assert (np.array(result.albedo)[~covered].max(-1) > 0.02).mean() > 0.9
