@@ -11,6 +11,8 @@ from emoca_jax.mediapipe_points import CHIN, FOREHEAD, INNER_OF_68, JAW_OF_68, M
 JAW = len(JAW_OF_68)
 MIDDLE = JAW // 2
 """The chin's place among the jaw's points, which run from the right ear to the left one."""
+FLAT = 1e-6
+"""Spread across a line, in parts of a face's height, below which points lie on it: rounding."""
 
 
 def as_68(points: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "68 2"]:
@@ -18,12 +20,14 @@ def as_68(points: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "68 2"]:
 
     points: in a picture's pixels, y down. MediaPipe's jaw line stays on the skin when a head turns and comes to lie
     within the face on the far side, where the markup (and FLAME's contour, which is compared with it) follows the
-    outline: each of its points is moved level with the eyes to where the convex hull of all points ends.
+    outline: each of its points is moved level with the eyes to where the convex hull of all points ends. NaN where
+    points are no numbers, or all on a line.
     """
     seen = points[:MESH_POINTS, :2].astype(np.float64)
     up = seen[FOREHEAD] - seen[CHIN]
     length = np.linalg.norm(up)
-    if not np.isfinite(length) or length == 0:
+    away = seen - seen.mean(axis=0)
+    if not np.isfinite(seen).all() or length == 0 or np.linalg.matrix_rank(away, FLAT * length) < 2:
         return np.full((JAW + len(INNER_OF_68), 2), np.nan, np.float32)
     up /= length
     # To the right in the picture, where the person's left is.

@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import io
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,6 +125,8 @@ def find(
     source = open_records(name, split, data_dir=data_dir)
     count = len(source) if first is None else min(first, len(source))
     parts = [part for part in _parts(name, split, source, data_dir) if part.rows.start < count]
+    if share[0] > len(parts):
+        raise InputError(f"share {share[0]} of {share[1]} has nothing to do: files of {name} {split}: {len(parts)}")
     detector = load_networks()
     told = [_look(detector, source, part, min(count, part.rows.stop)) for part in parts[share[0] - 1 :: share[1]]]
     return sum(found for found, _ in told), sum(looked for _, looked in told)
@@ -176,6 +179,10 @@ def _found(
     command = f"python -m data_pipelines.found {name} {split} --data_dir {data_dir}"
     if not there:
         raise InputError(f"{parts[0].place}: is not there; make it with {command}")
+    if len(there) < len(parts):
+        missing = ", ".join(part.place.name for part in parts if part not in there)
+        warnings.warn(f"{missing}: not there, their pictures are left out; look at them with {command}",
+                      RuntimeWarning, stacklevel=3)  # fmt: skip
     rows, points = [], []
     for part in there:
         looks = _read(part, source)

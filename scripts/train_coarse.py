@@ -30,6 +30,7 @@ from emoca_jax.jobs.landmark_encoders import found_at, landmark_encoders
 from emoca_jax.model_folder import ModelFolder, read_model_folder
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.emotion.open import load_expression_networks
+from emoca_jax.nets.open_encoder import LEVEL
 from emoca_jax.objectives.coarse import EMOTION_TERMS, Judges
 from emoca_jax.objectives.emotion_eyes import EYES, eye_of
 from emoca_jax.training.checkpoint import Batches
@@ -66,6 +67,8 @@ def coarse_on_drawings(config: Config) -> tuple[Stage, Batches]:
     training = KeptBatches(iter(loaded(together, batching)), kept=encoder_crops.KEPT)
     judged = faces_to_judge_on(data.held_out, "validation", batch=config.batch, side=data.side, size=encoders.size)
     start = started_from(config.start, encoders, config.trained)
+    if isinstance(start, tuple) and EXPRESSION in start[1] and (LEVEL in start[1][EXPRESSION]) != config.level:
+        raise InputError(f"{config.start}: its E_expression is {'not ' * config.level}level; give config.level alike")
     return stage_on_drawings(config, head, open_judges(config), start, lambda: judged), training
 
 
@@ -74,6 +77,8 @@ def open_encoders(config: Config, head: FaceHead) -> Encoders:
     if config.backbone not in (READER, RESNET):
         raise InputError(f"config.backbone is {config.backbone!r}; there are {READER}, {RESNET}")
     if config.backbone == RESNET:
+        if config.level:
+            raise InputError(f"config.level is for the {READER!r} backbone; leave it out with {RESNET!r}")
         return OpenResNets(head)
     return landmark_encoders(head, landmark_model(head), seed=config.settings.seed, level=config.level)
 
@@ -227,9 +232,11 @@ def started_from(run: str, encoders: Encoders, trained: str) -> Any:
         return encoders.start
     variables = variables_of(run)
     parameters, statistics = (jax.device_put(variables.get(name, {})) for name in ("params", "batch_stats"))
-    if FLAME not in parameters:
+    lacking = [part for part in encoders.parts if part not in parameters]
+    if lacking:
         raise InputError(
-            f"{run}: is no run of a coarse stage: its network has no {FLAME!r}, but {', '.join(parameters)}"
+            f"{run}: is no run that these encoders go on from: its network has no "
+            f"{' and no '.join(map(repr, lacking))}, but {', '.join(parameters)}; train E_flame again"
         )
     if trained == EXPRESSION and EXPRESSION not in parameters:
         return encoders.with_expression(parameters, statistics)

@@ -279,6 +279,7 @@ def test_codes_broadcast_against_each_other_and_the_texture(painted):
         ("light", (9,), "[..., 9, 3]"),
         ("camera", (4, 2), "[..., 3]"),
         ("pose", (6,), "[..., 2, 3]"),
+        ("eyes", (2, 2), "[..., 2, 3]"),
     ],
 )
 def test_a_code_of_another_shape_is_named(name, shape, wanted):

@@ -141,7 +141,7 @@ def _find(inputs: Sequence[str], tally: _Tally, errors: Console) -> list[Path]:
     from emoca_jax.files.regular import user_path
 
     reachable = []
-    for name in inputs:
+    for name in dict.fromkeys(inputs):
         try:
             if find_images([name]) == [user_path(name)]:
                 check_photo(user_path(name))

@@ -101,9 +101,10 @@ def load_open_encoder(path: str | Path) -> OpenEncoderModel:
         raise InputError(f"{place} is of another version than this one reads: train it again.")
     if hashlib.sha256(read_regular(folder / VARIABLES_NAME)).hexdigest() != digest:
         raise InputError(f"{folder / VARIABLES_NAME} is damaged, its contents have changed: fetch the folder again.")
-    variables = unflatten_dict(read_tensors(folder / VARIABLES_NAME), sep="/")
+    tensors = read_tensors(folder / VARIABLES_NAME)
+    variables = unflatten_dict(tensors, sep="/")
     landmarks = landmark_model(head)
-    level = LEVEL in variables.get("batch_stats", {}).get(EXPRESSION, {})
+    level = any(path.startswith(f"batch_stats/{EXPRESSION}/{LEVEL}") for path in tensors)
     _check(folder / VARIABLES_NAME, variables, landmark_encoders(head, landmarks, level=level))
     layout = texture_layout(head, size=TEXTURE_SIZE)
     return OpenEncoderModel(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from data_pipelines.as_68 import MIDDLE, as_68
 from emoca_jax import flame
 from emoca_jax.mediapipe_points import ALL_POINTS, JAW_OF_68, MESH_POINTS
 
 
-@pytest.mark.thorough
 def test_the_jaw_follows_the_outline() -> None:
     """Of the open head turned by 30 degrees to either side: both kinds of points are known of it."""
     head = flame.load_head("open")
@@ -40,6 +38,9 @@ def test_the_jaw_follows_the_outline() -> None:
     np.testing.assert_allclose(as_68(turned), expected, atol=1e-3)
 
 
-@pytest.mark.parametrize("nowhere", [np.nan, 0.0])
-def test_what_is_no_face_has_none(nowhere: float) -> None:
-    assert np.isnan(as_68(np.full((ALL_POINTS, 3), nowhere, np.float32))).all()
+def test_what_is_no_face_has_none() -> None:
+    line = np.linspace(0, 1, ALL_POINTS, dtype=np.float32)[:, None] * np.array([3, 4, 5], np.float32)
+    spoiled = np.random.default_rng(0).normal(size=(ALL_POINTS, 3)).astype(np.float32)
+    spoiled[200, 1] = np.nan
+    for points in (np.full((ALL_POINTS, 3), np.nan, np.float32), np.zeros((ALL_POINTS, 3), np.float32), line, spoiled):
+        assert np.isnan(as_68(points)).all()

@@ -91,7 +91,6 @@ def test_pictures_without_a_face_are_left_out(tmp_path: Path) -> None:
         open_found("open_faces", "train", data_dir=tmp_path)
 
 
-@pytest.mark.thorough
 def test_looking_for_faces_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped in its third batch it has saved two; it goes on with that of the last face it found."""
     shown = (Path(__file__).parents[2] / "examples/grace_hopper.jpg").read_bytes()

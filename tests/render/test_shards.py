@@ -40,9 +40,7 @@ for draw in (hard, smooth):
 """
 
 
-@pytest.mark.parametrize(
-    "backend", [pytest.param("jax", marks=pytest.mark.thorough), pytest.param("native", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("backend", ["jax", pytest.param("native", marks=pytest.mark.slow)])
 def test_a_callers_shards_are_drawn_as_they_are(backend):
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
     code = SHARDED.format(backend=backend)

@@ -30,6 +30,10 @@ class ToyEncoders(NamedTuple):
     head: FaceHead
     size: int = OPEN_SIZE
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return TRUNK, FLAME
+
     def start(self, key: Any) -> Any:
         trunk = {"dense": load_expression_networks()["params"]["dense"]}
         picture = jnp.zeros((1, OPEN_SIZE, OPEN_SIZE, 3))

@@ -16,9 +16,12 @@ import pytest
 from ml_collections import ConfigDict
 
 from emoca_jax.errors import InputError
+from emoca_jax.fit.landmark_model import landmark_model
+from emoca_jax.flame import load_head
+from emoca_jax.jobs.landmark_encoders import landmark_encoders
 from emoca_jax.training.stages.coarse import as_seen, drawn_loss, whole_loss
 from emoca_jax.training.stages.encoders import EXPRESSION, FLAME, TRUNK, OfficialEncoders
-from scripts.train_coarse import groups_stay_together
+from scripts.train_coarse import groups_stay_together, open_encoders, started_from
 from tests.training import coarse_toy
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +85,36 @@ def test_one_shape_serves_all_images_of_a_person(deca: tuple[Any, list[float], A
     assert min(abs(value - other) for value in exchanged) < 2e-4
     with pytest.raises(InputError, match="give per_identity of 2 or more"):
         coarse_toy.stage(plain._replace(same_shape="same"), before)
+
+
+def test_found_landmarks_reach_the_encoders_and_what_the_head_is_held_to() -> None:
+    """Points that would be found where they were found cost nothing, wherever the head's own lie."""
+    batch = {name: jnp.asarray(array) for name, array in coarse_toy.examples(2).items()}
+    plain = coarse_toy.coarse(weights={"landmarks_mediapipe": 1.0})
+    index, told = np.asarray(plain.head.mediapipe_index), []
+
+    class Watched(coarse_toy.ToyEncoders):
+        def encode(self, *state: Any, landmarks: Any = None, **options: Any) -> Any:
+            told.append(landmarks)
+            return super().encode(*state, **options)
+
+    watched = plain._replace(
+        encoders=Watched(plain.head), found_at=lambda codes: batch["landmarks_mediapipe"][:, index]
+    )
+    start = plain.encoders.start(jax.random.key(4))
+    held, free = (whole_loss(one, *start, batch, jax.random.key(0), train=False)[0].total for one in (watched, plain))
+    assert float(held) == 0 and float(free) > 1e-3
+    np.testing.assert_array_equal(told[0], batch["landmarks_mediapipe"])
+
+
+def test_runs_that_encoders_cannot_go_on_from_are_refused(tmp_path: Path) -> None:
+    network = tmp_path / "network.npz"
+    np.savez(network, **{"params/flame/bias": np.zeros(2), "batch_stats/flame/mean": np.zeros(2)})
+    encoders = landmark_encoders(head := load_head("open"), landmark_model(head))
+    with pytest.raises(InputError, match="has no 'points' and no 'trunk', but flame; train E_flame again"):
+        started_from(str(tmp_path), encoders, EXPRESSION)
+    with pytest.raises(InputError, match=r"config\.level is for the 'reader' backbone"):
+        open_encoders(ConfigDict({"backbone": "resnet50", "level": True}), head)
 
 
 def test_the_official_e_expression_tells_what_e_flame_told() -> None:

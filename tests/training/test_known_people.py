@@ -129,6 +129,17 @@ def test_photos_gain_landmarks_and_the_square_around_them(looked: Path) -> None:
     assert found_module.open_found("vggface2_hq", "train", data_dir=looked)[0][found_module.FOUND].shape == (478, 3)
 
 
+def test_files_that_are_not_there_are_told_of(looked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = len(found_module.open_found_photos("vggface2_hq", "train", data_dir=looked))
+    gone = looked / "vggface2_hq" / "found_train-00000-of-00002.npz"
+    gone.unlink()
+    with pytest.warns(RuntimeWarning, match=f"{gone.name}: not there, their pictures are left out; look at them with"):
+        rest = found_module.open_found_photos("vggface2_hq", "train", data_dir=looked)
+    assert 0 < len(rest) < whole
+    assert found_module.main(["vggface2_hq", "train", "--data_dir", str(looked), "--share", "3/4"]) == 2
+    assert "share 3 of 4 has nothing to do: files of vggface2_hq train: 2" in capsys.readouterr().err
+
+
 def test_a_batch_has_them_in_the_middle(looked: Path, model: Path) -> None:
     """Of the loader's square, which is 1.6 times the official one of 1.1 times the landmarks."""
     made = config("deca_coarse", looked, model, identity=0.0)

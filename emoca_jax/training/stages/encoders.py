@@ -61,12 +61,17 @@ class Encoders(Protocol):
         """Pixels a side of the images."""
         ...
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Where parameters of a trained E_flame lie, at the root."""
+        ...
+
     def start(self, key: Array) -> tuple[Parameters, Parameters]:
         """Parameters and statistics of an E_flame that has learned nothing."""
         ...
 
     def with_expression(self, parameters: Parameters, statistics: Parameters) -> tuple[Parameters, Parameters]:
-        """Those of a trained E_flame, and of an E_expression that starts as its copy."""
+        """Those of a trained E_flame, and of an E_expression that changes nothing of its answer yet."""
         ...
 
     def encode(
@@ -103,6 +108,10 @@ class OfficialEncoders(NamedTuple):
     jaw: bool = False
     """Whether an E_expression that starts as a copy tells the jaw too (EMOCA v2)."""
     size: int = IMAGE_SIZE
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return (FLAME,)
 
     def start(self, key: Array) -> tuple[Parameters, Parameters]:
         variables = Encoder(FLAME_OUTPUTS).init(key, jnp.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3)))
@@ -157,6 +166,10 @@ class OpenEncoders(NamedTuple):
     level: bool = False
     """Whether an E_expression that begins tells how faces differ, not what is to change of all (`Level`)."""
     size: int = OPEN_SIZE
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return (POINTS, TRUNK, FLAME)
 
     def start(self, key: Array) -> tuple[Parameters, Parameters]:
         trunk = {"dense": load_expression_networks()["params"]["dense"]}
@@ -223,6 +236,10 @@ class OpenResNets(NamedTuple):
     head: FaceHead
     dtype: Any = jnp.bfloat16
     size: int = IMAGE_SIZE
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return (FLAME,)
 
     def start(self, key: Array) -> tuple[Parameters, Parameters]:
         variables = Encoder(open_outputs(self.head)).init(key, jnp.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3)))
