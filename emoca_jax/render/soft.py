@@ -41,7 +41,7 @@ from emoca_jax.render.backends.soft_pairs import (
     touch,
 )
 from emoca_jax.render.backends.soft_sums import accumulate
-from emoca_jax.render.backends.warp_silhouette import MOST_FACES as MOST_BY_WARP
+from emoca_jax.render.backends.warp_kernels.shapes import MOST_FACES as MOST_BY_WARP
 from emoca_jax.render.backends.warp_silhouette import warp_silhouette
 
 P = ParamSpec("P")

@@ -15,7 +15,7 @@ from emoca_jax.errors import InputError
 from emoca_jax.render import rasterize, soft_silhouette
 from emoca_jax.render.backends import choice
 from emoca_jax.render.backends.warp_kernels import presence
-from emoca_jax.render.backends.warp_silhouette import GROUP, MOST_FACES
+from emoca_jax.render.backends.warp_kernels.shapes import GROUP, MOST_FACES
 from emoca_jax.running_on import as_if_on
 from tests.render.conftest import NO_WARP
 from tests.render.meshes import tangle

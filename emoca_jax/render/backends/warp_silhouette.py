@@ -14,12 +14,8 @@ from jaxtyping import Array, Bool, Float, Int
 from emoca_jax.render.backends.native.silhouette import Silhouette
 from emoca_jax.render.backends.native.surface import existing
 from emoca_jax.render.backends.per_image import on_own_devices
+from emoca_jax.render.backends.warp_kernels.shapes import GROUP
 from emoca_jax.render.backends.warp_surface import by_platform, merging_batches
-
-MOST_FACES = 64
-"""Per pixel, in the local memory of a thread: 1.8 kB with what the compiler keeps beside them."""
-GROUP = 32
-"""Boxes in the box around them."""
 
 
 def warp_silhouette(

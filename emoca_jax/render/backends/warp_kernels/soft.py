@@ -25,6 +25,7 @@ from emoca_jax.render.backends.warp_kernels.around import (
 )
 from emoca_jax.render.backends.warp_kernels.dialect import compiled_exactly, inlined, kernel
 from emoca_jax.render.backends.warp_kernels.edges import centre
+from emoca_jax.render.backends.warp_kernels.shapes import GROUP, MOST_FACES
 from emoca_jax.render.backends.warp_kernels.sharing import (
     LANES,
     key_of,
@@ -34,7 +35,6 @@ from emoca_jax.render.backends.warp_kernels.sharing import (
     teams_on,
     words_of_64_bits,
 )
-from emoca_jax.render.backends.warp_silhouette import GROUP, MOST_FACES
 
 compiled_exactly(__name__)
 
