@@ -6,9 +6,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 "${PYTHON:-python3}" -m venv .venv
 .venv/bin/python -m pip install --quiet --upgrade pip
-.venv/bin/python -m pip install --quiet -r requirements.txt
+.venv/bin/python -m pip install --quiet --no-compile -r requirements.txt
 .venv/bin/python -m pip install --quiet --no-deps -e .
 touch .venv/installed  # .ci/run waits for it
+# Beside the linters and the type checker, which leave a core free; some packages bring files that are no Python.
+.venv/bin/python -m compileall -q .venv/lib >/dev/null 2>&1 &
 if command -v npm >/dev/null && [ ! -d node_modules/gltf-validator ]; then
   npm install --silent --no-save --no-audit --no-fund gltf-validator@2.0.0-dev.3.10 || echo "gltf-validator not installed: its test will skip"
 fi
@@ -16,4 +18,5 @@ fi
 .venv/bin/ruff format --check .
 .venv/bin/pyright --pythonpath .venv/bin/python
 .venv/bin/lint-imports
+wait
 .venv/bin/python -m pytest --numprocesses auto --dist loadfile "$@"

@@ -159,6 +159,7 @@ def test_the_face_oval_mask_matches_scikit_image():
     assert np.mean(ours != oracle) < 0.003
 
 
+@pytest.mark.thorough
 def test_the_astronaut_smiles():
     face = reconstruct(model(), ej_example("astronaut.jpg"), faces="largest")[0]
     units = unit_values(face)

@@ -29,6 +29,7 @@ def fitted(landmarks):
     return jax.tree.map(lambda leaf: leaf[0], found)
 
 
+@pytest.mark.thorough
 def test_a_closed_smile_stays_closed():
     truth = codes_of(model().head, mouthSmileLeft=0.6, mouthSmileRight=0.6)
     landmarks = np.array(detected(truth))

@@ -100,6 +100,7 @@ def test_a_fit_that_begins_with_the_encoder_needs_half_of_the_steps() -> None:
     assert np.abs(np.asarray(short.codes.expression) - np.asarray(whole.codes.expression)).max() < 0.05
 
 
+@pytest.mark.thorough
 def test_points_where_they_are_expected_do_not_stray_and_others_stray_as_they_were_moved() -> None:
     """Moved in the head's own frame, by millimetres; depth is compared up to where it begins."""
     truth, landmarks = people()

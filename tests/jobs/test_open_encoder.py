@@ -187,6 +187,7 @@ def test_resnets_that_have_learned_nothing_show_the_average_face_at_rest(encoder
     assert not codes.shape.any() and not codes.pose.any()
 
 
+@pytest.mark.thorough
 def test_one_pass_says_what_the_whole_job_says(variables: dict[str, Any], tmp_path: Path) -> None:
     """Codes, mesh and feeling of `reconstruct`, without its texture."""
     save_open_encoder(tmp_path, "made up", variables)

@@ -36,6 +36,7 @@ def softened(backend: str, layers: int | None):
     return both
 
 
+@pytest.mark.thorough
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     st.integers(0, 10**6), st.sampled_from(["plain", "slivers", "grid", "broken"]), st.sampled_from([None, 5]),

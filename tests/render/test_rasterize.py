@@ -97,6 +97,7 @@ def test_face_order_and_off_screen_faces_do_not_matter(rasterize, vertices, orde
     np.testing.assert_array_equal(left.face_index, brute_force(away, SOUP, *SIZE)[0])
 
 
+@pytest.mark.thorough
 @settings(max_examples=20, deadline=None)
 @given(soups)
 def test_splitting_faces_changes_nothing(rasterize, vertices):

@@ -104,6 +104,7 @@ def test_irises_take_the_photos_colour_and_nothing_else(iris):
     assert np.quantile(got[white].mean(-1), 0.02) > 0.5 * np.median(got[white].mean(-1)), "no lash on the white"
 
 
+@pytest.mark.thorough
 def test_teeth_of_the_photo_are_not_painted_on_lips():
     """Lips that the fit has a little too high: without care the photo's teeth are what the lower lip gets."""
     head, layout = open_head()
@@ -153,6 +154,7 @@ def test_teeth_are_as_bright_as_the_photos():
         assert got[teeth].mean() / model[teeth].mean() == pytest.approx(share, abs=0.1)
 
 
+@pytest.mark.thorough
 def test_skin_is_clear_of_openings_and_the_shift_follows_landmarks():
     head, layout = open_head()
     decoded = decoder()(head, codes_of(head), (SIZE, SIZE))

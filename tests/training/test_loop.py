@@ -43,6 +43,7 @@ def test_it_learns_and_leaves_curves(undisturbed: tuple[Path, Any]) -> None:
     assert list((folder / "tensorboard").iterdir())
 
 
+@pytest.mark.thorough
 def test_an_interrupted_run_equals_an_undisturbed_one(undisturbed: tuple[Path, Any], tmp_path: Path) -> None:
     folder, ended = undisturbed
     interrupted = toy.train(tmp_path, toy.SETTINGS._replace(steps=13))
