@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -50,16 +49,8 @@ def save_sets(folder: Path, name: str, sets: FrozenSets, origin: Origin) -> None
     Errors: InputError where the folder is full or may not be written.
     """
     others, maps = _files(folder, name)
-    part = maps.with_suffix(".part")
-    try:
-        others.unlink(missing_ok=True)
-        with open(part, "wb") as file:
-            np.save(file, sets.maps)
-        os.replace(part, maps)
-    except OSError as error:
-        raise InputError(f"{maps}: cannot be written ({error.strerror or error}); give another folder") from error
-    finally:
-        part.unlink(missing_ok=True)
+    others.unlink(missing_ok=True)
+    write_file(maps, lambda file: np.save(file, sets.maps))
     file = io.BytesIO()
     np.savez(
         file,

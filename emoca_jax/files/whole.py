@@ -6,8 +6,9 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from emoca_jax.ending import undone_at_end
 from emoca_jax.errors import InputError, checked_path
@@ -29,7 +30,11 @@ MARK_REACH = 1 << 16
 PART, PART_END = ".emoca-", ".part"
 
 
-def write_file(path: str | Path, data: bytes) -> Path:
+Content = bytes | Callable[[IO[bytes]], object]
+"""Of a file: its bytes, or what writes them, one after another, where there are too many to hold twice."""
+
+
+def write_file(path: str | Path, data: Content) -> Path:
     """Put `data` at `path`, replacing what was there; readers see the old file or the new one, never half of it.
 
     The bytes go to a hidden file in the same folder first, which is removed on any failure, ^C included; what killed
@@ -96,11 +101,14 @@ def open_folder(path: str | Path) -> Path:
     return path
 
 
-def _put(path: Path, data: bytes) -> Path:
+def _put(path: Path, data: Content) -> Path:
     try:
         with _new_part(path.parent) as (handle, part):
             with os.fdopen(os.dup(handle), "wb") as file:
-                file.write(data)
+                if callable(data):
+                    data(file)
+                else:
+                    file.write(data)
             if fcntl is None:
                 os.close(handle)
             os.replace(part, path)

@@ -86,3 +86,17 @@ def test_a_folder_that_cannot_be(tmp_path):
     for name in ("x" * 300, "null\0"):
         with pytest.raises(InputError, match="cannot be written to"):
             open_folder(tmp_path / name)
+
+
+def test_what_fails_while_it_writes_leaves_the_old_file(tmp_path):
+    def fills_the_disk(file):
+        file.write(b"half of i")
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "maps.npy"
+    write_file(path, b"old")
+    with pytest.raises(InputError, match=r"maps\.npy: cannot be written \(No space left on device\)"):
+        write_file(path, fills_the_disk)
+    assert [file.name for file in tmp_path.iterdir()] == ["maps.npy"] and path.read_bytes() == b"old"
+    write_file(path, lambda file: [file.write(part) for part in (b"ne", b"w")])
+    assert path.read_bytes() == b"new"
