@@ -19,6 +19,7 @@ from emoca_jax.errors import InputError
 from emoca_jax.fit.landmark_model import landmark_model
 from emoca_jax.flame import load_head
 from emoca_jax.jobs.landmark_encoders import landmark_encoders
+from emoca_jax.nets.open_encoder import LEVEL
 from emoca_jax.training.stages.coarse import as_seen, drawn_loss, whole_loss
 from emoca_jax.training.stages.encoders import EXPRESSION, FLAME, TRUNK, OfficialEncoders
 from scripts.train_coarse import groups_stay_together, open_encoders, started_from
@@ -115,6 +116,15 @@ def test_runs_that_encoders_cannot_go_on_from_are_refused(tmp_path: Path) -> Non
         started_from(str(tmp_path), encoders, EXPRESSION)
     with pytest.raises(InputError, match=r"config\.level is for the 'reader' backbone"):
         open_encoders(ConfigDict({"backbone": "resnet50", "level": True}), head)
+
+
+@pytest.mark.parametrize("level", [True, False])
+def test_the_configuration_says_whether_e_expression_is_level(level: bool) -> None:
+    head = load_head("open")
+    chosen = ConfigDict({"backbone": "reader", "level": level, "settings": {"seed": 0}})
+    encoders = open_encoders(chosen, head)
+    _, statistics = jax.eval_shape(lambda key: encoders.with_expression(*encoders.start(key)), jax.random.key(0))
+    assert (LEVEL in statistics[EXPRESSION]) == level
 
 
 def test_the_official_e_expression_tells_what_e_flame_told() -> None:

@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from data_pipelines.samples import Sample
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head_file import save_head
 from emoca_jax.mediapipe_points import FACE_OVAL, JAW_OF_68
-from emoca_jax.model_folder import FORMAT_VERSION, KIND, MAP_SIDE
+from emoca_jax.model_folder import FORMAT_VERSION, KIND, MAP_SIDE, read_model_folder
 from emoca_jax.nets.declared import declared_shapes
 from emoca_jax.training.loop import Settings, run
 from emoca_jax.training.stages.encoders import FLAME
@@ -28,7 +28,7 @@ from tests.flame.small_head import VERTICES, small_head
 pytest.importorskip("grain", reason="grain has no wheel here")
 from data_pipelines import found as found_module
 from data_pipelines.build import build
-from scripts.train_coarse import coarse_on_photos
+from scripts.train_coarse import coarse_on_photos, official_encoders, official_head, official_start
 from tests.datasets import official_vggface2_hq
 
 CENTRE, HALF = (30.0, 33.0), 12.0
@@ -150,6 +150,35 @@ def test_a_batch_has_them_in_the_middle(looked: Path, model: Path) -> None:
     low, high = batch["landmarks"].min(1), batch["landmarks"].max(1)
     np.testing.assert_allclose((low + high) / 2, 143.5, atol=0.01)
     np.testing.assert_allclose((high - low).mean(-1), 288 / 1.6 / 1.1, rtol=1e-4)
+
+
+def test_colours_are_those_that_deca_learned_with(model: Path) -> None:
+    """The head of a folder that holds no model has none of its own."""
+    folder = read_model_folder(str(model))
+    albedo = official_head(folder).albedo
+    assert folder.head.albedo is None and albedo is not None
+    np.testing.assert_array_equal(albedo.basis, load_file(model / "albedo_bfm.safetensors")["basis"])
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("wanted", [True, False])
+def test_deca_begins_with_the_converted_network_where_it_is_wanted(model: Path, tmp_path: Path, wanted: bool) -> None:
+    folder, draw = tmp_path / "trained", np.random.default_rng(7)
+    shutil.copytree(model, folder)
+    network = {path: draw.random(shape, np.float32) for path, shape in declared_shapes("flame_encoder").items()}
+    save_file(network, folder / "flame_encoder.safetensors")
+    described = json.loads((folder / "model.json").read_text())
+    parts = {"flame_encoder": "flame_encoder.safetensors"}
+    described["models"], described["default"] = {"DECA": {"variant": "deca", "options": {}, "parts": parts}}, "DECA"
+    (folder / "model.json").write_text(json.dumps(described))
+    made = config("deca_coarse", tmp_path, folder)
+    made.start_flame, encoders = wanted, official_encoders(made)
+    start = official_start(read_model_folder(str(folder)), encoders, made)
+    parameters, _ = start if isinstance(start, tuple) else jax.eval_shape(start, jax.random.key(0))
+    kernel = parameters[FLAME]["head"]["kernel"]
+    assert isinstance(start, tuple) == wanted
+    if wanted:
+        np.testing.assert_array_equal(kernel, network["params/head/kernel"])
 
 
 @pytest.mark.thorough
