@@ -6,9 +6,12 @@ import contextlib
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
+from pathlib import Path
 
 import jax
 
+CONTAINER_SHARE = Path("/sys/fs/cgroup/cpu.max")
+"""What a container reads its own share of the processor from."""
 _DESCRIBED: ContextVar[str | None] = ContextVar("described", default=None)
 
 
@@ -18,8 +21,19 @@ def backend() -> str:
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processor cores that this process may use, a container's share of them (Linux's cgroups, version 2) included."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        share = _cores_of(CONTAINER_SHARE.read_text())
+    except (OSError, ValueError):
+        return allowed
+    return min(allowed, share) if share else allowed
+
+
+def _cores_of(share: str) -> int | None:
+    """Whole cores of "MICROSECONDS PERIOD", at least one; None where a container may use all. Errors: ValueError."""
+    quota, period = share.split()
+    return None if quota == "max" else max(1, int(quota) // int(period))
 
 
 @contextlib.contextmanager
