@@ -114,7 +114,8 @@ def _reader(source: Source, share: Share, side: int, margin: float | None) -> Ca
             places[i] = cut_into(images[i], sample["image"], face, margin=margin or 1.0)
         batch = {"image": images, "place": places, "index": indices}
         for name, value in samples[0].items():
-            if name not in ("image", "face") and not isinstance(value, str | bytes):
+            known = all(name in sample for sample in samples)
+            if known and name not in ("image", "face") and not isinstance(value, str | bytes):
                 batch[name] = np.stack([sample[name] for sample in samples])
         for name in ("landmarks", "box"):
             if name in batch:

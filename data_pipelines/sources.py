@@ -19,6 +19,9 @@ from data_pipelines.samples import Field, Label, Numbers, Picture, Sample, Split
 from emoca_jax.errors import InputError
 from emoca_jax.files.regular import user_path
 
+PEOPLE = "identity"
+"""The column that tells who is seen; each dataset numbers its people from 0."""
+
 
 @runtime_checkable
 class Source(Protocol):
@@ -53,15 +56,25 @@ class Records:
 
 @dataclass(frozen=True)
 class Joined:
-    """Samples of several sources, one source after the other; they have the same fields."""
+    """Samples of several sources, one source after the other; what only some of them have, a batch may lack."""
 
     parts: Sequence[Source]
 
     @property
     def columns(self) -> Mapping[str, Int[np.ndarray, "_"]]:
-        """Those that all parts have. Only what means the same in each of them may be relied on: classes, say."""
+        """Those that all parts have, PEOPLE numbered on: nobody is in two sources.
+
+        Of the others only what means the same in each part may be relied on: classes, say.
+        """
         names = set(self.parts[0].columns).intersection(*(part.columns for part in self.parts))
-        return {name: np.concatenate([part.columns[name] for part in self.parts]) for name in sorted(names)}
+        return {name: self._column(name) for name in sorted(names)}
+
+    def _column(self, name: str) -> Int[np.ndarray, "_"]:
+        columns = [np.asarray(part.columns[name]) for part in self.parts]
+        if name == PEOPLE:
+            before = np.cumsum([0, *(int(column.max(initial=-1)) + 1 for column in columns[:-1])])
+            columns = [column + first for column, first in zip(columns, before, strict=True)]
+        return np.concatenate(columns)
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)

@@ -57,7 +57,7 @@ RESNET = "resnet50"
 def coarse_on_drawings(config: Config) -> tuple[Stage, Batches]:
     """E_flame or E_expression for the open head, on packaged open faces in which our detector has looked for faces."""
     head, data = jax.device_put(load_head("open")), config.data
-    groups_stay_together(config, len(data.train))
+    groups_stay_together(config)
     encoders = open_encoders(config, head)
     together = Joined([open_found("open_faces", "train", data_dir=folder) for folder in data.train])
     batching = Batching(
@@ -144,7 +144,7 @@ def packaged_photos(
 ) -> tuple[KeptBatches, Callable[[], Iterator[dict[str, Any]]]]:
     """Batches of the datasets to train on, and what cuts out those to judge on, as they are at inference."""
     data = config.data
-    groups_stay_together(config, len(data.names))
+    groups_stay_together(config)
     batching = Batching(
         size=config.batch // jax.process_count(), seed=config.settings.seed, side=data.side, margin=data.margin,
         threads=data.threads, ahead=data.ahead, **_grouped(config),
@@ -176,10 +176,8 @@ def _grouped(config: Config) -> dict[str, Any]:
     return {"group": "identity", "per_group": config.per_identity} if config.per_identity > 1 else {}
 
 
-def groups_stay_together(config: Config, sources: int) -> None:
-    """Errors: InputError where photos of one person would be mixed up with those of another."""
-    if config.per_identity > 1 and sources > 1:
-        raise InputError("datasets number their people from 0 each: give one of them where per_identity is 2 or more")
+def groups_stay_together(config: Config) -> None:
+    """Errors: InputError where photos of one person would be torn apart."""
     if config.same_shape != "none" and config.settings.accumulate > 1:
         raise InputError("accumulate cuts a batch between photos of one person: leave it at 1, or same_shape at 'none'")
 

@@ -90,6 +90,20 @@ def test_joined_sources_are_one_after_the_other():
         joined[COUNT]
 
 
+def test_people_of_two_sources_are_not_mixed_up():
+    """Both number theirs from 0, and only one knows classes."""
+    first = Split(range(6), sample, {"identity": np.array([0, 0, 1, 1, 2, 2])})
+    second = Split(
+        range(6, 10), lambda row: {name: sample(row)[name] for name in ("image", "valence")},
+        {"identity": np.array([0, 0, 1, 1])},
+    )  # fmt: skip
+    joined = Joined([first, second])
+    assert joined.columns["identity"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    batching = loader.Batching(size=4, side=20, epochs=1, group="identity", per_group=2)
+    people = [batch["index"].reshape(2, 2) // 2 for batch in loader.batches(joined, batching)]
+    assert len(people) == 2 and all((pair[:, 0] == pair[:, 1]).all() for pair in people)
+
+
 def test_without_margin_the_whole_picture_comes_as_it_is():
     faced = Split(range(COUNT), lambda row: {**sample(row), "face": np.array([5, 5, 4], np.float32)})
     (batch,) = loader.batches(faced, loader.Batching(size=COUNT, side=20, margin=None, epochs=1))
