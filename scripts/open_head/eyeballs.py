@@ -6,6 +6,7 @@ import numpy as np
 
 from .mesh import HeadMesh
 from .regions import lid_corners, lid_rim, socket_faces
+from .ties import first_smallest_of_each
 
 STEPS = 6
 CENTRE_PRIOR, RADIUS_PRIOR = 2.0, 12.0
@@ -87,7 +88,7 @@ def even_openings(vertices: np.ndarray, average: np.ndarray, mesh: HeadMesh) -> 
         move = (KEEP_OPENING - 1) * (_heights(vertices, margin, mesh, side) - _heights(average, margin, mesh, side))
         rings = rings_around(skin, margin, len(OPENING_SHARE))
         for ring, share in zip(rings, OPENING_SHARE, strict=True):
-            nearest = np.argmin(np.linalg.norm(average[ring][:, None] - average[margin][None], axis=-1), 1)
+            nearest = first_smallest_of_each(np.linalg.norm(average[ring][:, None] - average[margin][None], axis=-1))
             evened[ring, 1] += share * move[nearest]
     return evened
 

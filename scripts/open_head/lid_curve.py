@@ -7,6 +7,7 @@ import numpy as np
 from .eyeballs import OPENING_SHARE, lid_margins, lift_lids, rings_around, sphere
 from .mesh import HeadMesh
 from .regions import lid_corners
+from .ties import first_smallest, first_smallest_of_each
 from .units import UNITS
 
 KEEP_OPENING = 0.4
@@ -78,13 +79,13 @@ def even_identity(shape_dirs: np.ndarray, units: np.ndarray, template: np.ndarra
     evened = shape_dirs.copy()
     skin = mesh.faces[mesh.face_part == 0]
     for margin, eye, side, name in zip(lid_margins(mesh), mesh.eyes, (1, -1), ("Left", "Right"), strict=True):
-        corner = [int(np.argmin(np.linalg.norm(template - c, axis=1))) for c in lid_corners(mesh, template, side)]
+        corner = [first_smallest(np.linalg.norm(template - c, axis=1)) for c in lid_corners(mesh, template, side)]
         across = template[margin, 0] - template[corner[0], 0]
         along = (across / (template[corner[1], 0] - template[corner[0], 0]))[:, None]
         inner, outer = shape_dirs[corner, 1]
         height = shape_dirs[margin, 1] - inner - along * (outer - inner)
         for ring, share in zip(rings_around(skin, margin, len(OPENING_SHARE)), OPENING_SHARE, strict=True):
-            nearest = np.argmin(np.linalg.norm(template[ring][:, None] - template[margin][None], axis=-1), 1)
+            nearest = first_smallest_of_each(np.linalg.norm(template[ring][:, None] - template[margin][None], axis=-1))
             evened[ring, 1] += share * (KEEP_OPENING - 1) * height[nearest]
         blink = units[..., UNITS.index(f"eyeBlink{name}")]
         evened[eye] = _seated(evened, template, blink, margin, eye, mesh)

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from scipy.sparse import csgraph
 
 from .source import BaseMesh
+from .ties import first_largest
 
 PARTS = ("skin", "eyes", "teeth", "tongue", "mouth_interior")
 NECK_LOOP_START = 1522
@@ -181,7 +182,7 @@ def _above_neck(base: BaseMesh) -> np.ndarray:
     path = [*left, *base.mirror[left][::-1]]
     fence = {frozenset(edge) for edge in itertools.pairwise(path)}
     above = np.zeros(len(base.quads), bool)
-    crown = body[np.argmax(base.vertices[base.quads[body]][:, :, 1].mean(1))]
+    crown = body[first_largest(base.vertices[base.quads[body]][:, :, 1].mean(1))]
     stack = [crown]
     above[crown] = True
     while stack:

@@ -6,6 +6,7 @@ import numpy as np
 
 from .lips import Lips
 from .mesh import HeadMesh
+from .ties import first_largest, first_smallest
 
 LID_REACH = 0.3
 """Decimetres around the eyeball's centre that count as lids."""
@@ -53,4 +54,5 @@ def lid_corners(mesh: HeadMesh, vertices: np.ndarray, side: int) -> tuple[np.nda
     """Inner and outer corner of the left (side 1) or right (-1) eye opening."""
     rim = lid_rim(mesh)
     rim = rim[side * vertices[rim, 0] > 0]
-    return vertices[rim[np.argmin(side * vertices[rim, 0])]], vertices[rim[np.argmax(side * vertices[rim, 0])]]
+    outwards = side * vertices[rim, 0]
+    return vertices[rim[first_smallest(outwards)]], vertices[rim[first_largest(outwards)]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from .ties import first_smallest
+from .ties import first_smallest, first_smallest_of_each
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def closest_barycentric(point: np.ndarray, corners: np.ndarray) -> np.ndarray:
     stacked = np.stack(candidates)
     distance = np.linalg.norm(np.einsum("fck,nfc->nfk", corners, stacked) - point, axis=-1)
     distance[0, (inside < 0).any(1)] = np.inf
-    return stacked[np.argmin(distance, 0), np.arange(len(corners))]
+    return stacked[first_smallest_of_each(distance.T), np.arange(len(corners))]
 
 
 def mirrored(embedding: Embedding, faces: np.ndarray, mirror: np.ndarray, partner: np.ndarray) -> Embedding:

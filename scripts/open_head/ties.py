@@ -11,7 +11,12 @@ TIE = 1e-6
 
 def first_smallest(values: np.ndarray) -> int:
     """Lowest index among the values [N] that equal the smallest but for rounding."""
-    return int(np.flatnonzero(values <= np.min(values) + TIE)[0])
+    return int(first_smallest_of_each(values))
+
+
+def first_smallest_of_each(values: np.ndarray) -> np.ndarray:
+    """The same for each row of the values [..., N]."""
+    return np.argmax(values <= np.min(values, axis=-1, keepdims=True) + TIE, axis=-1)
 
 
 def first_largest(values: np.ndarray) -> int:

@@ -11,6 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import factorized
 
+from .ties import first_largest
+
 ITERATIONS = 400
 HISTORY = 12
 ARMIJO = 1e-4
@@ -33,7 +35,7 @@ def unwrap(vertices: np.ndarray, faces: np.ndarray, mirror: np.ndarray, scale: n
     edges = vertices[origin[np.roll(boundary, -1)]] - vertices[origin[boundary]]
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(edges, axis=1))])
     own = partner[boundary] == boundary
-    front = int(np.argmax(np.where(own, vertices[origin[boundary], 2], -np.inf)))
+    front = first_largest(np.where(own, vertices[origin[boundary], 2], -np.inf))
     angle = 2 * np.pi * (along[:-1] - along[front]) / along[-1] - np.pi / 2
     plane = tutte(chart, boundary, np.stack([np.cos(angle), np.sin(angle)], 1), len(places))
     scale = np.concatenate([scale, np.full(len(chart) - real, np.median(scale))])
@@ -65,7 +67,7 @@ def _cut_back(vertices: np.ndarray, faces: np.ndarray, mirror: np.ndarray):
     """Chart faces, each chart vertex's original and its mirror image; mid-line vertices at the back become two."""
     used = np.unique(faces)
     middle = used[mirror[used] == used]
-    crown = middle[np.argmax(vertices[middle, 1])]
+    crown = middle[first_largest(vertices[middle, 1])]
     behind = middle[(vertices[middle, 2] < vertices[crown, 2]) & _reached(faces, middle, crown, vertices)[middle]]
     number = np.full(len(mirror), -1)
     number[used] = np.arange(len(used))

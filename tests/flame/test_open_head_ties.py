@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from open_head.identities import farthest_points
 from open_head.surface_points import closest_on_surface
+from open_head.ties import first_smallest_of_each
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
@@ -36,3 +37,13 @@ def test_of_two_mirrored_anchors_rounding_picks_none():
     for _ in range(5):
         rounded = points + draw.uniform(-3e-8, 3e-8, points.shape)
         np.testing.assert_allclose(farthest_points(rounded, 60), picked, atol=1e-6)
+
+
+def test_of_equals_in_each_row_the_first_is_taken_however_they_are_rounded():
+    draw = np.random.default_rng(0)
+    values = draw.integers(0, 5, (50, 4, 12)).astype(float)
+    expected = values.argmin(-1)
+    for _ in range(5):
+        rounded = values + draw.uniform(-3e-8, 3e-8, values.shape)
+        np.testing.assert_array_equal(first_smallest_of_each(rounded), expected)
+    assert (rounded.argmin(-1) != expected).any()
