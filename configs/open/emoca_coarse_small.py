@@ -4,7 +4,8 @@ Paper: EMOCA (arXiv:2204.11312), section 3.2; learning rate as there, terms as i
 deca_coarse_small.py.
 Command: python scripts/train.py --config=configs/open/emoca_coarse_small.py --folder=runs/emoca
     --config.start=runs/deca --config.data.train="('datasets',)" --config.data.held_out=datasets
-Without the emotion loss: --config.weights.emotion=0.
+Without the emotion loss: --config.weights.emotion=0. Its weight and the prior on units are those that validation people
+chose for the tiny stage, whose networks are others: try them again before you believe in them.
 Compiled for eight H100s (--dry_run --for h100): 491 MiB of state, 540 MiB and 258 GFLOP a step on each.
 Expected: NOBODY HAS RUN IT. Sized for 8 minutes at 1,000 images/s (64 x 7,000 = 448,000 images), which is the goal and
 has not been measured.
