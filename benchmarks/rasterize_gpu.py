@@ -5,7 +5,7 @@ one GPU of the H100's kind it is made to end within 8 minutes, building and comp
 slowly, where `--batch 1 --calls 1 --seconds 0` tries it out. In this order:
 
 1. Whether the kernels for GPUs (`pip install 'emoca-jax[gpu]'`) draw what they draw on warp's CPU device, hard surfaces
-   bit for bit, and what plain JAX draws on this GPU. If not, the exit code is 1.
+   bit for bit, and what plain JAX draws on this GPU (`alike_gpu.py`). If not, the exit code is 1.
 2. Images per second of every drawing by both back ends, so many calls in a row that the GPU never waits for Python.
 3. nvdiffrast.
 4. The whole decode of open heads with gradients to all codes, and three ResNet-50 encoders forward in float32, TF32 and
@@ -21,7 +21,6 @@ float32's; first call within 10 s.
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import os
 import subprocess
@@ -39,9 +38,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import whole_gpu
+from alike_gpu import differences
 from rasterize import SEED, TEXTURE_SIZE, Timing, drawing_by, jobs, machine, measure, sphere
 
-from emoca_jax import render
 from emoca_jax.nets.encoders import IMAGE_SIZE, Encoder
 from emoca_jax.render.backends import choice
 from emoca_jax.render.backends.warp_kernels import presence
@@ -62,11 +61,6 @@ HEADER = (
     "| drawing | back end | size | batch | images/s | ms per image | first call, s |\n"
     "| --- | --- | --- | --- | --- | --- | --- |"
 )
-CHECKED = 48
-"""Pixels of the pictures that are compared, which a CPU draws as well."""
-SAME_GRADIENT = 1e-4
-SAME_SOFT = (2e-4, 1e-3)
-"""Values and gradients: a face just within the blur here and just beyond it there weighs 1e-4."""
 LONGEST = 240
 """Seconds for nvdiffrast, its build included."""
 
@@ -156,75 +150,6 @@ def in_a_row(function: Any, inputs: tuple[Any, ...], *, calls: int, seconds: flo
 def row(name: str, backend: str, size: int, batch: int, seconds: float, first: str) -> str:
     cells = (name, backend, size, batch, f"{batch / seconds:,.0f}", f"{1e3 * seconds / batch:.4f}", first)
     return f"| {' | '.join(map(str, cells))} |"
-
-
-def differences() -> Iterator[str]:
-    """In which pictures the kernels differ, on this platform, from warp's CPU device and from plain JAX."""
-    rng = np.random.default_rng(SEED)
-    ball, size = sphere(), (CHECKED, CHECKED + 9)
-    soup = rng.uniform(-1.3, 1.3, (2, 40, 3)).astype(np.float32), rng.integers(0, 40, (60, 3)).astype(np.int32)
-    # Nearer than the plane at which perspective begins in places, nowhere behind the camera, where the soup is.
-    vertices = np.asarray(ball.vertices)[None] + np.array([0, 0, 1.2], np.float32)
-    scenes = {"ball": (vertices, np.asarray(ball.faces, np.int32)), "soup": soup}
-    ways: dict[str, dict[str, Any]] = {
-        "as it is": {}, "official": {"official": True, "cull": "back"},
-        "perspective": {"perspective": True, "near": 0.3},
-    }  # fmt: skip
-    for scene, (vertices, faces) in scenes.items():
-        weights = rng.normal(size=(len(vertices), *size, 4)).astype(np.float32)
-        for way, rules in ways.items():
-            here = drawn("warp", vertices, faces, weights, size, rules)
-            with jax.default_device(jax.local_devices(backend="cpu")[0]):
-                exact = drawn("warp", vertices, faces, weights, size, rules)
-            plain = drawn("jax", vertices, faces, weights, size, rules)
-            name = f"{scene}, {way}"
-            for what, ours, theirs in zip(("faces", "barycentrics", "depths"), here, exact, strict=False):
-                if not np.array_equal(ours, theirs):
-                    yield f"{name}: {what} are not those of the CPU, {np.mean(ours != theirs):.2e} of them"
-            other = here[0] != plain[0]
-            if other.any():
-                yield f"{name}: other faces than plain JAX in {other.sum()} of {other.size} pixels"
-            for against, other_gradient in (("the CPU", exact[3]), ("plain JAX", plain[3])):
-                far = np.abs(here[3] - other_gradient).max() / max(1.0, np.abs(other_gradient).max())
-                if not far < SAME_GRADIENT and not other.any():
-                    yield f"{name}: the gradient is {far:.1e} of its largest number away from that of {against}"
-        on_cpu, blurred = jax.local_devices(backend="cpu")[0], functools.partial(softened, vertices, faces, size)
-        here, plain = blurred("warp"), blurred("jax")
-        with jax.default_device(on_cpu):
-            exact = blurred("warp")
-        for against, theirs in (("the CPU", exact), ("plain JAX", plain)):
-            for what, ours, other, most in zip(("values", "gradients"), here, theirs, SAME_SOFT, strict=True):
-                far = np.abs(ours - other).max() / np.abs(other).max()
-                if not far < most:
-                    yield f"{scene}, soft: {what} are {far:.1e} of the largest away from those of {against}"
-
-
-def softened(
-    vertices: np.ndarray, faces: np.ndarray, size: tuple[int, int], backend: choice.Backend
-) -> tuple[np.ndarray, np.ndarray]:
-    """A soft silhouette of the 50 nearest faces, and the gradient of its mean square."""
-
-    def loss(vertices):
-        image = render.soft_silhouette(vertices, jnp.asarray(faces), size, sigma=1e-3, backend=backend)
-        return jnp.mean(image**2), image
-
-    gradient, image = jax.jit(jax.grad(loss, has_aux=True))(jnp.asarray(vertices))
-    return np.asarray(image), np.asarray(gradient)
-
-
-def drawn(
-    backend: choice.Backend, vertices: np.ndarray, faces: np.ndarray, weights: np.ndarray, size: tuple[int, int],
-    rules: dict[str, Any],
-) -> list[np.ndarray]:  # fmt: skip
-    """Faces, barycentrics, depths, and the gradient of a weighed sum of the last two."""
-
-    def loss(vertices):
-        seen = render.rasterize(vertices, jnp.asarray(faces), size, backend=backend, **rules)
-        depth = jnp.where(seen.face_index >= 0, seen.depth, 0.0)
-        return jnp.sum(seen.barycentric * weights[..., :3]) + jnp.sum(depth * weights[..., 3]), seen
-
-    gradient, seen = jax.jit(jax.grad(loss, has_aux=True))(jnp.asarray(vertices))
-    return [np.asarray(array) for array in (seen.face_index, seen.barycentric, seen.depth, gradient)]
 
 
 def peer(options: argparse.Namespace) -> Iterator[str]:
