@@ -13,6 +13,7 @@ from emoca_jax.arrays import AnyArray, checks_arguments, to_rank
 from emoca_jax.codes import Codes, same_batch
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
+from emoca_jax.losses.detail import FLAME_SPAN, FaceSpan
 from emoca_jax.nets.detail_decoder import DetailDecoder
 
 OFFICIAL_SHORTEST_NORMAL = 1e-6
@@ -34,6 +35,8 @@ class DetailModel(struct.PyTreeNode):
     """Metres, added everywhere: takes FLAME's eye and neck seams in."""
     blend: bool = struct.field(pytree_node=False, default=False)
     """Coarse normals outside the mask (DECA) in place of the dense ones everywhere (EMOCA)."""
+    span: FaceSpan = struct.field(pytree_node=False, default=FLAME_SPAN)
+    """Where the layout has the face that losses compare."""
 
 
 class Detail(struct.PyTreeNode):
@@ -61,12 +64,13 @@ def detail_model(
     fixed_displacement: Float[Array, "rows columns"],
     *,
     blend: bool = False,
+    span: FaceSpan = FLAME_SPAN,
     official: bool = False,
 ) -> DetailModel:
     """The detail stage for one head; its uv lookup is rasterised here, once. official: the reference's edge rule."""
     rows, columns = mask.shape
     uv_fragments = render.rasterize_uv(head.uv, head.uv_faces, (rows, columns), official=official)
-    return DetailModel(decoder, uv_fragments, mask, fixed_displacement, blend)
+    return DetailModel(decoder, uv_fragments, mask, fixed_displacement, blend, span)
 
 
 @checks_arguments

@@ -6,6 +6,8 @@ Source: DECA sections 3.4 and 3.5.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -14,19 +16,35 @@ from emoca_jax.arrays import checks_arguments
 from emoca_jax.products import PRECISION
 
 LAYOUT_PIXELS = 2048
-"""Size of the texture in which the face's place below is given."""
-FACE_SPAN = (400, 1648)
-"""Rows, and columns, of the face from the forehead to the chin in FLAME's layout: the patch that is compared."""
+"""Size of the texture in which a face's place is given."""
+
+
+class FaceSpan(NamedTuple):
+    """Where a layout has the face: the first row and column of the patch that is compared, and those behind its last.
+
+    In a texture of LAYOUT_PIXELS a side; other textures have their share of it, rounded down.
+    """
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+FLAME_SPAN = FaceSpan(400, 1648, 400, 1648)
+"""From the forehead to the chin in FLAME's layout (DECA's)."""
 EROSION_PIXELS = 5
 """Side of the square that `eroded` takes off, at 256 pixels."""
 
 
 @checks_arguments
-def face_patch(texture: Float[Array, "*batch size size channels"]) -> Float[Array, "*batch size size channels"]:
-    """The face out of a square texture of FLAME's layout ([50:206] of 256 pixels), enlarged bilinearly to its size."""
+def face_patch(
+    texture: Float[Array, "*batch size size channels"], *, span: FaceSpan = FLAME_SPAN
+) -> Float[Array, "*batch size size channels"]:
+    """The face out of a square texture (of FLAME's layout [50:206] of 256 pixels), enlarged bilinearly to its size."""
     size = texture.shape[-2]
-    low, high = (pixel * size // LAYOUT_PIXELS for pixel in FACE_SPAN)
-    return jax.image.resize(texture[..., low:high, low:high, :], texture.shape, "bilinear", precision=PRECISION)
+    top, bottom, left, right = (pixel * size // LAYOUT_PIXELS for pixel in span)
+    return jax.image.resize(texture[..., top:bottom, left:right, :], texture.shape, "bilinear", precision=PRECISION)
 
 
 @checks_arguments
@@ -34,10 +52,12 @@ def visible_patches(
     rendered: Float[Array, "*batch size size 3"],
     photographed: Float[Array, "*batch size size 3"],
     visible: Float[Array, "*batch size size"],
+    *,
+    span: FaceSpan = FLAME_SPAN,
 ) -> tuple[Float[Array, "*batch size size 3"], Float[Array, "*batch size size 3"]]:
     """Rendered texture and the photo's, as the detail losses compare them: the face, black where it is not seen."""
-    mask = face_patch(visible[..., None])
-    return face_patch(rendered) * mask, face_patch(photographed) * mask
+    mask = face_patch(visible[..., None], span=span)
+    return face_patch(rendered, span=span) * mask, face_patch(photographed, span=span) * mask
 
 
 @checks_arguments

@@ -54,7 +54,7 @@ def detail_objective(
     """Weighted terms of a batch of faces decoded with the detail stage, against their photos.
 
     found: `decode(head, codes, ..., detail=stage)` at the size of the images. vgg: variables of `nets.vgg.VGG19`, None
-    where "mrf" has no weight. weights: as EMOCA_DETAIL_WEIGHTS; what is compared is where FLAME's layout has the face.
+    where "mrf" has no weight. weights: as EMOCA_DETAIL_WEIGHTS; what is compared is the face, at `stage.span`.
     official: as it was decoded. Differentiable to what the displacement depends on (detail, expression and jaw codes).
     The metric `photometric_image` is the distance in the image. Errors: InputError where the face was decoded without
     detail, a weight names no term, or "mrf" has no network.
@@ -67,7 +67,7 @@ def detail_objective(
     photo = unwrap_image(stage, found.image_vertices, head.faces, jnp.concatenate([batch.images, truth], axis=-1))
     turned = uv_visibility(stage, found.image_normals, head.faces)
     visible = lax.stop_gradient(photo[..., 3] * turned * to_rank(stage.mask, turned.ndim))
-    pictures = detail.visible_patches(decoded.texture, lax.stop_gradient(photo[..., :3]), visible)
+    pictures = detail.visible_patches(decoded.texture, lax.stop_gradient(photo[..., :3]), visible, span=stage.span)
 
     def resemblance() -> Array:
         variables = judge(vgg, "mrf", "vgg")

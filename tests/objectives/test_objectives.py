@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from emoca_jax import render
 from emoca_jax.codes import Codes
@@ -11,6 +12,7 @@ from emoca_jax.detail import DetailModel
 from emoca_jax.errors import InputError
 from emoca_jax.fit.light import ambient_light
 from emoca_jax.flame import load_head
+from emoca_jax.losses.detail import FaceSpan
 from emoca_jax.model import decode
 from emoca_jax.nets.detail_decoder import DetailDecoder
 from emoca_jax.objectives.coarse import (
@@ -128,6 +130,49 @@ def test_masks_and_photos_carry_no_gradient_but_codes_do(head, codes, found):
     blind, sighted = loss(codes, jnp.zeros((16, 16))), loss(codes, jnp.ones((16, 16)))
     assert float(blind) < float(sighted), "where the uv mask is zero nothing is compared"
     assert np.abs(of_codes.light).max() > 0 and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(of_codes))
+
+
+def test_the_photometric_term_of_a_layout_of_its_own():
+    """A photo of one colour, the face somewhere in the layout: what NumPy says of the same texels."""
+    head, size, span = small_head(), 32, FaceSpan(256, 1472, 640, 1920)
+    codes = Codes(
+        shape=jnp.zeros((1, head.shape_dirs.shape[-1])), expression=jnp.zeros((1, EXPRESSIONS)),
+        pose=jnp.zeros((1, 2, 3)), jaw=jnp.zeros((1, 3)), eyes=jnp.zeros((1, 2, 3)),
+        camera=jnp.array([[4.0, 0.0, 0.0]]), light=ambient_light(batch=(1,)), albedo=jnp.zeros((1, 2)),
+        detail=jnp.zeros((1, 1)),
+    )  # fmt: skip
+    draw = np.random.default_rng(4)
+    mask = draw.uniform(size=(size, size)).astype(np.float32)
+    stage = DetailModel(
+        decoder={}, uv_fragments=render.rasterize_uv(jnp.asarray(head.uv), jnp.asarray(head.uv_faces), (size, size)),
+        mask=jnp.asarray(mask), fixed_displacement=jnp.zeros((size, size)), span=span,
+    )  # fmt: skip
+    displacement = jnp.asarray(draw.normal(0, 1e-3, (1, size, size)), jnp.float32)
+    batch = DetailBatch(jnp.full((1, *SIZE, 3), 0.5), jnp.ones((1, *SIZE)))
+
+    @jax.jit
+    def judged(head, stage):
+        found = decode(head, codes, SIZE, detail=stage, displacement=displacement)
+        total = detail_objective(head, stage, found, batch, None, {"photometric": 2.0}).total
+        return total, found.image_normals[0], found.detail.texture[0]
+
+    told, normals, texture = map(np.asarray, judged(head, stage))
+    faces, index = np.asarray(head.faces), np.asarray(stage.uv_fragments.face_index)
+    normals = normals[faces[index]][..., 2]
+    turned = np.sum(normals * np.asarray(stage.uv_fragments.barycentric), axis=-1) < -0.05
+    assert turned[index >= 0].any() and not turned[index >= 0].all()
+
+    def patch(texture: np.ndarray) -> np.ndarray:
+        top, bottom, left, right = (pixel // 64 for pixel in span)
+        rows, columns = (
+            np.clip((np.arange(size) + 0.5) * (end - begin) / size - 0.5, 0, end - begin - 1) + begin
+            for begin, end in ((top, bottom), (left, right))
+        )
+        return ndimage.map_coordinates(texture, np.meshgrid(rows, columns, indexing="ij"), order=1)
+
+    visible = patch(mask * turned * (index >= 0))
+    off = [np.abs((patch(texture[..., channel]) - 0.5) * visible) for channel in range(3)]
+    np.testing.assert_allclose(told, 2 * np.mean(off), rtol=1e-4)
 
 
 @pytest.mark.slow
