@@ -18,6 +18,9 @@ from emoca_jax.nets.detail_decoder import DetailDecoder
 
 OFFICIAL_SHORTEST_NORMAL = 1e-6
 """Sums of grid-triangle normals below this length (square metres) stay shorter than 1 in the reference."""
+SHORTEST_NORMAL = 1e-12
+"""Sums below this length (square metres: a thousandth of a millimetre squared) are rounding, at seams of a layout, and
+have no direction; the gradient of one, 1 / length^3 on its way, would overflow below 1.4e-13."""
 VISIBLE_NORMAL = 0.05
 """A point is seen where its normal's component towards the viewer exceeds this (DECA)."""
 
@@ -144,8 +147,9 @@ def grid_normals(
 ) -> Float[Array, "*batch rows columns 3"]:
     """Unit normals of a grid of points joined by two triangles per cell, weighted by area.
 
-    Facing where columns run to the right and rows down seen from outside. official: as in the reference, sums shorter
-    than OFFICIAL_SHORTEST_NORMAL are divided by it and so stay shorter than 1.
+    Facing where columns run to the right and rows down seen from outside; sums shorter than SHORTEST_NORMAL are zero,
+    with zero gradient. official: as in the reference, sums shorter than OFFICIAL_SHORTEST_NORMAL are divided by it and
+    so stay shorter than 1.
     """
     corner, right = points[..., :-1, :-1, :], points[..., :-1, 1:, :]
     below, opposite = points[..., 1:, :-1, :], points[..., 1:, 1:, :]
@@ -159,11 +163,10 @@ def grid_normals(
     first, last = (0, 1), (1, 0)
     total = at(upper, first, first) + at(upper + lower, first, last)
     total = total + at(upper + lower, last, first) + at(lower, last, last)
-    if not official:
-        return render.normalize(total)
+    shortest, factor = (OFFICIAL_SHORTEST_NORMAL, 1 / OFFICIAL_SHORTEST_NORMAL) if official else (SHORTEST_NORMAL, 0.0)
     square = jnp.sum(total**2, axis=-1, keepdims=True)
-    long = square > OFFICIAL_SHORTEST_NORMAL**2
-    return total * jnp.where(long, lax.rsqrt(jnp.where(long, square, 1.0)), 1 / OFFICIAL_SHORTEST_NORMAL)
+    long = square > shortest**2
+    return total * jnp.where(long, lax.rsqrt(jnp.where(long, square, 1.0)), factor)
 
 
 @checks_arguments

@@ -166,6 +166,16 @@ def test_grid_normals_are_those_of_the_triangles():
     np.testing.assert_allclose(grid_normals(jnp.asarray(points)).reshape(-1, 3), wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("spacing", [1e-5, 1e-8])
+def test_what_has_hardly_any_normal_takes_no_endless_gradient(spacing):
+    """Beside seams of a layout triangles are points but for rounding; one such texel stopped a whole step."""
+    flat = spacing * np.stack([*np.meshgrid(np.arange(3.0), -np.arange(3.0)), np.zeros((3, 3))], axis=-1)
+    normals, pull = jax.vjp(grid_normals, jnp.asarray(flat, jnp.float32))
+    np.testing.assert_allclose(normals, np.broadcast_to([0, 0, float(spacing > 1e-7)], (3, 3, 3)), atol=1e-6)
+    (gradient,) = pull(jnp.ones_like(normals))
+    assert np.isfinite(gradient).all() and bool(np.any(gradient)) == (spacing > 1e-7)
+
+
 def test_encoding_takes_expression_and_jaw_from_their_own_network():
     """EMOCA v2 with jaw; the other codes are E_flame's."""
     encoders = EncoderVariables(
