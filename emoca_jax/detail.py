@@ -14,7 +14,7 @@ from emoca_jax.codes import Codes, same_batch
 from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.losses.detail import FLAME_SPAN, FaceSpan
-from emoca_jax.nets.detail_decoder import DetailDecoder
+from emoca_jax.nets.detail_decoder import decoder_of
 
 OFFICIAL_SHORTEST_NORMAL = 1e-6
 """Sums of grid-triangle normals below this length (square metres) stay shorter than 1 in the reference."""
@@ -98,8 +98,7 @@ def predict_displacement(model: DetailModel, codes: Codes) -> Float[Array, "*bat
         raise InputError("These codes have no detail code: encode with a model that has a detail encoder.")
     latent = jnp.concatenate([codes.jaw, codes.expression, codes.detail], axis=-1)
     batch, latent = latent.shape[:-1], latent.reshape(-1, latent.shape[-1])
-    decoder = DetailDecoder(folded="norm" not in model.decoder["params"]["block0"])
-    maps = jnp.asarray(decoder.apply(model.decoder, latent))
+    maps = jnp.asarray(decoder_of(model.decoder).apply(model.decoder, latent))
     return maps.reshape(*batch, *maps.shape[1:])
 
 

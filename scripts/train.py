@@ -33,7 +33,7 @@ from emoca_jax.training.hosts import join
 from emoca_jax.training.loop import Settings, Stage, evaluated, gathered, run
 from emoca_jax.training.state import Parameters
 from scripts.train_coarse import NETWORK, READER, coarse_on_drawings, coarse_on_photos
-from scripts.train_detail import detail_on_photos
+from scripts.train_detail import detail_on_drawings, detail_on_photos
 from scripts.train_recogniser import (
     emotion_from_codes,
     emotion_from_drawings,
@@ -50,6 +50,8 @@ DRY_RUN = flags.DEFINE_bool("dry_run", False, "Compile the step, print what it c
 FOR = flags.DEFINE_string("for", None, "With --dry_run: a described machine in place of this one: h100 or v5e.")
 Config = Any
 """An `ml_collections.ConfigDict`, whose entries have no types that a checker could know."""
+ON_DRAWINGS = ("coarse_on_drawings", "detail_on_drawings")
+"""Stages whose networks, where they read the trunk that ships, are a model."""
 MODEL = "model"
 """A folder beside it that `emoca reconstruct --model` takes."""
 flags.mark_flags_as_required(["config", "folder"])
@@ -63,6 +65,7 @@ STAGES: dict[str, Callable[[Config], tuple[Stage, Batches]]] = {
     "coarse_on_drawings": coarse_on_drawings,
     "coarse_on_photos": coarse_on_photos,
     "detail_on_photos": detail_on_photos,
+    "detail_on_drawings": detail_on_drawings,
 }
 
 
@@ -98,7 +101,7 @@ def main(arguments: Sequence[str]) -> int:
         parameters, statistics = gathered(evaluated(ended.state, settings))
         if ended.exit_code == 0 and jax.process_index() == 0:
             write_file(folder / NETWORK, as_npz(parameters, statistics))
-            if config.stage == "coarse_on_drawings" and config.backbone == READER:
+            if config.stage in ON_DRAWINGS and config.backbone == READER:
                 save_open_encoder(folder / MODEL, config.name, {"params": parameters, "batch_stats": statistics})
         return ended.exit_code
     except InputError as error:

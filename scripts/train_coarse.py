@@ -56,20 +56,26 @@ RESNET = "resnet50"
 
 def coarse_on_drawings(config: Config) -> tuple[Stage, Batches]:
     """E_flame or E_expression for the open head, on packaged open faces in which our detector has looked for faces."""
-    head, data = jax.device_put(load_head("open")), config.data
-    groups_stay_together(config)
+    head = jax.device_put(load_head("open"))
     encoders = open_encoders(config, head)
+    training, judged = packaged_drawings(config, encoders.size)
+    start = started_from(config.start, encoders, config.trained)
+    if isinstance(start, tuple) and EXPRESSION in start[1] and (LEVEL in start[1][EXPRESSION]) != config.level:
+        raise InputError(f"{config.start}: its E_expression is {'not ' * config.level}level; give config.level alike")
+    return stage_on_drawings(config, head, open_judges(config), start, lambda: judged), training
+
+
+def packaged_drawings(config: Config, size: int) -> tuple[KeptBatches, list[dict[str, np.ndarray]]]:
+    """Batches of open faces to train on, and all found faces to judge on, cut out at `size` pixels a side."""
+    data = config.data
+    groups_stay_together(config)
     together = Joined([open_found("open_faces", "train", data_dir=folder) for folder in data.train])
     batching = Batching(
         size=config.batch // jax.process_count(), seed=config.settings.seed, side=data.side, margin=None,
         threads=data.threads, ahead=data.ahead, **_grouped(config),
     )  # fmt: skip
     training = KeptBatches(iter(loaded(together, batching)), kept=encoder_crops.KEPT)
-    judged = faces_to_judge_on(data.held_out, "validation", batch=config.batch, side=data.side, size=encoders.size)
-    start = started_from(config.start, encoders, config.trained)
-    if isinstance(start, tuple) and EXPRESSION in start[1] and (LEVEL in start[1][EXPRESSION]) != config.level:
-        raise InputError(f"{config.start}: its E_expression is {'not ' * config.level}level; give config.level alike")
-    return stage_on_drawings(config, head, open_judges(config), start, lambda: judged), training
+    return training, faces_to_judge_on(data.held_out, "validation", batch=config.batch, side=data.side, size=size)
 
 
 def open_encoders(config: Config, head: FaceHead) -> Encoders:
@@ -178,8 +184,10 @@ def _grouped(config: Config) -> dict[str, Any]:
 
 def groups_stay_together(config: Config) -> None:
     """Errors: InputError where photos of one person would be torn apart."""
-    if config.same_shape != "none" and config.settings.accumulate > 1:
-        raise InputError("accumulate cuts a batch between photos of one person: leave it at 1, or same_shape at 'none'")
+    # Coarse stages share shapes, detail stages details.
+    name = "same_detail" if "same_detail" in config else "same_shape"
+    if config[name] != "none" and config.settings.accumulate > 1:
+        raise InputError(f"accumulate cuts a batch between photos of one person: leave it at 1, or {name} at 'none'")
 
 
 def official_head(folder: ModelFolder) -> FaceHead:

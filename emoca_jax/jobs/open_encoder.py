@@ -20,6 +20,7 @@ from safetensors.numpy import save
 from emoca_jax import flame
 from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.codes import Codes
+from emoca_jax.detail import DetailModel
 from emoca_jax.emotion.pictures import picture_networks
 from emoca_jax.emotion.reading import compared_readings
 from emoca_jax.errors import InputError
@@ -33,16 +34,20 @@ from emoca_jax.jobs.encoded_face import EncodedFace, encoded_face
 from emoca_jax.jobs.face_model import FaceModel
 from emoca_jax.jobs.landmark_encoders import landmark_encoders
 from emoca_jax.jobs.look import cut_plane, fit_crop, look, read, to_plane
+from emoca_jax.jobs.open_detail import open_detail_model
 from emoca_jax.jobs.result import FaceResult
 from emoca_jax.jobs.trained_model import _over_photo
 from emoca_jax.model import pose
 from emoca_jax.model_folder import read_tensors
+from emoca_jax.nets.convolution import fold_batch_norms
+from emoca_jax.nets.detail_decoder import INNER_EPSILON
 from emoca_jax.nets.encoders import IMAGE_SIZE
 from emoca_jax.nets.open_encoder import LEVEL, OPEN_SIZE
 from emoca_jax.open_codes import open_outputs
 from emoca_jax.products import CUBLAS
 from emoca_jax.texture.layout import TEXTURE_SIZE, texture_layout
 from emoca_jax.texture.surface import skin_surface
+from emoca_jax.training.stages.detail_networks import DECODER, saved_detail_networks
 from emoca_jax.training.stages.encoders import EXPRESSION, OpenEncoders
 
 KIND, FORMAT_VERSION = "emoca_jax open encoder", 2
@@ -57,7 +62,8 @@ class OpenEncoderModel(FaceModel):
     """Encoders for the open head."""
 
     variables: Mapping[str, Any]
-    """Parameters and statistics as of `training.stages.encoders.OpenEncoders`."""
+    """Parameters and statistics as of `training.stages.encoders.OpenEncoders`, and of
+    `training.stages.detail_networks.DetailNetworks` where there are such."""
 
 
 def save_open_encoder(folder: Path, name: str, variables: Mapping[str, Any]) -> None:
@@ -110,6 +116,7 @@ def load_open_encoder(path: str | Path) -> OpenEncoderModel:
     return OpenEncoderModel(
         name=name,
         head=head,
+        detail=_detail(head, variables),
         landmarks=landmarks,
         layout=layout,
         surface=skin_surface(head, layout),
@@ -117,14 +124,24 @@ def load_open_encoder(path: str | Path) -> OpenEncoderModel:
     )
 
 
+def _detail(head: FaceHead, variables: Mapping[str, Any]) -> DetailModel | None:
+    networks = saved_detail_networks(head, variables["params"])
+    if networks is None:
+        return None
+    decoder = {name: variables[name][DECODER] for name in ("params", "batch_stats")}
+    return jax.device_put(open_detail_model(head, fold_batch_norms(decoder, epsilon=INNER_EPSILON), size=networks.side))
+
+
 def _check(place: Path, variables: Mapping[str, Any], encoders: OpenEncoders) -> None:
     """Errors: InputError where the encoders do not take these variables, or some are no numbers."""
     found: dict[str, Any] = dict(flatten_dict(dict(variables), sep="/"))
+    networks = saved_detail_networks(encoders.head, variables["params"])
     has_expression = any(path.startswith(f"params/{EXPRESSION}/") for path in found)
 
     def untrained() -> dict[str, Any]:
         begun = encoders.start(jax.random.key(0))
         begun = encoders.with_expression(*begun) if has_expression else begun
+        begun = begun if networks is None else networks.start(*begun, jax.random.key(0))
         return dict(zip(("params", "batch_stats"), begun, strict=True))
 
     wanted: dict[str, Any] = dict(flatten_dict(jax.eval_shape(untrained), sep="/"))
@@ -162,10 +179,10 @@ def _open_codes(
 ) -> Codes:
     """Codes of faces cut out as for a fit, RGB in [0, 1], and of the landmarks found in them, in the crop's plane."""
     small = images.reshape(images.shape[0], OPEN_SIZE, REDUCTION, OPEN_SIZE, REDUCTION, 3).mean(axis=(2, 4))
-    encoders = landmark_encoders(head, landmarks)
-    return encoders.encode(
-        variables["params"], variables["batch_stats"], small, trained=None, landmarks=found
-    ).codes  # fmt: skip
+    state = variables["params"], variables["batch_stats"]
+    codes = landmark_encoders(head, landmarks).encode(*state, small, trained=None, landmarks=found).codes
+    networks = saved_detail_networks(head, variables["params"])
+    return codes if networks is None else codes.replace(detail=networks.encode(*state, small, train=False)[0])
 
 
 open_codes = kept(compiler_options=CUBLAS)(_open_codes)

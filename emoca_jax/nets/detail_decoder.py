@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -26,26 +27,48 @@ LARGEST = 0.01
 
 
 class DetailDecoder(nn.Module):
-    """Latent -> displacement along the normals [B, 256, 256], metres, rows and columns of the uv map."""
+    """Latent -> displacement along the normals [B, size, size], metres, rows and columns of the uv map.
+
+    Its size is START_SIDE, doubled by each block: 256 as the papers have it.
+    """
 
     folded: bool = False
     """Whether the parameters come from `fold_batch_norms(..., epsilon=INNER_EPSILON)`: for inference."""
     dtype: Any = jnp.float32
     """Of the convolutions."""
+    blocks: tuple[int, ...] = BLOCKS
+    """Channels after each doubling."""
 
     @nn.compact
-    def __call__(self, latent: Float[Array, "batch codes"], *, train: bool = False) -> Float[Array, "batch 256 256"]:
+    def __call__(self, latent: Float[Array, "batch codes"], *, train: bool = False) -> Float[Array, "batch size size"]:
         size = START_CHANNELS * START_SIDE**2
         x = nn.Dense(size, precision=PRECISION, kernel_init=TORCH_START, name="dense")(latent)
         x = x.reshape(-1, START_CHANNELS, START_SIDE, START_SIDE).transpose(0, 2, 3, 1)
         x = BatchNorm(name="norm")(x, train=train)
-        for index, channels in enumerate(BLOCKS):
+        for index, channels in enumerate(self.blocks):
             block = ConvNorm(
                 channels, 3, 1, True, INNER_EPSILON, self.folded, self.dtype, TORCH_START, name=f"block{index}"
             )
             x = nn.leaky_relu(block(double(x), train=train), LEAK)
         x = Conv(1, 3, use_bias=True, dtype=self.dtype, start=TORCH_START, name="last")(x)
         return jnp.tanh(x[..., 0].astype(jnp.float32)) * LARGEST
+
+
+def decoder_of(variables: Mapping[str, Any]) -> DetailDecoder:
+    """The decoder that has these variables, at inference, folded or not."""
+    parameters = variables["params"]
+    return DetailDecoder(folded="norm" not in parameters["block0"], blocks=blocks_of(parameters))
+
+
+def blocks_of(parameters: Mapping[str, Any]) -> tuple[int, ...]:
+    """Channels after each doubling, of a decoder with these parameters."""
+    names = sorted(name for name in parameters if name.startswith("block"))
+    return tuple(parameters[name]["conv"]["kernel"].shape[-1] for name in names)
+
+
+def side_of(blocks: tuple[int, ...]) -> int:
+    """Texels a side of the maps that a decoder of these blocks makes."""
+    return START_SIDE << len(blocks)
 
 
 def double(x: ImageFeatures) -> Float[Array, "batch double_height double_width channels"]:

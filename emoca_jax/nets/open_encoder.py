@@ -46,11 +46,13 @@ class OpenTrunk(nn.Module):
 
 
 class OpenReader(nn.Module):
-    """`outputs` numbers, zeros before anything is learned."""
+    """`outputs` numbers, zeros before anything is learned, or what chance says."""
 
     outputs: int
     level: bool = False
     """Whether they are `Level`."""
+    by_chance: bool = False
+    """Whether the last layer starts as torch's, for numbers that mean nothing yet: a detail code."""
 
     @nn.compact
     def __call__(
@@ -68,7 +70,8 @@ class OpenReader(nn.Module):
             x = jnp.concatenate([x, 2 * told - 1], axis=-1)
         x = nn.Dense(HIDDEN, use_bias=False, precision=PRECISION, kernel_init=TORCH_START, name="hidden")(x)
         x = nn.relu(BatchNorm(name="norm")(x, train=train))
-        x = nn.Dense(self.outputs, precision=PRECISION, kernel_init=nn.initializers.zeros, name="head")(x)
+        start = TORCH_START if self.by_chance else nn.initializers.zeros
+        x = nn.Dense(self.outputs, precision=PRECISION, kernel_init=start, name="head")(x)
         return Level(name=LEVEL)(x, train=train) if self.level else x
 
 

@@ -26,7 +26,6 @@ from emoca_jax.nets.vgg import VGG19
 from emoca_jax.objectives.coarse import Judges
 from emoca_jax.objectives.emotion_eyes import ON_OPEN_EYE, OPEN_EYE
 from emoca_jax.training.loop import Settings, Stage
-from emoca_jax.training.stages.detail import with_detail
 from scripts import train_coarse, train_detail, train_recogniser
 from tests.accelerators.inputs import (
     FLAME_FACES,
@@ -221,7 +220,7 @@ def _detail_on_photos(config: str) -> Made:
     def start(key: jax.Array) -> Any:
         flame = encoders.start(key)
         coarse = encoders.with_expression(*flame) if chosen.name == "emoca_detail" else flame
-        return with_detail(*coarse, key, size=encoders.size)
+        return train_detail.photo_networks(chosen).start(*coarse, key)
 
     model = _made_up(detail_model()).replace(decoder={}, blend=chosen.blend)
     stage = train_detail.stage_on_photos(chosen, made_up_flame(), model, _judge(VGG19()), start, list)
@@ -237,6 +236,40 @@ def deca_detail() -> Made:
 @_step(kept=8 * OF_RESNET)
 def emoca_detail() -> Made:
     return _detail_on_photos("emoca_detail")
+
+
+def _detail_on_drawings(config: str) -> Made:
+    chosen, head = _config(config), jax.device_put(load_head("open"))
+    # At least one person a chip.
+    chosen.batch = max(chosen.batch, ON_EIGHT * chosen.per_identity)
+    encoders, networks = train_coarse.open_encoders(chosen, head), train_detail.drawing_networks(chosen, head)
+
+    def start(key: jax.Array) -> Any:
+        flame = encoders.start(key)
+        coarse = encoders.with_expression(*flame) if chosen.name == "emoca_detail" else flame
+        return networks.start(*coarse, key)
+
+    stage = train_detail.stage_on_drawings(chosen, head, start, list)
+    side = chosen.data.side
+    seen = {
+        "image": ((side, side, 3), jnp.uint8), "place": ((3,), jnp.float32), FOUND: ((POINTS, 3), jnp.float32),
+    }  # fmt: skip
+    return _made(chosen, stage, seen)
+
+
+@_step()
+def deca_detail_tiny() -> Made:
+    return _detail_on_drawings("open.deca_detail_tiny")
+
+
+@_step()
+def emoca_detail_tiny() -> Made:
+    return _detail_on_drawings("open.emoca_detail_tiny")
+
+
+@_step(kept=8 * OF_RESNET)
+def deca_detail_small() -> Made:
+    return _detail_on_drawings("open.deca_detail_small")
 
 
 def _judge(network: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from emoca_jax.codes import Codes
+from emoca_jax.detail import predict_displacement
 from emoca_jax.errors import InputError
 from emoca_jax.fit.landmark_model import landmark_model, project
 from emoca_jax.flame import load_head
@@ -24,6 +25,7 @@ from emoca_jax.jobs.open_encoder import (
 from emoca_jax.jobs.reconstruct import encode_faces, reconstruct
 from emoca_jax.nets.open_encoder import Level
 from emoca_jax.open_codes import FAINT_UNIT, moved_units
+from emoca_jax.training.stages.detail_networks import DECODER, open_detail_networks
 from emoca_jax.training.stages.encoders import OpenEncoders, OpenResNets
 
 
@@ -93,6 +95,30 @@ def test_a_saved_model_says_what_training_had_it_say(
     (tmp_path / VARIABLES_NAME).write_bytes((tmp_path / VARIABLES_NAME).read_bytes()[:-1])
     with pytest.raises(InputError, match="its contents have changed"):
         load_open_encoder(tmp_path)
+
+
+@pytest.mark.thorough
+def test_a_saved_detail_stage_says_what_training_had_it_say(
+    encoders: OpenEncoders, variables: dict[str, Any], found: np.ndarray, tmp_path: Path
+) -> None:
+    """Its code as training read it, and its displacement with the decoder's norms folded."""
+    networks = open_detail_networks(encoders.head, reads_trunk=True, blocks=(8, 8, 8))
+    state = networks.start(variables["params"], variables["batch_stats"], jax.random.key(2))
+    draw = np.random.default_rng(6)
+    after = jax.tree.map(lambda leaf: draw.uniform(0.5, 1.5, leaf.shape).astype(np.float32), state[1][DECODER])
+    state = state[0], {**state[1], DECODER: after}
+    save_open_encoder(tmp_path, "made up", dict(zip(("params", "batch_stats"), state, strict=True)))
+    model = load_open_encoder(tmp_path)
+    assert model.detail is not None and model.detail.mask.shape == (networks.side, networks.side) == (64, 64)
+    images = jax.numpy.asarray(draw.uniform(size=(2, 112, 112, 3)), np.float32)
+    large = images.repeat(2, axis=1).repeat(2, axis=2)
+    told = open_codes(model.head, model.landmarks, model.variables, large, jax.numpy.asarray(found))
+    code, _ = jax.jit(lambda: networks.encode(*state, images, train=False))()
+    np.testing.assert_allclose(np.asarray(told.detail), np.asarray(code), atol=2e-5)
+    wanted, _ = jax.jit(lambda: networks.displace(*state, told, train=False))()
+    shown = np.asarray(jax.jit(predict_displacement)(model.detail, told))
+    np.testing.assert_allclose(shown, np.asarray(wanted), atol=float(1e-3 * np.abs(wanted).max()))
+    assert np.ptp(np.asarray(wanted)) > 1e-5
 
 
 def without_trunk(told: dict[str, Any]) -> dict[str, Any]:

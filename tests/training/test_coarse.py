@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -181,3 +182,11 @@ def test_people_are_not_torn_apart() -> None:
         groups_stay_together(config)
     config.per_identity, config.same_shape = 1, "none"
     groups_stay_together(config)
+
+
+def test_nor_where_their_details_are_shared() -> None:
+    config = importlib.import_module("configs.deca_detail").get_config()
+    groups_stay_together(config)
+    config.settings.accumulate = 2
+    with pytest.raises(InputError, match="leave it at 1, or same_detail at 'none'"):
+        groups_stay_together(config)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
@@ -22,21 +21,18 @@ from emoca_jax.errors import InputError
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.losses.shape_consistency import doubled, exchanged
 from emoca_jax.model import decode
-from emoca_jax.nets.detail_decoder import LATENT, DetailDecoder
-from emoca_jax.nets.encoders import DETAIL_OUTPUTS, Encoder
 from emoca_jax.objectives.detail import DetailBatch, detail_objective
 from emoca_jax.objectives.terms import Objective
 from emoca_jax.products import CUBLAS
 from emoca_jax.training.loop import Stage
 from emoca_jax.training.stages.coarse import Augment, as_floats
-from emoca_jax.training.stages.encoders import Encoders, run_network
+from emoca_jax.training.stages.detail_networks import DECODER, DETAIL, DetailNetworks
+from emoca_jax.training.stages.encoders import Encoders
 from emoca_jax.training.state import Parameters, under
 from emoca_jax.training.step import Batch, Outcome
 
-DETAIL, DECODER = "detail", "decoder"
-"""Where parameters of E_detail and D_detail lie, at the root, beside the coarse encoders'."""
-ENTRIES = ("images", "mask")
-"""What a batch may hold, as `DetailBatch` has it; images as bytes or in [0, 1]."""
+ENTRIES = ("images", "mask", "landmarks_mediapipe")
+"""What a batch may hold: as of `DetailBatch`, images as bytes or in [0, 1]; landmarks for encoders that read them."""
 
 
 class Detailing(NamedTuple):
@@ -55,8 +51,8 @@ class Detailing(NamedTuple):
     """Whether the photos of one identity are explained with each other's detail code, too."""
     per_identity: int = 1
     """Images of one identity, next to each other in a batch."""
-    dtype: Any = jnp.float32
-    """Of the convolutions of E_detail and D_detail."""
+    networks: DetailNetworks = DetailNetworks()
+    """What E_detail and D_detail are made of."""
     official: bool = False
     """Follow the reference's bugs, as the released weights were trained with them."""
 
@@ -70,7 +66,8 @@ def detail_stage(
     *,
     augment: Augment | None = None,
 ) -> Stage:
-    """The stage for batches of ENTRIES. start, held_out, augment: as of `coarse_stage`; `with_detail` makes a start.
+    """The stage for batches of ENTRIES. start, held_out, augment: as of `coarse_stage`; `DetailNetworks.start`
+    makes a start.
 
     Neither gradient nor optimiser sees anything but E_detail and D_detail.
     """
@@ -107,43 +104,22 @@ def detail_stage(
     )
 
 
-def with_detail(
-    parameters: Parameters, statistics: Parameters, key: Array, *, size: int, latent: int = LATENT
-) -> tuple[Parameters, Parameters]:
-    """Coarse encoders beside an E_detail and a D_detail that have learned nothing, where there are none yet.
-
-    size: pixels a side of the images. latent: numbers that D_detail takes.
-    """
-    networks = {
-        DETAIL: (Encoder(DETAIL_OUTPUTS), jnp.zeros((1, size, size, 3))),
-        DECODER: (DetailDecoder(), jnp.zeros((1, latent))),
-    }
-    parameters, statistics = dict(parameters), dict(statistics)
-    for own, (name, (network, seen)) in zip(jax.random.split(key), networks.items(), strict=True):
-        if name not in parameters:
-            variables = jax.jit(network.init)(own, seen)
-            parameters[name], statistics[name] = variables["params"], variables["batch_stats"]
-    return parameters, statistics
-
-
 def whole_loss(
     detailing: Detailing, parameters: Parameters, statistics: Parameters, batch: Batch, key: Array, *, train: bool
 ) -> tuple[Objective, Parameters]:
     """The whole loss of a batch, and the statistics after it. key: of the exchange of details."""
-    seen = DetailBatch(as_floats(batch["images"]), batch.get("mask"))
-    coarse, after = detailing.encoders.encode(parameters, statistics, seen.images, trained=None)
+    seen, networks = DetailBatch(as_floats(batch["images"]), batch.get("mask")), detailing.networks
+    coarse, after = detailing.encoders.encode(
+        parameters, statistics, seen.images, trained=None, landmarks=batch.get("landmarks_mediapipe")
+    )
     after = dict(after)
-    encoder = Encoder(DETAIL_OUTPUTS, dtype=detailing.dtype).apply
-    told, after[DETAIL] = run_network(encoder, parameters[DETAIL], statistics[DETAIL], seen.images, train=train)
+    told, after[DETAIL] = networks.encode(parameters, statistics, seen.images, train=train)
     # What is coarse is a given.
     codes = lax.stop_gradient(coarse).replace(detail=told)
     if detailing.same_detail == "exchange":
         codes = doubled(codes, codes.replace(detail=exchanged(key, told, detailing.per_identity)))
         seen = doubled(seen, seen)
-    assert codes.detail is not None
-    latent = jnp.concatenate([codes.jaw, codes.expression, codes.detail], axis=-1)
-    decoder = DetailDecoder(dtype=detailing.dtype).apply
-    maps, after[DECODER] = run_network(decoder, parameters[DECODER], statistics[DECODER], latent, train=train)
+    maps, after[DECODER] = networks.displace(parameters, statistics, codes, train=train)
     return drawn_loss(detailing, codes, seen, displacement=maps), after
 
 

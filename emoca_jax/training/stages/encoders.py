@@ -173,7 +173,7 @@ class OpenEncoders(NamedTuple):
 
     def start(self, key: Array) -> tuple[Parameters, Parameters]:
         trunk = {"dense": load_expression_networks()["params"]["dense"]}
-        variables = OpenReader(light_outputs(self.head)).init(key, _no_maps(trunk))
+        variables = OpenReader(light_outputs(self.head)).init(key, no_maps(trunk))
         return (
             {POINTS: self.networks, TRUNK: trunk, FLAME: variables["params"]},
             {FLAME: variables["batch_stats"]},
@@ -184,7 +184,7 @@ class OpenEncoders(NamedTuple):
         _need_flame(parameters, statistics)
         units = self.head.expression_dirs.shape[-1]
         key, none = jax.random.key(self.seed), jnp.zeros((1, units))
-        variables = OpenReader(units, self.level).init(key, _no_maps(parameters[TRUNK]), told=none)
+        variables = OpenReader(units, self.level).init(key, no_maps(parameters[TRUNK]), told=none)
         return (
             {**parameters, EXPRESSION: variables["params"]},
             {**statistics, EXPRESSION: variables["batch_stats"]},
@@ -223,7 +223,7 @@ class OpenEncoders(NamedTuple):
         return Encoded(codes_from(coarse, expression=told), after)
 
 
-def _no_maps(trunk: Any) -> Any:
+def no_maps(trunk: Any) -> Any:
     """What a reader sees, as zeros."""
     picture = jnp.zeros((1, OPEN_SIZE, OPEN_SIZE, 3))
     maps = jax.eval_shape(lambda: OpenTrunk().apply({"params": trunk}, picture))

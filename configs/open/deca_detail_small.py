@@ -1,0 +1,24 @@
+"""DECA's detail stage for one H100: E_detail as a ResNet-50 on 224 pixels, D_detail to 256 x 256 texels, open head.
+
+Paper: DECA (arXiv:2012.04012), section 3.4; terms as in deca_detail_tiny.py. Goes on from deca_coarse_small.py.
+Command: python scripts/train.py --config=configs/open/deca_detail_small.py --folder=runs/deca_detail
+    --config.start=runs/deca --config.data.train="('datasets',)" --config.data.held_out=datasets
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from configs.open import deca_detail_tiny
+from configs.open.deca_pretrain_small import sized_for_a_gpu
+from emoca_jax.nets.detail_decoder import BLOCKS
+
+
+def get_config() -> ConfigDict:
+    config: Any = deca_detail_tiny.get_config()
+    sized_for_a_gpu(config, steps=7_000)
+    config.blocks = BLOCKS
+    config.batch, config.rate = 32, 1e-4
+    # A sum over 64 photos of 256 x 256 texels, in place of 16 of 128 x 128.
+    config.weights.asymmetry /= 16
+    return config
