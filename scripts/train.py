@@ -38,6 +38,7 @@ from scripts.train_recogniser import (
     emotion_from_codes,
     emotion_from_drawings,
     emotion_from_labelled_codes,
+    emotion_from_looks,
     emotion_from_photos,
 )
 
@@ -61,6 +62,7 @@ STAGES: dict[str, Callable[[Config], tuple[Stage, Batches]]] = {
     "emotion_from_codes": emotion_from_codes,
     "emotion_from_labelled_codes": emotion_from_labelled_codes,
     "emotion_from_drawings": emotion_from_drawings,
+    "emotion_from_looks": emotion_from_looks,
     "emotion_from_photos": emotion_from_photos,
     "coarse_on_drawings": coarse_on_drawings,
     "coarse_on_photos": coarse_on_photos,

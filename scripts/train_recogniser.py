@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -22,15 +23,25 @@ from data_pipelines.open_faces import crops
 from data_pipelines.open_faces.codes import TELLERS, Misfit, as_told, coded_faces, laws_of_file
 from data_pipelines.open_faces.crops import KeptBatches
 from data_pipelines.pseudo_labels.labelled import labelled_codes
+from data_pipelines.rendered_looks import VIEWS, load_looks, views_as_faces
 from data_pipelines.sources import Joined, open_records, splits_of_folder
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
 from emoca_jax.model_folder import read_model_folder
+from emoca_jax.nets.emotion.on_open import HEAD
+from emoca_jax.objectives.emotion_eyes import ON_OPEN_EYE, eye_of
 from emoca_jax.training.checkpoint import Batches
 from emoca_jax.training.in_memory import InMemory
 from emoca_jax.training.loop import Stage
-from emoca_jax.training.stages.emotion import Start, code_recogniser, emotion_stage, image_recogniser
+from emoca_jax.training.stages.emotion import (
+    Start,
+    code_recogniser,
+    emotion_stage,
+    image_recogniser,
+    maps_recogniser,
+)
 from emoca_jax.training.step import Batch
+from scripts.train_coarse import variables_of
 
 STARTS = {"resnet50": "identity_resnet50", "swin": "emotion_swin", "emonet": "emonet"}
 """Network -> the part of a converted folder from which its training starts: VGGFace2's, or what was trained before."""
@@ -109,6 +120,41 @@ def stage_on_drawings(config: Config, names: tuple[str, ...], held_out: HeldOut)
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.rate, config.warm_up, config.schedule)
     optimiser = optax.adamw(schedule, weight_decay=config.weight_decay)
     return emotion_stage(image_recogniser(config.network, size=config.crop), optimiser, held_out, augment=augment)
+
+
+def emotion_from_looks(config: Config) -> tuple[Stage, Batches]:
+    """A recogniser of what its frozen trunk saw in photos and renderings of drawn faces."""
+    data = config.data
+    looks = [load_looks(Path(place)) for place in data.train]
+    if not looks:
+        raise InputError("give config.data.train files of scripts/look_at_renderings.py")
+    examples = {
+        name: np.concatenate(parts) for name, parts in zip(looks[0]._fields, zip(*looks, strict=True), strict=True)
+    }
+    judged = views_as_faces(load_looks(Path(data.held_out))._asdict())
+    part = {"process": jax.process_index(), "processes": jax.process_count()}
+    training = InMemory(examples, config.batch, seed=config.settings.seed, **part)
+    return stage_on_looks(config, _trained_before(config.start), lambda: [judged]), training
+
+
+def stage_on_looks(config: Config, start: Start, held_out: HeldOut) -> Stage:
+    """The stage, whatever its data are."""
+    schedule = optax.warmup_cosine_decay_schedule(0.0, config.rate, config.warm_up, config.schedule)
+    optimiser = optax.adamw(schedule, weight_decay=config.weight_decay)
+    return emotion_stage(
+        maps_recogniser(start=start), optimiser, held_out, augment=lambda key, batch: views_as_faces(batch),
+        views=len(VIEWS), agreement=config.agreement,
+    )  # fmt: skip
+
+
+def _trained_before(run: str) -> Start:
+    """What a run of configs/open/emotion_on_open.py left, to go on from."""
+    if not run:
+        return {}
+    variables = variables_of(run)
+    if eye_of(variables) is not ON_OPEN_EYE:
+        raise InputError(f"{run}: is no run of configs/open/emotion_on_open.py")
+    return {kind: {HEAD: variables[kind][HEAD]} for kind in ("params", "batch_stats")}
 
 
 def emotion_from_photos(config: Config) -> tuple[Stage, Batches]:

@@ -121,6 +121,19 @@ def valence_arousal_loss(measures: Mapping[str, Scalar], factors: Mapping[str, S
     return {name: factor * measures[name] for name, factor in factors.items()}
 
 
+@checks_arguments
+def share_between_views(features: Float[Array, "faces views size"]) -> Scalar:
+    """Share of features' variance that lies between views of the same face: 0 where all views of a face have the same
+    features, whatever their scale, 1 where faces do not differ but by view; 0 where nothing varies.
+
+    A loss for features that are to say the same of a face's photo and of its renderings.
+    """
+    within = jnp.mean((features - features.mean(axis=1, keepdims=True)) ** 2)
+    total = jnp.mean((features - features.mean(axis=(0, 1), keepdims=True)) ** 2)
+    varies = total > 0
+    return jnp.where(varies, within / jnp.where(varies, total, 1.0), 0.0)
+
+
 class ExpressionMeasures(NamedTuple):
     """How well classes are told."""
 

@@ -115,3 +115,18 @@ def test_training_on_the_terms_leads_to_the_labels():
         guess = step(guess)
     measures = affect.valence_arousal_measures(*guess, *truth)
     assert measures["va_rmse"] < 0.2 and measures["v_ccc"] > 0.9 and measures["a_ccc"] > 0.9
+
+
+def test_share_between_views_is_the_part_of_variance_within_faces():
+    draw = np.random.default_rng(3)
+    features = draw.normal(size=(5, 3, 4)) + draw.normal(size=(5, 1, 4))
+    within = np.mean([[np.var(face[:, k]) for k in range(4)] for face in features])
+    rows = features.reshape(15, 4)
+    total = np.mean([np.var(rows[:, k] - rows[:, k].mean()) for k in range(4)])
+    for scale in (1.0, 30.0):
+        found = affect.share_between_views(jnp.asarray(scale * features, jnp.float32))
+        np.testing.assert_allclose(found, within / total, rtol=1e-5)
+    same = jnp.asarray(np.repeat(features[:, :1], 3, axis=1), jnp.float32)
+    value, gradient = jax.value_and_grad(affect.share_between_views)(same)
+    assert value < 1e-12 and np.isfinite(gradient).all()
+    assert affect.share_between_views(jnp.ones((2, 3, 4))) == 0

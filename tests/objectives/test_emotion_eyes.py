@@ -11,7 +11,7 @@ import pytest
 
 from emoca_jax.errors import InputError
 from emoca_jax.nets.emotion.crop import crop_image, expression_crop
-from emoca_jax.nets.emotion.on_open import CHANNELS, HIDDEN
+from emoca_jax.nets.emotion.on_open import CHANNELS, HIDDEN, MapsReader
 from emoca_jax.nets.emotion.open import MEAN_COLOUR, DenseExpression, load_expression_networks
 from emoca_jax.objectives.emotion_eyes import EYES, ON_OPEN_EYE, SMALL_EYE, eye_of
 
@@ -58,6 +58,11 @@ def test_the_eye_on_open_layers_compares_the_hidden_layer_of_an_upright_crop() -
     expected = np.maximum(np.concatenate([part.ravel() for part in parts]) @ hidden * halved, 0)
     assert expected.std() > 0.01
     np.testing.assert_allclose(read.features[0], expected, rtol=1e-3, atol=1e-4 * expected.max())
+    # What the trunk saw before, read by what alone is trained, is the same.
+    kept = jnp.concatenate([one.reshape(1, -1) for one in seen.maps[-2:]], axis=-1)
+    alone = {kind: {"head": tree["head"]} for kind, tree in variables.items()}
+    reread: Any = MapsReader().apply(alone, kept)
+    np.testing.assert_allclose(reread.affect.features, read.features, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(read.expression_logits[0], np.arange(8))
     assert read.valence is not None and read.arousal is not None
     assert (float(read.valence[0]), float(read.arousal[0])) == (8, 9)

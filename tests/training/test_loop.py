@@ -16,10 +16,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from emoca_jax.errors import InputError
 from emoca_jax.training.loop import run
+from emoca_jax.training.stages.emotion import Recogniser, emotion_stage
 from emoca_jax.training.step import Outcome
 from tests.training import toy
 
@@ -41,6 +43,24 @@ def test_it_learns_and_leaves_curves(undisturbed: tuple[Path, Any]) -> None:
     assert [line["step"] for line in lines if "train/loss" in line] == list(range(1, 41))
     assert "<svg" in (folder / "report.html").read_text()
     assert list((folder / "tensorboard").iterdir())
+
+
+def test_features_of_views_of_a_face_are_held_together() -> None:
+    """Rows next to each other are views of one face: equal ones cost nothing, others their share of the variance."""
+    recogniser = Recogniser(toy.ToyReader(), "codes", (toy.CODES,))
+    held_together = emotion_stage(recogniser, optax.adam(1e-2), list, views=2, agreement=3.0)
+    parameters, statistics = held_together.initial(jax.random.key(0))
+    batch = toy.examples(8, seed=3)
+    twice = {name: np.repeat(array, 2, axis=0) for name, array in batch.items()}
+    apart = {name: np.concatenate([array, array]) for name, array in batch.items()}
+    loss = jax.jit(held_together.loss)
+    terms = [loss(parameters, statistics, one, jax.random.key(1)).terms for one in (twice, apart)]
+    dense = {name: np.asarray(leaf) for name, leaf in parameters["hidden"].items()}
+    hidden = apart["codes"] @ dense["kernel"] + dense["bias"]
+    features = ((hidden - hidden.mean(0)) / np.sqrt(hidden.var(0) + 1e-5)).reshape(8, 2, -1)
+    within, total = features.var(axis=1).mean(), features.var(axis=(0, 1)).mean()
+    assert terms[0]["agreement"] < 1e-6
+    np.testing.assert_allclose(terms[1]["agreement"], 3 * within / total, rtol=1e-4)
 
 
 @pytest.mark.thorough

@@ -5,6 +5,10 @@ Its layers stay as they are; only what reads them is trained, on drawn faces: wh
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -19,6 +23,10 @@ from emoca_jax.products import PRECISION
 
 TRUNK, HEAD = "dense", "head"
 """Where the parameters of both lie."""
+FINE, COARSE = (14, 14, 128), (7, 7, 256)
+"""Places and channels of the maps that are read, of the trunk's last two blocks."""
+SEEN = math.prod(FINE) + math.prod(COARSE)
+"""Numbers of both."""
 CHANNELS = 32
 """To which the last two blocks' maps are narrowed before their places are told apart."""
 HIDDEN = 192
@@ -31,9 +39,30 @@ class OpenFaceReader(nn.Module):
 
     @nn.compact
     def __call__(self, images: Float[AnyArray, "batch 112 112 3"], *, train: bool = False) -> FaceRead:
-        colour = jnp.asarray(images) - jnp.array(MEAN_COLOUR)[None, None, None] / 255
-        maps = DenseExpression(name=TRUNK)(colour).maps
+        maps = DenseExpression(name=TRUNK)(_in_mean_colour(images)).maps
         return Head(name=HEAD)(maps[-2], maps[-1], train=train)
+
+
+class MapsReader(nn.Module):
+    """What is trained of `OpenFaceReader`, under the same name, on what its trunk has seen before (`trunk_maps`)."""
+
+    @nn.compact
+    def __call__(self, maps: Float[AnyArray, "batch numbers"], *, train: bool = False) -> FaceRead:
+        fine, coarse = jnp.split(jnp.asarray(maps).astype(jnp.float32), [math.prod(FINE)], axis=-1)
+        return Head(name=HEAD)(fine.reshape(-1, *FINE), coarse.reshape(-1, *COARSE), train=train)
+
+
+def trunk_maps(trunk: Mapping[str, Any], images: Float[AnyArray, "batch 112 112 3"]) -> Float[Array, "batch numbers"]:
+    """What the trunk sees in faces as `OpenFaceReader` takes them: FINE's numbers, then COARSE's.
+
+    trunk: its parameters.
+    """
+    read: Any = DenseExpression().apply({"params": trunk}, _in_mean_colour(images))
+    return jnp.concatenate([part.reshape(part.shape[0], -1) for part in read.maps[-2:]], axis=-1)
+
+
+def _in_mean_colour(images: Float[AnyArray, "batch 112 112 3"]) -> Float[Array, "batch 112 112 3"]:
+    return jnp.asarray(images) - jnp.array(MEAN_COLOUR)[None, None, None] / 255
 
 
 class Head(nn.Module):

@@ -23,13 +23,14 @@ from emoca_jax.losses.affect import (
     TERMS,
     expression_measures,
     mixing,
+    share_between_views,
     valence_arousal_loss,
     valence_arousal_measures,
 )
 from emoca_jax.nets.emotion.affect import AffectRead
 from emoca_jax.nets.emotion.emonet import EmoNet, EmoNetRead
 from emoca_jax.nets.emotion.mlp import HIDDEN_FEATURES, HIDDEN_LAYERS, EmotionMLP
-from emoca_jax.nets.emotion.on_open import TRUNK, OpenFaceReader
+from emoca_jax.nets.emotion.on_open import SEEN, TRUNK, MapsReader, OpenFaceReader
 from emoca_jax.nets.emotion.open import load_expression_networks
 from emoca_jax.nets.emotion.resnet import EmotionResNet50
 from emoca_jax.nets.emotion.small import FaceRead, SmallFaceReader
@@ -77,6 +78,12 @@ def image_recogniser(name: str, *, size: int = IMAGE_SIZE, start: Start = Mappin
     return Recogniser(IMAGE_NETWORKS[name](), "images", (size, size, 3), frozen, start)
 
 
+def maps_recogniser(*, start: Start = MappingProxyType({})) -> Recogniser:
+    """The network "on_open" on `maps`: what its trunk has seen in pictures (`on_open.trunk_maps`)."""
+    frozen = {TRUNK: load_expression_networks()["params"]["dense"]}
+    return Recogniser(MapsReader(), "maps", (SEEN,), frozen, start)
+
+
 def code_recogniser(codes: int, *, layers: int = HIDDEN_LAYERS, features: int = HIDDEN_FEATURES) -> Recogniser:
     """EMO-MLP on `codes`, so many to a face."""
     return Recogniser(EmotionMLP(layers, features), "codes", (codes,))
@@ -88,17 +95,21 @@ def emotion_stage(
     held_out: Callable[[], Iterable[dict[str, np.ndarray]]],
     *,
     augment: Augment | None = None,
+    views: int = 1,
+    agreement: float = 0.0,
 ) -> Stage:
-    """The stage for batches of `images` (uint8) or `codes`, `expression`, `valence`, `arousal` and, where the network
-    reads them, `units`.
+    """The stage for batches of `images` (uint8), `codes` or `maps`, `expression`, `valence`, `arousal` and, where the
+    network reads them, `units`.
 
     held_out: batches to judge on, all of one size. augment: of a batch, on the device, at random; may make what the
-    network sees of other entries.
+    network sees of other entries. views: rows next to each other, which show the same of one face. agreement: weight
+    of `share_between_views` of the network's features.
     """
+    agrees = functools.partial(_agreement, views=views, weight=agreement) if agreement else None
     return Stage(
         name=f"emotion ({type(network.module).__name__})",
         initial=lambda key: _initial(network, key),
-        loss=lambda parameters, statistics, batch, key: _loss(network, augment, parameters, statistics, batch, key),
+        loss=functools.partial(_loss, network, augment, agrees),
         optimiser=optimiser,
         evaluate=lambda parameters, statistics: evaluate(network, parameters, statistics, held_out()),
         metric="score",
@@ -140,6 +151,7 @@ def _initial(network: Recogniser, key: Array) -> tuple[Parameters, Parameters]:
 def _loss(
     network: Recogniser,
     augment: Augment | None,
+    agrees: Callable[[AffectRead], dict[str, Array]] | None,
     parameters: Parameters,
     statistics: Parameters,
     batch: Batch,
@@ -165,8 +177,15 @@ def _loss(
     if isinstance(read, FaceRead) and "units" in batch:
         strength = jax.nn.sigmoid(read.unit_logits)
         terms["units"] = UNIT_SHARE * jnp.mean((strength - batch["units"].astype(jnp.float32)) ** 2)
+    if agrees is not None:
+        terms |= agrees(affect)
     told = {"accuracy": expression.accuracy} | {name: measures[name] for name in ("v_ccc", "a_ccc")}
     return Outcome(terms, changed.get("batch_stats", {}), told)
+
+
+def _agreement(read: AffectRead, *, views: int, weight: float) -> dict[str, Array]:
+    features = read.features.reshape(-1, views, read.features.shape[-1])
+    return {"agreement": weight * share_between_views(features)}
 
 
 @functools.partial(jax.jit, static_argnums=0)

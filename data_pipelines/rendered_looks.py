@@ -1,0 +1,153 @@
+"""Drawn faces and renderings of the same faces, as a frozen network sees both: what a recogniser that is to feel the
+same in both learns from (nets/emotion/on_open.py).
+
+A rendering is drawn as a coarse stage draws it, by the encoders that such a stage starts from, in the photo's place.
+The frozen network looks once; what reads its layers then learns in minutes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from data_pipelines import encoder_crops
+from data_pipelines.augment import Amounts
+from data_pipelines.loader import Batching, batches
+from data_pipelines.open_faces.crops import narrow
+from data_pipelines.sources import Source
+from emoca_jax import render
+from emoca_jax.codes import Codes
+from emoca_jax.errors import InputError
+from emoca_jax.flame.head import FaceHead
+from emoca_jax.model import decode
+from emoca_jax.nets.emotion.crop import crop_image, expression_crop
+from emoca_jax.nets.emotion.on_open import SEEN, trunk_maps
+from emoca_jax.nets.emotion.open import DENSE_SIZE
+
+VIEWS = ("photo", "rendering", "lent")
+"""Of a face: its photo; its rendering with true units and all other codes told; its true units on the next face of the
+batch, in that one's photo: only what the units show is the same in all three."""
+AT_ONCE = 32
+LABELS = ("expression", "valence", "arousal")
+
+
+class RenderedLooks(NamedTuple):
+    """A row a look at a face."""
+
+    maps: Float[np.ndarray, "looks views numbers"]
+    """`on_open.trunk_maps` of VIEWS, half floats."""
+    units: Float[np.ndarray, "looks units"]
+    """What every view shows, in the head's order."""
+    expression: Int[np.ndarray, "looks"]
+    valence: Float[np.ndarray, "looks"]
+    arousal: Float[np.ndarray, "looks"]
+
+
+Look = Callable[[Key[Array, ""], Mapping[str, Array]], tuple[Array, Array]]
+"""Of a key and a batch of the loader: maps and units, as RenderedLooks has them."""
+
+
+def rendered_looks(source: Source, look: Look, *, seed: int, side: int) -> RenderedLooks:
+    """One look at every face of packaged open faces that were looked for, but for those beyond whole batches of
+    AT_ONCE. side: pixels of the packaged pictures."""
+    once = Batching(
+        size=AT_ONCE, seed=seed, side=side, margin=None, epochs=1, threads=1, ahead=2, processes=1, process=0
+    )
+    parts = list(_looked(iter(batches(source, once)), look, jax.random.key(seed)))
+    return RenderedLooks(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def _looked(loaded: Iterator[dict[str, np.ndarray]], look: Look, key: Key[Array, ""]) -> Iterator[RenderedLooks]:
+    for number, batch in enumerate(loaded):
+        seen = {name: jnp.asarray(narrow(batch[name])) for name in (*encoder_crops.KEPT, "units")}
+        maps, units = jax.device_get(look(jax.random.fold_in(key, number), seen))
+        yield RenderedLooks(maps, units, *(narrow(batch[name]) for name in LABELS))
+
+
+def views_as_faces(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """A row a view, those of one look next to each other, with the look's labels. batch: entries of RenderedLooks."""
+    views = batch["maps"].shape[1]
+    labels = {name: array.repeat(views, axis=0) for name, array in batch.items() if name != "maps"}
+    return {"maps": batch["maps"].reshape(-1, batch["maps"].shape[-1]), **labels}
+
+
+def save_looks(place: Path, looks: RenderedLooks) -> None:
+    """Keep looks in a file, which is whole or not there. Errors: InputError where it cannot be written."""
+    part = place.with_suffix(".part")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as file:
+            np.savez(file, **looks._asdict())
+        os.replace(part, place)
+    except OSError as error:
+        raise InputError(f"{place}: cannot be written ({error.strerror or error}); give another place") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load_looks(place: Path) -> RenderedLooks:
+    """What `save_looks` kept. Errors: InputError where it is none."""
+    try:
+        # NumPy leaves a file that it cannot read open.
+        with open(place, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+            looks = RenderedLooks(*(file[name] for name in RenderedLooks._fields))
+    except (OSError, EOFError, ValueError, TypeError, KeyError, BadZipFile) as error:
+        raise InputError(f"{place}: holds no looks ({error}); make them with scripts/look_at_renderings.py") from error
+    if len({len(part) for part in looks}) != 1 or looks.maps.shape[1:] != (len(VIEWS), SEEN):
+        raise InputError(f"{place}: holds looks of another network; make them anew with scripts/look_at_renderings.py")
+    return looks
+
+
+def looker(
+    encode: Callable[[Mapping[str, Array]], Codes],
+    draw: Callable[[Codes, Mapping[str, Array]], Array],
+    trunk: Mapping[str, Any],
+    *,
+    size: int,
+    amounts: Amounts | None,
+) -> Look:
+    """What looks, one program for all batches.
+
+    encode: what a coarse stage starts from, of what it sees (`encoder_crops`), `size` pixels a side. draw: `in_place`
+    for a head. trunk: parameters of the network that looks. amounts: of the change at random; None for pictures as they
+    are at inference.
+    """
+
+    @jax.jit
+    def look(key: Key[Array, ""], batch: Mapping[str, Array]) -> tuple[Array, Array]:
+        if amounts is None:
+            seen = encoder_crops.as_encoded(dict(batch), size=size)
+        else:
+            seen = encoder_crops.as_trained_on(key, dict(batch), size=size, amounts=amounts)
+        codes = encode(seen)
+        units = batch["units"].astype(jnp.float32)
+        lent = jnp.roll(units, 1, axis=0)
+        drawn = [seen["images"]]
+        drawn += [draw(codes.replace(expression=shown), seen) for shown in (units, lent)]
+        crop = expression_crop(seen["landmarks_mediapipe"])
+        upright = [
+            jax.vmap(lambda picture, one: crop_image(picture, one, size=DENSE_SIZE))(pictures, crop)
+            for pictures in drawn
+        ]
+        looks = [trunk_maps(trunk, pictures).astype(jnp.float16) for pictures in upright]
+        # Back to those whose units were lent.
+        looks[2] = jnp.roll(looks[2], -1, axis=0)
+        return jnp.stack(looks, axis=1), units
+
+    return look
+
+
+def in_place(head: FaceHead, codes: Codes, seen: Mapping[str, Array]) -> Float[Array, "batch size size 3"]:
+    """A rendering in the place of each photo, under the mask of its face, as the emotion loss sees it."""
+    images = seen["images"]
+    found = decode(head, codes, images.shape[1:3])
+    cover = found.alpha * seen["mask"]
+    return render.over(images, jnp.clip(found.rendering, 0, 1) * cover[..., None], cover)

@@ -1,0 +1,86 @@
+"""Photos and renderings of one face: which units are drawn on whom, and whose labels they get."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from emoca_jax.errors import InputError
+from emoca_jax.nets.emotion.on_open import SEEN
+
+pytest.importorskip("grain", reason="grain has no wheel here")
+from data_pipelines import rendered_looks
+from data_pipelines.found import FOUND
+from data_pipelines.rendered_looks import VIEWS, RenderedLooks, load_looks, looker, save_looks, views_as_faces
+
+FACES, SIZE = 4, 8
+
+
+class Coded(SimpleNamespace):
+    """Codes of which expression alone matters here."""
+
+    def replace(self, **changed: Any) -> "Coded":
+        return Coded(**{**vars(self), **changed})
+
+
+def test_units_are_drawn_on_their_own_face_and_on_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are of one colour, the face's number; a rendering adds ten times the first unit."""
+    told: Any = Coded(expression=jnp.ones((FACES, 2)))
+
+    def draw(codes: Any, seen: Any) -> Any:
+        return seen["images"] + 10 * codes.expression[:, :1, None, None]
+
+    monkeypatch.setattr(rendered_looks, "trunk_maps", lambda trunk, pictures: pictures.mean(axis=(1, 2)))
+    monkeypatch.setattr(rendered_looks, "crop_image", lambda picture, crop, size: picture)
+    whose = np.arange(FACES, dtype=np.float32)
+    monkeypatch.setattr(
+        rendered_looks.encoder_crops,
+        "as_encoded",
+        lambda batch, size: {
+            "images": jnp.broadcast_to(batch["image"], (FACES, SIZE, SIZE, 3)), "landmarks_mediapipe": batch[FOUND]
+        },
+    )  # fmt: skip
+    units = np.stack([whose + 1, 0 * whose], axis=-1)
+    points = np.random.default_rng(0).uniform(-0.3, 0.3, (FACES, 478, 3)).astype(np.float32)
+    look = looker(lambda seen: told, draw, {}, size=SIZE, amounts=None)
+    maps, shown = look(
+        jax.random.key(0), {"image": jnp.asarray(whose[:, None, None, None]), FOUND: points, "units": units}
+    )
+    np.testing.assert_array_equal(shown, units)
+    photo, rendering, lent = np.asarray(maps)[..., 0].T
+    np.testing.assert_allclose(photo, whose)
+    np.testing.assert_allclose(rendering, whose + 10 * (whose + 1))
+    np.testing.assert_allclose(lent, (whose + 1) % FACES + 10 * (whose + 1))
+
+
+def looks() -> RenderedLooks:
+    draw = np.random.default_rng(1)
+    maps = draw.normal(size=(2, len(VIEWS), SEEN)).astype(np.float16)
+    labels = np.array([3, 5], np.int32), np.array([0.1, 0.2], np.float32), np.array([-0.1, -0.2], np.float32)
+    return RenderedLooks(maps, draw.uniform(size=(2, 52)).astype(np.float32), *labels)
+
+
+def test_all_views_of_a_face_have_its_labels_and_lie_side_by_side() -> None:
+    batch = views_as_faces(looks()._asdict())
+    assert batch["expression"].tolist() == [3, 3, 3, 5, 5, 5]
+    for row in range(6):
+        face, view = divmod(row, len(VIEWS))
+        np.testing.assert_array_equal(batch["maps"][row], looks().maps[face, view])
+        np.testing.assert_array_equal(batch["units"][row], looks().units[face])
+
+
+def test_looks_are_kept_and_files_of_something_else_refused(tmp_path: Path) -> None:
+    place = tmp_path / "new" / "looks.npz"
+    save_looks(place, looks())
+    for kept, made in zip(load_looks(place), looks(), strict=True):
+        np.testing.assert_array_equal(kept, made)
+    save_looks(place, looks()._replace(maps=looks().maps[:, :2]))
+    with pytest.raises(InputError, match="looks of another network"):
+        load_looks(place)
+    place.write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(InputError, match=r"holds no looks.*look_at_renderings\.py"):
+        load_looks(place)
