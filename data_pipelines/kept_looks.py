@@ -49,7 +49,10 @@ def save_sets(folder: Path, name: str, sets: FrozenSets, origin: Origin) -> None
     Errors: InputError where the folder is full or may not be written.
     """
     others, maps = _files(folder, name)
-    others.unlink(missing_ok=True)
+    try:
+        others.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{others}: cannot be renewed ({error.strerror or error}); give another folder") from error
     write_file(maps, lambda file: np.save(file, sets.maps))
     file = io.BytesIO()
     np.savez(

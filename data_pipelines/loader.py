@@ -54,8 +54,8 @@ def batches(source: Source, batching: Batching) -> grain.IterDataset:
     """The batches of this process, as a grain dataset: `iter(...)` has get_state and set_state, and close.
 
     A batch has `image` uint8 [size, side, side, 3], `place` [size, 3] (see `pixels.square`), every number, label and
-    array of the samples, and `index`, their numbers; landmarks and boxes are moved into the square. An incomplete last
-    batch is dropped. Errors: InputError where the batch does not fit the source or its columns.
+    array that all of its samples have, and `index`, their numbers; landmarks and boxes are moved into the square. An
+    incomplete last batch is dropped. Errors: InputError where the batch does not fit the source or its columns.
     """
     share = _share(source, batching)
     read = grain.MapDataset.range(len(share)).map(_reader(source, share, batching.side, batching.margin))
@@ -113,10 +113,11 @@ def _reader(source: Source, share: Share, side: int, margin: float | None) -> Ca
             face = None if margin is None else sample.get("face")
             places[i] = cut_into(images[i], sample["image"], face, margin=margin or 1.0)
         batch = {"image": images, "place": places, "index": indices}
-        for name, value in samples[0].items():
-            known = all(name in sample for sample in samples)
-            if known and name not in ("image", "face") and not isinstance(value, str | bytes):
-                batch[name] = np.stack([sample[name] for sample in samples])
+        for name in samples[0]:
+            values = [sample.get(name) for sample in samples]
+            told = not any(value is None or isinstance(value, str | bytes) for value in values)
+            if told and name not in ("image", "face"):
+                batch[name] = np.stack(values)
         for name in ("landmarks", "box"):
             if name in batch:
                 batch[name] = _moved(batch[name], places)

@@ -70,7 +70,7 @@ class Joined:
         return {name: self._column(name) for name in sorted(names)}
 
     def _column(self, name: str) -> Int[np.ndarray, "_"]:
-        columns = [np.asarray(part.columns[name]) for part in self.parts]
+        columns = [np.asarray(part.columns[name], np.int64) for part in self.parts]
         if name == PEOPLE:
             before = np.cumsum([0, *(int(column.max(initial=-1)) + 1 for column in columns[:-1])])
             columns = [column + first for column, first in zip(columns, before, strict=True)]

@@ -21,6 +21,9 @@ else:
     AnyArray = Array | np.ndarray
 """Of a pytree that may lie on the host: JAX's or NumPy's. A type checker sees JAX's, which decides what can be done."""
 
+CHECKS = "checks_arguments"
+"""Attribute of functions that do."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 Kind = TypeVar("Kind", Array, np.ndarray)
@@ -71,6 +74,7 @@ def checks_arguments(function: Callable[P, R]) -> Callable[P, R]:
                     given[name] = _taken(name, given[name], kinds_of()[name], *match.groups())
         return function(*bound.args, **bound.kwargs)
 
+    setattr(checked, CHECKS, True)
     return checked
 
 

@@ -11,6 +11,8 @@ cd "$(dirname "$0")/.."
 touch .venv/installed  # .ci/run waits for it
 # Beside the linters and the type checker, which leave a core free; some packages bring files that are no Python.
 .venv/bin/python -m compileall -q .venv/lib >/dev/null 2>&1 &
+compiling=$!
+trap 'kill $compiling 2>/dev/null || true' EXIT
 if command -v npm >/dev/null && [ ! -d node_modules/gltf-validator ]; then
   npm install --silent --no-save --no-audit --no-fund gltf-validator@2.0.0-dev.3.10 || echo "gltf-validator not installed: its test will skip"
 fi
@@ -18,5 +20,5 @@ fi
 .venv/bin/ruff format --check .
 .venv/bin/pyright --pythonpath .venv/bin/python
 .venv/bin/lint-imports
-wait
+wait $compiling || true
 .venv/bin/python -m pytest --numprocesses auto --dist loadfile "$@"

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import emoca_jax
+from emoca_jax.arrays import CHECKS
 
 COMMAND_LINE = ("emoca_jax.cli", "emoca_jax.commands", "emoca_jax.__main__")
 INSIDE = "emoca_jax.render.backends."
@@ -108,6 +109,15 @@ def broken_promises(module: types.ModuleType) -> list[str]:
 @pytest.mark.parametrize("name", MODULES)
 def test_public_functions_keep_their_promises(name: str):
     assert not broken_promises(importlib.import_module(name))
+
+
+@pytest.mark.parametrize("room", [emoca_jax.render, emoca_jax.flame])
+def test_array_functions_check_their_arguments(room: types.ModuleType):
+    functions = {name: part for name, part in vars(room).items() if inspect.isfunction(part) and name[0] != "_"}
+    hints = {name: inspect.unwrap(part).__annotations__ for name, part in functions.items()}
+    taking = [name for name in hints if any("Array, " in str(hints[name][to]) for to in hints[name] if to != "return")]
+    assert len(taking) > 5
+    assert [name for name in taking if not hasattr(functions[name], CHECKS)] == []
 
 
 def test_every_exception_is_still_needed():

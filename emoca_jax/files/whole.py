@@ -113,6 +113,8 @@ def _put(path: Path, data: Content) -> Path:
                 os.close(handle)
             os.replace(part, path)
     except (OSError, ValueError) as error:
+        if callable(data) and not isinstance(error, OSError):
+            raise  # what writes has a fault, not the place
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be written ({reason}); give another place") from error
     return path

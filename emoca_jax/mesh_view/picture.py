@@ -161,10 +161,10 @@ def _draw_band(
         facing = render.normalize(render.interpolate(fragments, precise_matmul(normals, matrix.T), corners))
         # Open meshes show their inside: light it as if it were the outside.
         facing = facing * jnp.where(facing[..., 2:] < 0, -1.0, 1.0)
-        light = jnp.where(covered, AMBIENT, 0.0)
-        for direction, strength in style.lights:
-            towards = np.array(direction) / np.linalg.norm(direction)
-            light += strength * jnp.maximum(precise_matmul(facing, jnp.asarray(towards, jnp.float32)), 0)
+        towards = np.array([direction for direction, _ in style.lights], np.float32).reshape(-1, 3)
+        strengths = np.array([[strength] * 3 for _, strength in style.lights], np.float32).reshape(-1, 3)
+        lit = render.directional_lights(facing.reshape(-1, 3), jnp.asarray(towards), jnp.asarray(strengths))
+        light = jnp.where(covered, AMBIENT, 0.0) + lit[:, 0].reshape(covered.shape)
     albedo = render.interpolate(fragments, colours, faces)
     if pictures:
         place = render.interpolate(fragments, uv, faces)

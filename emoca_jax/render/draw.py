@@ -98,6 +98,7 @@ def finish_edges(
     return image, alpha[..., 0]
 
 
+@checks_arguments
 def over(
     image: Float[Array, "*batch height width channels"],
     rendering: Float[Array, "*batch height width channels"],

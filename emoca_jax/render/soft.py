@@ -81,8 +81,11 @@ def _softness_checked(function: Callable[P, R]) -> Callable[P, R]:
                 raise InputError(f"{name} is {known[name]}; give a positive number.")
         if "blur_radius" in known and not known["blur_radius"] >= 0:
             raise InputError(f"blur_radius is {known['blur_radius']}; give a squared distance, which is at least 0.")
-        if "near" in known and "far" in known and not known["near"] < known["far"]:
+        if "near" in known and "far" in known and not known["far"] - known["near"] > 0:
             raise InputError(f"near is {known['near']} and far is {known['far']}; give a far beyond near.")
+        for name in ("near", "far"):
+            if not np.isfinite(known.get(name, 0.0)):
+                raise InputError(f"{name} is {known[name]}; give a number that is not infinite.")
         return function(*args, **options)
 
     return checked
@@ -195,6 +198,7 @@ def soft_rasterize(
     vertices, faces = vertices.astype(jnp.float32), jnp.asarray(faces, jnp.int32)
     if vertices.shape[-2] == 0 and faces.shape[0] > 0:
         raise InputError(f"{faces.shape[0]} faces have no vertices; give the vertices that they number.")
+    _check_rows(attributes.shape[-2], vertices.shape[-2], faces.shape[0], attribute_faces is not None)
     batch, channels = vertices.shape[:-2], attributes.shape[-1]
     corners = attributes[..., faces if attribute_faces is None else attribute_faces, :]
     corners = jnp.broadcast_to(corners, (*batch, *corners.shape[-3:])).reshape(*batch, faces.shape[0], 3 * channels)
@@ -217,6 +221,17 @@ def soft_rasterize(
     background = to_rank(jnp.broadcast_to(jnp.asarray(background, sums.dtype), channels), sums.ndim)
     colour = (sums[..., 1:] + behind * background) / (sums[..., :1] + behind)
     return jnp.where(sensible, jnp.concatenate([colour, coverage[..., None]], axis=-1), jnp.nan)
+
+
+def _check_rows(rows: int, vertices: int, faces: int, chosen: bool) -> None:
+    """Errors: InputError where there are not as many rows of attributes as vertices, or none to choose from."""
+    if chosen and faces > 0 and rows == 0:
+        raise InputError(f"{faces} faces have no attributes; give the rows that attribute_faces number.")
+    if not chosen and rows != vertices:
+        raise InputError(
+            f"attributes must be one row for each of the {vertices} vertices, not {rows} rows; give attribute_faces "
+            "where faces have rows of their own."
+        )
 
 
 def _blend_sums(

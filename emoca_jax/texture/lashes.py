@@ -24,6 +24,8 @@ INNER_END = 0.25
 PIXELS = 512
 MARGIN = 1.2
 """Pixels a side of the view of both eyes in which rims are found, and how much wider it is than both eyeballs."""
+TIE = 1e-6
+"""Metres: what rounding alone tells apart."""
 POINTS, BEND = 64, 4
 """Points of a rim, and degree of the polynomial that it is."""
 
@@ -78,7 +80,8 @@ def _lines(beside: Float[np.ndarray, "pixels 3"]) -> list[Float[np.ndarray, "poi
     Smooth curves: where a fold of skin hangs over a rim, it is under the fold.
     """
     from_middle = np.abs(beside[:, 0])
-    inner, outer = beside[from_middle.argmin()], beside[from_middle.argmax()]
+    # Corners are edges of the grid: several pixels that only rounding tells apart.
+    inner, outer = (beside[np.flatnonzero(far <= far.min() + TIE)[0]] for far in (from_middle, -from_middle))
     along = (from_middle - abs(inner[0])) / (abs(outer[0]) - abs(inner[0]))
     is_upper = beside[:, 1] > inner[1] + along * (outer[1] - inner[1])
     even = np.linspace(0, 1, POINTS)

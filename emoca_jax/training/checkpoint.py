@@ -105,7 +105,7 @@ class Checkpoints:
         )
 
     def finish(self) -> None:
-        """Wait until all is written. Raises: InputError where it could not be, for want of room, say."""
+        """Wait until all is written. Errors: InputError where it could not be, for want of room, say."""
         try:
             self._manager.wait_until_finished()
             if jax.process_index() == 0:
@@ -125,7 +125,7 @@ class Checkpoints:
         """State and place in the data of the last checkpoint; None where there is none.
 
         like: a state with the shapes, types and shardings that are wanted, on however many devices.
-        Raises: InputError where the checkpoint is of another configuration.
+        Errors: InputError where the checkpoint is of another configuration.
         """
         for step in reversed(self.steps()):
             found, error = None, None
@@ -149,7 +149,7 @@ class Checkpoints:
     def restore(self, step: int, like: TrainState) -> tuple[TrainState, Any]:
         """State and place in the data of one checkpoint.
 
-        Raises: InputError where it is of another configuration.
+        Errors: InputError where it is of another configuration.
         """
         wanted = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         arguments = ocp.args.Composite(

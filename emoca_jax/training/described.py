@@ -50,7 +50,7 @@ MACHINES = {"h100": H100, "v5e": V5E}
 def get_ready(name: str) -> Machine:
     """The machine of that name, its compiler told what it must know; call it before anything runs on a device.
 
-    Raises: InputError for a name that is not in MACHINES, or where the compiler is not installed.
+    Errors: InputError for a name that is not in MACHINES, or where the compiler is not installed.
     """
     if name not in MACHINES:
         raise InputError(f"there is no description of {name!r}; choose {', '.join(MACHINES)}")

@@ -52,7 +52,7 @@ def spread(mesh: Mesh, tree: Any) -> Any:
 def place_batch(mesh: Mesh, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
     """This process's part of a batch, on its devices: the first axes of all processes make up the whole.
 
-    Raises: InputError where the devices of this process do not divide it.
+    Errors: InputError where the devices of this process do not divide it.
     """
     here = len(mesh.local_devices)
     for name, leaf in batch.items():

@@ -70,7 +70,7 @@ def dry_run(
 
 
 def cost_of(stage: Stage, batch: Mapping[str, Any], settings: Settings, mesh: Mesh) -> Cost:
-    """Compile the step for a batch; shapes are enough. Raises: InputError where the devices do not divide it."""
+    """Compile the step for a batch; shapes are enough. Errors: InputError where the devices do not divide it."""
     examples = next(iter(batch.values())).shape[0]
     if examples % mesh.size:
         raise InputError(

@@ -18,7 +18,7 @@ def join(*, address: str | None = None, processes: int | None = None, process: i
     """Meet the other processes; call it before anything runs on a device. Alone where nobody says otherwise.
 
     address: host and port of process 0, with how many there are and which this is. Left out, SLURM and Google's
-    Kubernetes tell (`launcher`). Raises: InputError where the three are not complete, or the others do not come.
+    Kubernetes tell (`launcher`). Errors: InputError where the three are not complete, or the others do not come.
     """
     given = [address, processes, process]
     if any(each is not None for each in given) and None in given:

@@ -70,7 +70,7 @@ def run(stage: Stage, batches: Batches, settings: Settings, folder: Path, *, mes
     """Train in `folder`, going on from its last checkpoint where there is one.
 
     A run that was interrupted, and one that was not, are equal bit for bit on the same number of devices.
-    Raises: InputError where losses stay non-finite, naming the terms; where a checkpoint is of another configuration or
+    Errors: InputError where losses stay non-finite, naming the terms; where a checkpoint is of another configuration or
     cannot be written.
     """
     mesh = mesh or device_mesh()

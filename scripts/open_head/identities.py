@@ -230,7 +230,7 @@ def symmetric_pca(
         flat = (half * root).reshape(len(half), -1)
         size = len(flat)
         values, vectors = eigh(flat @ flat.T / size, subset_by_index=[size - count, size - 1])
-        order = np.argsort(values)[::-1]
+        order = np.argsort(-values, kind="stable")
         # Coordinates of unit variance, then the direction is the regression of the shapes on them.
         coordinates = vectors[:, order] * np.sqrt(len(flat))
         directions.append(np.einsum("nvk,nc->vkc", half, coordinates) / len(flat))
@@ -238,7 +238,7 @@ def symmetric_pca(
         symmetric.append(np.full(len(order), sign == 1))
         total += float((flat.astype(float) ** 2).sum()) / size
     variance = np.concatenate(variances)
-    order = np.argsort(variance)[::-1][:count]
+    order = np.argsort(-variance, kind="stable")[:count]
     kept = np.concatenate(directions, axis=2)[:, :, order]
     return kept, np.concatenate(symmetric)[order], float(variance[order].sum() / total)
 

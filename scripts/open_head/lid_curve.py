@@ -51,7 +51,7 @@ def _blink_scale(
     place = np.linspace(*across, 9)[1:-1]
 
     def along(lid: np.ndarray, values: np.ndarray) -> np.ndarray:
-        order = np.argsort(side * template[lid, 0])
+        order = np.argsort(side * template[lid, 0], kind="stable")
         return np.interp(place, side * template[lid[order], 0], values[lid[order]])
 
     opening = along(upper, template[:, 1]) - along(lower, template[:, 1])

@@ -15,7 +15,9 @@ def first_smallest(values: np.ndarray) -> int:
 
 
 def first_smallest_of_each(values: np.ndarray) -> np.ndarray:
-    """The same for each row of the values [..., N]."""
+    """The same for each row of the values [..., N]. Errors: ValueError where some are not numbers."""
+    if np.isnan(values).any():
+        raise ValueError("values to choose the smallest of are not numbers")
     return np.argmax(values <= np.min(values, axis=-1, keepdims=True) + TIE, axis=-1)
 
 

@@ -18,7 +18,6 @@ def assert_close(ours, official):
     np.testing.assert_allclose(np.asarray(ours), official, rtol=0, atol=TOLERANCE * np.sqrt(np.mean(official**2)))
 
 
-@pytest.mark.thorough
 def test_reads_what_the_official_network_reads():
     state = {f"module.{key}": value for key, value in reference.emonet().items()}
     translated = emonet(state)

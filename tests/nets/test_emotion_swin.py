@@ -118,7 +118,6 @@ def compare(module, images, translated, state):
     assert_close(read.arousal, outputs[:, 9])
 
 
-@pytest.mark.thorough
 def test_a_small_swin_equals_transformers():
     state = official_state(SMALL, SMALL_IMAGES)
     translated = swin(state, SMALL, SMALL_IMAGES, what="small Swin")

@@ -97,6 +97,31 @@ def test_depths_that_leave_no_room_are_refused(near, far):
         render.soft_rasterize(VERTICES, FACES, VERTICES, SIZE, near=near, far=far)
 
 
+@pytest.mark.parametrize("options", [{"far": np.inf}, {"near": -np.inf}])
+def test_depths_without_end_are_none(options: dict[str, float]):
+    with pytest.raises(InputError, match="inf; give a number that is not infinite"):
+        render.soft_rasterize(VERTICES, FACES, VERTICES, SIZE, **options)
+
+
+@pytest.mark.parametrize("rows", [0, 2, 5])
+def test_attributes_are_a_row_for_each_vertex_or_chosen(rows: int):
+    colours = jnp.ones((rows, 3))
+    with pytest.raises(InputError, match=f"one row for each of the {len(VERTICES)} vertices, not {rows} rows"):
+        render.soft_rasterize(VERTICES, FACES, colours, SIZE)
+    if rows == 0:
+        with pytest.raises(InputError, match="have no attributes; give the rows that attribute_faces number"):
+            render.soft_rasterize(VERTICES, FACES, colours, SIZE, attribute_faces=FACES)
+    else:
+        shown = render.soft_rasterize(VERTICES, FACES, colours, SIZE, attribute_faces=jnp.zeros_like(FACES))
+        assert shown.shape == (*SIZE, 4)
+
+
+def test_a_rendering_is_laid_over_an_image_of_its_size():
+    image = jnp.zeros((*SIZE, 3))
+    with pytest.raises(InputError, match=r"^alpha must be floats"):
+        render.over(image, image, jnp.zeros((*SIZE, 1)))
+
+
 @pytest.mark.parametrize(
     ("draw", "name", "value", "found"),
     [

@@ -51,7 +51,6 @@ def inputs(seed: int, kind: str):
     return vertices, faces, attributes.astype(np.float32), background, weights.astype(np.float32)
 
 
-@pytest.mark.thorough
 @settings(max_examples=8, deadline=None, derandomize=True)
 @pytest.mark.parametrize("layers", [None, pytest.param(5, marks=pytest.mark.slow)])
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from(["plain", "grid", "broken"]), clip=st.booleans())

@@ -71,7 +71,7 @@ IMAGE_NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 
 def image_recogniser(name: str, *, size: int = IMAGE_SIZE, start: Start = MappingProxyType({})) -> Recogniser:
-    """One of `IMAGE_NETWORKS` on `images` of `size` pixels, begun with `start`. Raises: InputError for another name."""
+    """One of `IMAGE_NETWORKS` on `images` of `size` pixels, begun with `start`. Errors: InputError for another name."""
     if name not in IMAGE_NETWORKS:
         raise InputError(f"there is no network {name!r}; choose {', '.join(IMAGE_NETWORKS)}")
     frozen = {TRUNK: load_expression_networks()["params"]["dense"]} if name == "on_open" else {}
