@@ -6,6 +6,7 @@ those of the grid are wrong.
 Command: python scripts/train.py --config=configs/open/emoca_detail_tiny.py --folder=runs/emoca_detail
     --config.start=runs/emoca --config.start_detail=runs/deca_detail
     --config.data.train="('datasets',)" --config.data.held_out=datasets
+Expected: 3.2 minutes of a processor; error .0761 where coarse normals have .0766 (docs/training.md).
 """
 
 from typing import Any
