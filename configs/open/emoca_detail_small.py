@@ -5,7 +5,7 @@ emoca_coarse_small.py with the networks of deca_detail_small.py.
 Command: python scripts/train.py --config=configs/open/emoca_detail_small.py --folder=runs/emoca_detail
     --config.start=runs/emoca --config.start_detail=runs/deca_detail
     --config.data.train="('datasets',)" --config.data.held_out=datasets
-Its step compiles for eight H100s (tests/accelerators).
+Its step is that of deca_detail_small.py beside one frozen encoder more.
 Expected: NOBODY HAS RUN IT, and how fast it is has not been measured (32 x 3,500 = 112,000 images).
 """
 
