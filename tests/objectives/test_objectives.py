@@ -132,6 +132,7 @@ def test_masks_and_photos_carry_no_gradient_but_codes_do(head, codes, found):
     assert np.abs(of_codes.light).max() > 0 and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(of_codes))
 
 
+@pytest.mark.thorough
 def test_the_photometric_term_of_a_layout_of_its_own():
     """A photo of one colour, the face somewhere in the layout: what NumPy says of the same texels."""
     head, size, span = small_head(), 32, FaceSpan(256, 1472, 640, 1920)
