@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import grain
 import jax
@@ -114,7 +115,7 @@ def _reader(source: Source, share: Share, side: int, margin: float | None) -> Ca
             places[i] = cut_into(images[i], sample["image"], face, margin=margin or 1.0)
         batch = {"image": images, "place": places, "index": indices}
         for name in samples[0]:
-            values = [sample.get(name) for sample in samples]
+            values: list[Any] = [sample.get(name) for sample in samples]
             told = not any(value is None or isinstance(value, str | bytes) for value in values)
             if told and name not in ("image", "face"):
                 batch[name] = np.stack(values)

@@ -35,8 +35,8 @@ def detail_tiles(result: ReconstructedFace, photo: Tile) -> list[tuple[str, Tile
     behind = photo / 255 * (1 - SHAPE_OPACITY * alpha)
     grey = np.array(paper.TILE) / 255 * (1 - alpha)
     return [
-        ("official clay, coarse", _bytes(behind + SHAPE_OPACITY * coarse)),
-        ("official clay, detail", _bytes(behind + SHAPE_OPACITY * detailed)),
+        ("clay, coarse", _bytes(behind + SHAPE_OPACITY * coarse)),
+        ("clay, detail", _bytes(behind + SHAPE_OPACITY * detailed)),
         ("own albedo and light", _bytes(plain + grey)),
         ("own albedo, detail", _bytes(wrinkled + grey)),
     ]
