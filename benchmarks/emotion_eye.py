@@ -6,7 +6,8 @@ Validation people. A loss that is lower at told units than at true ones is conte
 A row each for the photos' true units drawn with the other codes of --start, and for every run:
 emotion and its centred form: the two terms of objectives.coarse, unweighted; V, A: CCC of what the eye sees in the
 renderings with the truth, mean V its mean; the same of what EMO-MLP reads from the units; brows: mean of both browDown;
-smiles' spread: standard deviation of both mouthSmile. Behind the table: the mean valence seen in the photos.
+smiles' spread: standard deviation of both mouthSmile. Behind the table: the same of what the eye sees in the photos,
+and the variance of its features there, in parts of which losses of two eyes compare.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class Sight:
         self.faces: HeldOut = held_out(data, side=SIDE, size=self.encoders.size, split="validation")
         self.variables = jax.device_put(variables_of(eye))
         self.eye, self.emo_mlp = eye_of(self.variables), load_units_network()
-        self.photos = 0.0
-        """Mean valence that the eye sees in the photos, once a row is told."""
+        self.photos = ""
+        """What the eye sees in the photos, once a row is told."""
         self.one_batch = jax.jit(self._one_batch, static_argnames="told")
 
     def _one_batch(self, run: Mapping[str, Any], seen: Mapping[str, Any], units: Any, *, told: bool) -> dict[str, Any]:
@@ -67,7 +68,7 @@ class Sight:
         return {
             "photo": photo.features, "shown": shown.features, "valence": shown.valence, "arousal": shown.arousal,
             "read valence": read.valence, "read arousal": read.arousal, "units": codes.expression,
-            "photo valence": photo.valence,
+            "photo valence": photo.valence, "photo arousal": photo.arousal,
         }  # fmt: skip
 
     def row(self, run: str, *, told: bool) -> list[float]:
@@ -82,7 +83,9 @@ class Sight:
         apart = of["shown"] - of["photo"]
         emotion = float(np.mean(apart**2)), float(np.mean((apart - apart.mean(axis=0)) ** 2))
         brows, smiles = (of["units"][:, self._both(name)] for name in ("browDown", "mouthSmile"))
-        self.photos = float(of["photo valence"].mean())
+        variance = float(np.mean((of["photo"] - of["photo"].mean(axis=0)) ** 2))
+        seen = ", ".join(f"{number:.3f}" for number in self._read(of, "photo "))
+        self.photos = f"photos: V, A, mean V {seen}; variance of features {variance:.3f}"
         return [
             *emotion,
             *self._read(of, ""),
@@ -120,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(
                 f"| {name} | " + " | ".join(f"{number:.3f}" for number in sight.row(run, told=told)) + " |", flush=True
             )
-        print(f"mean valence of the photos: {sight.photos:.3f}")
+        print(sight.photos)
     except InputError as error:
         print(f"emotion_eye: {error}", file=sys.stderr)
         return 2

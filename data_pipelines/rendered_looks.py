@@ -32,9 +32,14 @@ from emoca_jax.nets.emotion.crop import crop_image, expression_crop
 from emoca_jax.nets.emotion.on_open import SEEN, trunk_maps
 from emoca_jax.nets.emotion.open import DENSE_SIZE
 
-VIEWS = ("photo", "rendering", "lent")
+VIEWS = ("photo", "rendering", "lent", "odd")
 """Of a face: its photo; its rendering with true units and all other codes told; its true units on the next face of the
-batch, in that one's photo: only what the units show is the same in all three."""
+batch, in that one's photo: only what the units show is the same in all three. And a rendering of units that no face has
+(`odd_units`)."""
+LABELLED = 3
+"""So many of them, from the first on, have the face's labels; of the last its units alone are known."""
+ODD = 0.25
+"""Share of the units that are drawn at random in `odd_units`."""
 AT_ONCE = 32
 LABELS = ("expression", "valence", "arousal")
 
@@ -44,8 +49,8 @@ class RenderedLooks(NamedTuple):
 
     maps: Float[np.ndarray, "looks views numbers"]
     """`on_open.trunk_maps` of VIEWS, half floats."""
-    units: Float[np.ndarray, "looks units"]
-    """What every view shows, in the head's order."""
+    units: Float[np.ndarray, "looks views units"]
+    """What each view shows, in the head's order: the true ones where it is LABELLED."""
     expression: Int[np.ndarray, "looks"]
     valence: Float[np.ndarray, "looks"]
     arousal: Float[np.ndarray, "looks"]
@@ -73,10 +78,34 @@ def _looked(loaded: Iterator[dict[str, np.ndarray]], look: Look, key: Key[Array,
 
 
 def views_as_faces(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """A row a view, those of one look next to each other, with the look's labels. batch: entries of RenderedLooks."""
-    views = batch["maps"].shape[1]
-    labels = {name: array.repeat(views, axis=0) for name, array in batch.items() if name != "maps"}
-    return {"maps": batch["maps"].reshape(-1, batch["maps"].shape[-1]), **labels}
+    """A row a view: LABELLED ones, those of one look next to each other, then all others. batch: entries of
+    RenderedLooks. Labels are of the first rows alone, as `emotion_stage` takes them."""
+    labels = {name: batch[name].repeat(LABELLED, axis=0) for name in LABELS}
+    return {name: _first_labelled(batch[name]) for name in ("maps", "units")} | labels
+
+
+def _first_labelled(array: Any) -> Any:
+    array_library = np if isinstance(array, np.ndarray) else jnp
+    parts = (array[:, :LABELLED], array[:, LABELLED:])
+    return array_library.concatenate([part.reshape(-1, part.shape[-1]) for part in parts])
+
+
+def labelled_alone(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """What `views_as_faces` gives, without the rows that have no label."""
+    return {name: array[: len(batch["valence"])] for name, array in batch.items()}
+
+
+def odd_units(
+    key: Key[Array, ""], told: Float[Array, "faces units"], lent: Float[Array, "faces units"]
+) -> Float[Array, "faces units"]:
+    """Units that no face has: told ones of half of the faces, lent ones of all others, ODD of them at random.
+
+    A recogniser that has seen true units alone does not know what it sees when a loss moves one by itself, and feels
+    there what it likes. Random ones are squared: most of a face's units are near rest.
+    """
+    half, which, strength = jax.random.split(key, 3)
+    base = jnp.where(jax.random.bernoulli(half, 0.5, (told.shape[0], 1)), told, lent)
+    return jnp.where(jax.random.bernoulli(which, ODD, told.shape), jax.random.uniform(strength, told.shape) ** 2, base)
 
 
 def save_looks(place: Path, looks: RenderedLooks) -> None:
@@ -123,15 +152,17 @@ def looker(
 
     @jax.jit
     def look(key: Key[Array, ""], batch: Mapping[str, Array]) -> tuple[Array, Array]:
+        change, stray = jax.random.split(key)
         if amounts is None:
             seen = encoder_crops.as_encoded(dict(batch), size=size)
         else:
-            seen = encoder_crops.as_trained_on(key, dict(batch), size=size, amounts=amounts)
+            seen = encoder_crops.as_trained_on(change, dict(batch), size=size, amounts=amounts)
         codes = encode(seen)
         units = batch["units"].astype(jnp.float32)
         lent = jnp.roll(units, 1, axis=0)
+        odd = odd_units(stray, codes.expression, lent)
         drawn = [seen["images"]]
-        drawn += [draw(codes.replace(expression=shown), seen) for shown in (units, lent)]
+        drawn += [draw(codes.replace(expression=shown), seen) for shown in (units, lent, odd)]
         crop = expression_crop(seen["landmarks_mediapipe"])
         upright = [
             jax.vmap(lambda picture, one: crop_image(picture, one, size=DENSE_SIZE))(pictures, crop)
@@ -140,7 +171,7 @@ def looker(
         looks = [trunk_maps(trunk, pictures).astype(jnp.float16) for pictures in upright]
         # Back to those whose units were lent.
         looks[2] = jnp.roll(looks[2], -1, axis=0)
-        return jnp.stack(looks, axis=1), units
+        return jnp.stack(looks, axis=1), jnp.stack([units, units, units, odd], axis=1)
 
     return look
 

@@ -62,6 +62,8 @@ SMOOTH = 5
 """Notes in the log of which a curve shows the running mean."""
 TILE, LINE = 224, 30
 JPEG_QUALITY = 88
+NAME = "reproduction"
+"""With which the names of all files begin."""
 
 
 def measures_figure(numbers: Numbers) -> Figure:
@@ -300,10 +302,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--term", choices=EMOTION_TERMS, default=TERM, help="as scripts/reproduce.py was asked for")
     parser.add_argument("--level", action="store_true", help="likewise")
+    parser.add_argument("--name", default=NAME, help="of the files, in place of %(default)s: of runs with another eye")
     asked = parser.parse_args(arguments)
 
     def place(name: str) -> Path:
-        return asked.output / named(name, asked.term, level=asked.level)
+        return asked.output / named(name, asked.term, level=asked.level).replace(NAME, asked.name, 1)
 
     mpl.use("Agg")
     try:

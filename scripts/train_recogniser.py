@@ -23,7 +23,7 @@ from data_pipelines.open_faces import crops
 from data_pipelines.open_faces.codes import TELLERS, Misfit, as_told, coded_faces, laws_of_file
 from data_pipelines.open_faces.crops import KeptBatches
 from data_pipelines.pseudo_labels.labelled import labelled_codes
-from data_pipelines.rendered_looks import VIEWS, load_looks, views_as_faces
+from data_pipelines.rendered_looks import LABELLED, labelled_alone, load_looks, views_as_faces
 from data_pipelines.sources import Joined, open_records, splits_of_folder
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
@@ -131,7 +131,7 @@ def emotion_from_looks(config: Config) -> tuple[Stage, Batches]:
     examples = {
         name: np.concatenate(parts) for name, parts in zip(looks[0]._fields, zip(*looks, strict=True), strict=True)
     }
-    judged = views_as_faces(load_looks(Path(data.held_out))._asdict())
+    judged = labelled_alone(views_as_faces(load_looks(Path(data.held_out))._asdict()))
     part = {"process": jax.process_index(), "processes": jax.process_count()}
     training = InMemory(examples, config.batch, seed=config.settings.seed, **part)
     return stage_on_looks(config, _trained_before(config.start), lambda: [judged]), training
@@ -143,7 +143,7 @@ def stage_on_looks(config: Config, start: Start, held_out: HeldOut) -> Stage:
     optimiser = optax.adamw(schedule, weight_decay=config.weight_decay)
     return emotion_stage(
         maps_recogniser(start=start), optimiser, held_out, augment=lambda key, batch: views_as_faces(batch),
-        views=len(VIEWS), agreement=config.agreement,
+        views=LABELLED, agreement=config.agreement, unit_share=config.unit_share,
     )  # fmt: skip
 
 

@@ -27,8 +27,8 @@ def get_config() -> ConfigDict:
     # A run's folder to go on from; "" for a network that has learned nothing.
     config.start = ""
     config.weights = ConfigDict({"photometric": 2.0, "albedo_prior": 1e-5, "light_colour": 1.0})
-    # The emotion network of the loss: "open" (what ships), or the folder of a run of configs/open/emotion_on_open.py
-    # or emotion_small.py.
+    # The emotion network of the loss: "open" (what ships), or the folder of a run of configs/open/emotion_on_open.py,
+    # emotion_on_renderings.py or emotion_small.py.
     config.eye = "open"
     config.mask_kind = "intersection"
     config.same_shape, config.per_identity = "none", 1

@@ -21,7 +21,8 @@ def get_config() -> ConfigDict:
     config.name, config.trained = "emoca_coarse", "expression"
     config.weights = ConfigDict(
         {
-            # The paper's 1 is for 2,048 features. Chosen by validation people, of .005 to 2 (docs/reproduction.md).
+            # The paper's 1 is for 2,048 features. Chosen by validation people, of .005 to 2, with a recogniser of
+            # emotion_on_open.py; of .1 and .4 with emotion_on_renderings.py .4 (docs/reproduction.md).
             "emotion": 0.005,
             # Of what differs from the batch's mean, in place of it (docs/reproduction.md).
             "emotion_centred": 0.0,

@@ -123,7 +123,7 @@ def emotion_on_open() -> Made:
 def emotion_on_renderings() -> Made:
     chosen = _config("open.emotion_on_renderings")
     stage = train_recogniser.stage_on_looks(chosen, {}, list)
-    seen = {"maps": ((len(VIEWS), SEEN), jnp.float16), "units": ((len(ARKIT_UNITS),), jnp.float32), **READ}
+    seen = {"maps": ((len(VIEWS), SEEN), jnp.float16), "units": ((len(VIEWS), len(ARKIT_UNITS)), jnp.float32), **READ}
     assert set(seen) == set(RenderedLooks._fields)
     return _made(chosen, stage, seen)
 

@@ -15,7 +15,18 @@ from emoca_jax.nets.emotion.on_open import SEEN
 pytest.importorskip("grain", reason="grain has no wheel here")
 from data_pipelines import rendered_looks
 from data_pipelines.found import FOUND
-from data_pipelines.rendered_looks import VIEWS, RenderedLooks, load_looks, looker, save_looks, views_as_faces
+from data_pipelines.rendered_looks import (
+    LABELLED,
+    ODD,
+    VIEWS,
+    RenderedLooks,
+    labelled_alone,
+    load_looks,
+    looker,
+    odd_units,
+    save_looks,
+    views_as_faces,
+)
 
 FACES, SIZE = 4, 8
 
@@ -50,27 +61,40 @@ def test_units_are_drawn_on_their_own_face_and_on_the_next_one(monkeypatch: pyte
     maps, shown = look(
         jax.random.key(0), {"image": jnp.asarray(whose[:, None, None, None]), FOUND: points, "units": units}
     )
-    np.testing.assert_array_equal(shown, units)
-    photo, rendering, lent = np.asarray(maps)[..., 0].T
+    for view in range(LABELLED):
+        np.testing.assert_array_equal(shown[:, view], units)
+    photo, rendering, lent, odd = np.asarray(maps)[..., 0].T
     np.testing.assert_allclose(photo, whose)
     np.testing.assert_allclose(rendering, whose + 10 * (whose + 1))
     np.testing.assert_allclose(lent, (whose + 1) % FACES + 10 * (whose + 1))
+    np.testing.assert_allclose(odd, whose + 10 * np.asarray(shown)[:, LABELLED, 0], rtol=1e-3)
+
+
+def test_odd_units_are_told_or_lent_ones_with_a_quarter_at_random() -> None:
+    told, lent = jnp.full((400, 52), 2.0), jnp.full((400, 52), 3.0)
+    odd = np.asarray(odd_units(jax.random.key(0), told, lent))
+    random = odd <= 1
+    np.testing.assert_allclose(random.mean(), ODD, atol=0.01)
+    np.testing.assert_allclose(odd[random].mean(), 1 / 3, atol=0.01)
+    kept = [set(row[row > 1].tolist()) for row in odd]
+    assert all(len(one) == 1 for one in kept) and 150 < sum(2.0 in one for one in kept) < 250
 
 
 def looks() -> RenderedLooks:
     draw = np.random.default_rng(1)
     maps = draw.normal(size=(2, len(VIEWS), SEEN)).astype(np.float16)
     labels = np.array([3, 5], np.int32), np.array([0.1, 0.2], np.float32), np.array([-0.1, -0.2], np.float32)
-    return RenderedLooks(maps, draw.uniform(size=(2, 52)).astype(np.float32), *labels)
+    return RenderedLooks(maps, draw.uniform(size=(2, len(VIEWS), 52)).astype(np.float32), *labels)
 
 
-def test_all_views_of_a_face_have_its_labels_and_lie_side_by_side() -> None:
+def test_labelled_views_of_a_face_lie_side_by_side_with_its_labels() -> None:
     batch = views_as_faces(looks()._asdict())
     assert batch["expression"].tolist() == [3, 3, 3, 5, 5, 5]
-    for row in range(6):
-        face, view = divmod(row, len(VIEWS))
+    for row in range(8):
+        face, view = divmod(row, LABELLED) if row < 6 else (row - 6, LABELLED)
         np.testing.assert_array_equal(batch["maps"][row], looks().maps[face, view])
-        np.testing.assert_array_equal(batch["units"][row], looks().units[face])
+        np.testing.assert_array_equal(batch["units"][row], looks().units[face, view])
+    assert {len(array) for array in labelled_alone(batch).values()} == {6}
 
 
 def test_looks_are_kept_and_files_of_something_else_refused(tmp_path: Path) -> None:

@@ -97,19 +97,21 @@ def emotion_stage(
     augment: Augment | None = None,
     views: int = 1,
     agreement: float = 0.0,
+    unit_share: float = UNIT_SHARE,
 ) -> Stage:
     """The stage for batches of `images` (uint8), `codes` or `maps`, `expression`, `valence`, `arousal` and, where the
     network reads them, `units`.
 
     held_out: batches to judge on, all of one size. augment: of a batch, on the device, at random; may make what the
-    network sees of other entries. views: rows next to each other, which show the same of one face. agreement: weight
-    of `share_between_views` of the network's features.
+    network sees of other entries. Rows behind those that have an `expression` have units alone. views: labelled rows
+    next to each other, which show the same of one face. agreement: weight of `share_between_views` of the network's
+    features. unit_share: weight of the units' mean square.
     """
     agrees = functools.partial(_agreement, views=views, weight=agreement) if agreement else None
     return Stage(
         name=f"emotion ({type(network.module).__name__})",
         initial=lambda key: _initial(network, key),
-        loss=functools.partial(_loss, network, augment, agrees),
+        loss=functools.partial(_loss, network, augment, agrees, unit_share),
         optimiser=optimiser,
         evaluate=lambda parameters, statistics: evaluate(network, parameters, statistics, held_out()),
         metric="score",
@@ -152,6 +154,7 @@ def _loss(
     network: Recogniser,
     augment: Augment | None,
     agrees: Callable[[AffectRead], dict[str, Array]] | None,
+    unit_share: float,
     parameters: Parameters,
     statistics: Parameters,
     batch: Batch,
@@ -164,7 +167,8 @@ def _loss(
     variables = {"params": parameters, "batch_stats": statistics}
     result: Any = network.module.apply(variables, seen, train=True, mutable="batch_stats", rngs={"dropout": drop})
     read, changed = result
-    affect = _affect(read)
+    labelled = batch["expression"].shape[0]
+    affect = jax.tree.map(lambda rows: rows[:labelled], _affect(read))
     expression = expression_measures(affect.expression_logits, batch["expression"].astype(jnp.int32))
     measures = valence_arousal_measures(
         affect.valence,
@@ -176,7 +180,7 @@ def _loss(
     terms = {"nll": expression.nll, **valence_arousal_loss(measures, factors)}
     if isinstance(read, FaceRead) and "units" in batch:
         strength = jax.nn.sigmoid(read.unit_logits)
-        terms["units"] = UNIT_SHARE * jnp.mean((strength - batch["units"].astype(jnp.float32)) ** 2)
+        terms["units"] = unit_share * jnp.mean((strength - batch["units"].astype(jnp.float32)) ** 2)
     if agrees is not None:
         terms |= agrees(affect)
     told = {"accuracy": expression.accuracy} | {name: measures[name] for name in ("v_ccc", "a_ccc")}
