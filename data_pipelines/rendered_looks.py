@@ -7,7 +7,6 @@ The frozen network looks once; what reads its layers then learns in minutes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from data_pipelines.sources import Source
 from emoca_jax import render
 from emoca_jax.codes import Codes
 from emoca_jax.errors import InputError
+from emoca_jax.files.whole import open_folder, write_file
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import decode
 from emoca_jax.nets.emotion.crop import crop_image, expression_crop
@@ -110,16 +110,8 @@ def odd_units(
 
 def save_looks(place: Path, looks: RenderedLooks) -> None:
     """Keep looks in a file, which is whole or not there. Errors: InputError where it cannot be written."""
-    part = place.with_suffix(".part")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            np.savez(file, **looks._asdict())
-        os.replace(part, place)
-    except OSError as error:
-        raise InputError(f"{place}: cannot be written ({error.strerror or error}); give another place") from error
-    finally:
-        part.unlink(missing_ok=True)
+    open_folder(place.parent)
+    write_file(place, lambda file: np.savez(file, **looks._asdict()))
 
 
 def load_looks(place: Path) -> RenderedLooks:

@@ -14,12 +14,11 @@ import numpy as np
 from data_pipelines import encoder_crops, photo_crops
 from data_pipelines.found import FOUND
 from data_pipelines.open_faces import crops
-from data_pipelines.rendered_looks import VIEWS, RenderedLooks
 from emoca_jax.emotion.units import ARKIT_UNITS
 from emoca_jax.flame import load_head
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.emotion.mlp import CODE_INPUTS
-from emoca_jax.nets.emotion.on_open import SEEN, OpenFaceReader
+from emoca_jax.nets.emotion.on_open import OpenFaceReader
 from emoca_jax.nets.emotion.open import DENSE_SIZE
 from emoca_jax.nets.emotion.resnet import EmotionResNet50
 from emoca_jax.nets.resnet import ResNet50
@@ -117,15 +116,6 @@ def emotion_small() -> Made:
 @_step()
 def emotion_on_open() -> Made:
     return _drawings("open.emotion_on_open")
-
-
-@_step()
-def emotion_on_renderings() -> Made:
-    chosen = _config("open.emotion_on_renderings")
-    stage = train_recogniser.stage_on_looks(chosen, {}, list)
-    seen = {"maps": ((len(VIEWS), SEEN), jnp.float16), "units": ((len(VIEWS), len(ARKIT_UNITS)), jnp.float32), **READ}
-    assert set(seen) == set(RenderedLooks._fields)
-    return _made(chosen, stage, seen)
 
 
 def _photos(config: str) -> Made:
