@@ -7,6 +7,7 @@ The frozen network looks once; what reads its layers then learns in minutes.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,15 +115,20 @@ def save_looks(place: Path, looks: RenderedLooks) -> None:
     write_file(place, lambda file: np.savez(file, **looks._asdict()))
 
 
+DAMAGED = (OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError, BadZipFile, zlib.error)
+"""What reading a file that is none, or no longer one, ends in."""
+
+
 def load_looks(place: Path) -> RenderedLooks:
     """What `save_looks` kept. Errors: InputError where it is none."""
     try:
         # NumPy leaves a file that it cannot read open.
         with open(place, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            looks = RenderedLooks(*(file[name] for name in RenderedLooks._fields))
-    except (OSError, EOFError, ValueError, TypeError, KeyError, BadZipFile) as error:
+            looks = RenderedLooks(*(np.atleast_1d(file[name]) for name in RenderedLooks._fields))
+    except DAMAGED as error:
         raise InputError(f"{place}: holds no looks ({error}); make them with scripts/look_at_renderings.py") from error
-    if len({len(part) for part in looks}) != 1 or looks.maps.shape[1:] != (len(VIEWS), SEEN):
+    of_views = looks.maps.shape[1:] == (len(VIEWS), SEEN) and looks.units.shape[1:2] == (len(VIEWS),)
+    if len({len(part) for part in looks}) != 1 or not of_views:
         raise InputError(f"{place}: holds looks of another network; make them anew with scripts/look_at_renderings.py")
     return looks
 

@@ -134,7 +134,7 @@ def emotion_from_looks(config: Config) -> tuple[Stage, Batches]:
     judged = labelled_alone(views_as_faces(load_looks(Path(data.held_out))._asdict()))
     part = {"process": jax.process_index(), "processes": jax.process_count()}
     training = InMemory(examples, config.batch, seed=config.settings.seed, **part)
-    return stage_on_looks(config, _trained_before(config.start), lambda: [judged]), training
+    return stage_on_looks(config, trained_before(config.start), lambda: [judged]), training
 
 
 def stage_on_looks(config: Config, start: Start, held_out: HeldOut) -> Stage:
@@ -147,7 +147,7 @@ def stage_on_looks(config: Config, start: Start, held_out: HeldOut) -> Stage:
     )  # fmt: skip
 
 
-def _trained_before(run: str) -> Start:
+def trained_before(run: str) -> Start:
     """What a run of configs/open/emotion_on_open.py left, to go on from."""
     if not run:
         return {}

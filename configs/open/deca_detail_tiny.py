@@ -6,8 +6,8 @@ coarse readers read, on 112 pixels; D_detail makes 128 x 128 texels. Goes on fro
 Command: python scripts/train.py --config=configs/open/deca_detail_tiny.py --folder=runs/deca_detail
     --config.start=runs/deca --config.data.train="('datasets',)" --config.data.held_out=datasets
 Expected: 6.2 minutes of a processor; colour error in uv space .0762 where coarse normals have .0767, on 608 faces of 80
-people that nothing was trained on, most of it by one displacement for all: what docs/training.md says
-(benchmarks/open_detail.py).
+people that nothing was trained on, but who chose the weights, most of it by one displacement for all: what
+docs/training.md says (benchmarks/open_detail.py).
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ def get_config() -> ConfigDict:
         {
             # DECA's is 2, with ID-MRF beside it.
             "photometric": 5.0,
-            # DECA's .005 lets all displacements drift by millimetres, which no light shows.
+            # DECA's .005, and .02 too, let all displacements drift by millimetres, which no light shows.
             "displacement_size": 0.15,
             "shading_roughness": 0.005,
             # A sum over photos and texels. DECA's share of it, beside ID-MRF, leaves nothing but one constant here.

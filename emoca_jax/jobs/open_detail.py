@@ -20,8 +20,8 @@ from emoca_jax.texture.layout import texture_layout
 FAINTEST = 0.02
 """Of the mask that fades out beside the face; what is less moves the largest displacement (1 cm) by .2 mm: nothing."""
 BARE_TEXELS, FADING_TEXELS = 1.0, 2.0
-"""Beside lids, lips and seams of the layout: a texel next to what is no skin has no displacement, since the normals of
-its grid would lean on the gap; further ones have it little by little."""
+"""Beside lids, lips and seams of the layout: a texel above, below or beside what is no skin has no displacement, since
+the normals of its grid would lean on the gap; further ones have it little by little."""
 
 
 def open_detail_model(head: FaceHead, decoder: dict, *, size: int) -> DetailModel:

@@ -8,9 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 
+from emoca_jax.codes import Codes
 from emoca_jax.errors import InputError
-from emoca_jax.nets.emotion.on_open import SEEN
+from emoca_jax.flame import load_head
+from emoca_jax.model import decode
+from emoca_jax.nets.emotion.on_open import HEAD, SEEN, TRUNK
 
 pytest.importorskip("grain", reason="grain has no wheel here")
 from data_pipelines import rendered_looks
@@ -20,6 +24,7 @@ from data_pipelines.rendered_looks import (
     ODD,
     VIEWS,
     RenderedLooks,
+    in_place,
     labelled_alone,
     load_looks,
     looker,
@@ -27,6 +32,8 @@ from data_pipelines.rendered_looks import (
     save_looks,
     views_as_faces,
 )
+from scripts.train_coarse import NETWORK
+from scripts.train_recogniser import trained_before
 
 FACES, SIZE = 4, 8
 
@@ -108,3 +115,39 @@ def test_looks_are_kept_and_files_of_something_else_refused(tmp_path: Path) -> N
     place.write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(InputError, match=r"holds no looks.*look_at_renderings\.py"):
         load_looks(place)
+
+
+@pytest.mark.thorough
+def test_a_rendering_lies_in_its_photos_place_where_the_mask_lets_it() -> None:
+    head = jax.device_put(load_head("open"))
+    albedo = head.albedo
+    assert albedo is not None
+    counts = {"shape": head.shape_dirs.shape[-1], "expression": head.expression_dirs.shape[-1]}
+    nothing = {name: jnp.zeros((2, count)) for name, count in counts.items()}
+    codes = Codes(
+        **nothing, pose=jnp.zeros((2, 2, 3)), jaw=jnp.zeros((2, 3)), eyes=jnp.zeros((2, 2, 3)),
+        camera=jnp.tile(jnp.array([8.0, 0.0, 0.0]), (2, 1)), albedo=jnp.zeros((2, albedo.basis.shape[-1])),
+        light=jnp.zeros((2, 9, 3)).at[:, 0].set(3.0),
+    )  # fmt: skip
+    photos = jnp.full((2, 16, 16, 3), 0.25)
+    mask = jnp.stack([jnp.ones((16, 16)), jnp.zeros((16, 16))])
+    placed = np.asarray(in_place(head, codes, {"images": photos, "mask": mask}))
+    drawn = decode(head, codes, (16, 16))
+    inside = np.asarray(drawn.alpha[0]) == 1
+    assert inside.sum() > 40
+    np.testing.assert_allclose(placed[0][inside], np.clip(np.asarray(drawn.rendering[0]), 0, 1)[inside], atol=1e-6)
+    np.testing.assert_allclose(placed[0][np.asarray(drawn.alpha[0]) == 0], 0.25)
+    np.testing.assert_allclose(placed[1], 0.25)
+
+
+def test_a_recogniser_of_renderings_goes_on_from_one_of_photos(tmp_path: Path) -> None:
+    head = {"kernel": np.arange(3.0)}
+    before = {"params": {HEAD: head, TRUNK: {"kernel": np.ones(2)}}, "batch_stats": {HEAD: {"mean": np.ones(1)}}}
+    np.savez(tmp_path / NETWORK, **flatten_dict(before, sep="/"))
+    begun = trained_before(str(tmp_path))
+    assert set(begun["params"]) == set(begun["batch_stats"]) == {HEAD}
+    np.testing.assert_array_equal(begun["params"][HEAD]["kernel"], head["kernel"])
+    assert trained_before("") == {}
+    np.savez(tmp_path / NETWORK, **{"params/stem/kernel": np.ones(1), "params/units/kernel": np.ones(1)})
+    with pytest.raises(InputError, match="is no run of configs/open/emotion_on_open"):
+        trained_before(str(tmp_path))
