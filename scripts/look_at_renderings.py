@@ -29,11 +29,13 @@ from data_pipelines.found import open_found
 from data_pipelines.rendered_looks import Look, in_place, looker, rendered_looks, save_looks
 from emoca_jax.codes import Codes
 from emoca_jax.errors import InputError
+from emoca_jax.files.whole import open_folder
 from emoca_jax.fit.landmark_model import landmark_model
 from emoca_jax.flame import load_head
 from emoca_jax.jobs.landmark_encoders import landmark_encoders
 from emoca_jax.nets.emotion.open import load_expression_networks
-from scripts.train_coarse import variables_of
+from emoca_jax.training.stages.encoders import FLAME
+from scripts.train_coarse import started_from
 
 SIDE = 144
 """Pixels a side of the packaged pictures."""
@@ -49,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args(arguments)
     try:
+        open_folder(asked.output.parent)
         source = open_found("open_faces", asked.split, data_dir=asked.data)
         look = _look(asked.start, AMOUNTS if asked.split == "train" else None)
         looks = rendered_looks(source, look, seed=asked.seed, side=SIDE)
@@ -62,12 +65,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _look(run: str, amounts: Amounts | None) -> Look:
     """By what a run left."""
-    head, start = jax.device_put((load_head("open"), variables_of(run)))
+    head = jax.device_put(load_head("open"))
     encoders = landmark_encoders(head, landmark_model(head))
+    if not run:
+        raise InputError("give --start a run of configs/open/deca_coarse_tiny.py")
+    parameters, statistics = started_from(run, encoders, FLAME)
 
     def encode(seen: Mapping[str, Any]) -> Codes:
-        variables = start["params"], start["batch_stats"]
-        return encoders.encode(*variables, seen["images"], trained=None, landmarks=seen["landmarks_mediapipe"]).codes
+        found = seen["landmarks_mediapipe"]
+        return encoders.encode(parameters, statistics, seen["images"], trained=None, landmarks=found).codes
 
     trunk = jax.device_put(load_expression_networks()["params"]["dense"])
     return looker(encode, functools.partial(in_place, head), trunk, size=encoders.size, amounts=amounts)

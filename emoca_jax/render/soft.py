@@ -81,7 +81,7 @@ def _softness_checked(function: Callable[P, R]) -> Callable[P, R]:
                 raise InputError(f"{name} is {known[name]}; give a positive number.")
         if "blur_radius" in known and not known["blur_radius"] >= 0:
             raise InputError(f"blur_radius is {known['blur_radius']}; give a squared distance, which is at least 0.")
-        if "near" in known and "far" in known and not known["far"] - known["near"] > 0:
+        if "near" in known and "far" in known and not known["near"] < known["far"]:
             raise InputError(f"near is {known['near']} and far is {known['far']}; give a far beyond near.")
         for name in ("near", "far"):
             if not np.isfinite(known.get(name, 0.0)):
