@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emoca_jax.flame import load_head
-from emoca_jax.jobs.open_detail import face_mask, span_of
+from emoca_jax.jobs.open_detail import face_mask, open_detail_model, span_of
 from emoca_jax.losses.detail import FLAME_SPAN, LAYOUT_PIXELS, face_patch
 from emoca_jax.texture.layout import texture_layout
 
@@ -21,7 +21,10 @@ def mask() -> np.ndarray:
 
 
 def test_what_is_compared_holds_the_whole_open_face(mask: np.ndarray) -> None:
-    span = span_of(mask)
+    model = open_detail_model(jax.device_put(load_head("open")), {}, size=SIZE)
+    span = model.span
+    assert span == span_of(mask)
+    np.testing.assert_array_equal(model.mask, mask)
     # The smallest such place: each of its outermost rows and columns has some of the face.
     top, bottom, left, right = (pixel * SIZE // LAYOUT_PIXELS for pixel in span)
     inside = mask[top:bottom, left:right]
