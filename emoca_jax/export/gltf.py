@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from emoca_jax.codes import Codes
 from emoca_jax.export.glb import INDEX_BUFFER, VERTEX_BUFFER, GlbBuilder
-from emoca_jax.export.rig.levels import Surface, whole_surface
+from emoca_jax.export.rig.levels import Triangles, all_triangles
 from emoca_jax.export.rig.naming import PLAIN, Naming
 from emoca_jax.export.rig.shapes import Morphs, Part, morphs_of, parts_of, targets_of
 from emoca_jax.export.rig.skeleton import Bone, local_transforms, rest_transforms, skeleton
@@ -39,7 +39,7 @@ def head_glb(
     name: str,
     generator: str,
     naming: Naming = PLAIN,
-    surface: Surface | None = None,
+    triangles: Triangles | None = None,
 ) -> bytes:
     """A .glb of one person: upright, facing +z, y up, metres; identity baked in, the photo's expression as default.
 
@@ -48,7 +48,7 @@ def head_glb(
     exactly `flame.forward` of the same codes with head and neck at rest. Pose correctives, which glTF does not know,
     become one more morph target for the photo's jaw and eyes, where the head has any.
     codes: NumPy leaves without batch; texture_png: the file's bytes, row 0 at v = 1; normal_png: the same of a
-    tangent-space normal map for the skin, if there is one; surface: a coarser level of detail.
+    tangent-space normal map for the skin, if there is one; triangles: a coarser level of detail.
     """
     glb = GlbBuilder()
     rotations = np.concatenate([np.zeros((2, 3)), np.asarray(codes.jaw)[None], np.asarray(codes.eyes)])
@@ -57,10 +57,10 @@ def head_glb(
     bones = skeleton(head, neutral_vertices, joints, rotations, naming)
     bind = np.linalg.inv(rest_transforms(bones)).swapaxes(1, 2)  # column-major
     bind[:, :, 3] = [0, 0, 0, 1]  # exactly, which inverting does not promise
-    surface = whole_surface(head) if surface is None else surface
-    morphs = morphs_of(head, codes, neutral_vertices, rotations, surface)
+    triangles = all_triangles(head) if triangles is None else triangles
+    morphs = morphs_of(head, codes, neutral_vertices, rotations, triangles)
     pictures = {"albedo": texture_png} | ({} if normal_png is None else {"normals": normal_png})
-    parts = parts_of(head, surface, naming)
+    parts = parts_of(head, triangles, naming)
     materials = list(dict.fromkeys(part.part for part in parts))
     document = {
         "asset": {"version": "2.0", "generator": generator},

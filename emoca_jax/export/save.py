@@ -12,7 +12,7 @@ from emoca_jax.export.gltf import head_glb
 from emoca_jax.export.obj import head_mtl, head_obj
 from emoca_jax.export.pictures.comparison import comparison
 from emoca_jax.export.png import grey_png, png_bytes
-from emoca_jax.export.rig.levels import coarser_surfaces
+from emoca_jax.export.rig.levels import coarser_triangles
 from emoca_jax.export.rig.naming import NAMINGS
 from emoca_jax.export.tables import codes_npz, summary_json
 from emoca_jax.export.usd import head_usdz
@@ -74,8 +74,8 @@ def save_face(
     texture = png_bytes(result.texture) if formats & {"glb", "obj", "usdz"} else b""
     naming = NAMINGS[names]
     if "glb" in formats:
-        coarser = coarser_surfaces(result.head) if lod else []
-        for ending, surface in zip((".glb", *LOD_ENDINGS), (None, *coarser), strict=False):
+        coarser = coarser_triangles(result.head) if lod else []
+        for ending, triangles in zip((".glb", *LOD_ENDINGS), (None, *coarser), strict=False):
             files[ending] = head_glb(
                 result.head,
                 result.codes,
@@ -85,7 +85,7 @@ def save_face(
                 name=os.fsencode(path.name).decode(errors="replace"),
                 generator=f"emoca_jax {package_version()}",
                 naming=naming,
-                surface=surface,
+                triangles=triangles,
             )
     if "usdz" in formats:
         files[".usdz"] = head_usdz(result.head, result.codes, result.neutral_vertices, texture, naming=naming)

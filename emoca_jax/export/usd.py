@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from emoca_jax.codes import Codes
 from emoca_jax.export.gltf import MATERIALS, SKIN_MATERIAL
-from emoca_jax.export.rig.levels import whole_surface
+from emoca_jax.export.rig.levels import all_triangles
 from emoca_jax.export.rig.naming import PLAIN, Naming
 from emoca_jax.export.rig.shapes import Morphs, Part, morphs_of, parts_of, targets_of
 from emoca_jax.export.rig.skeleton import Bone, local_transforms, rest_transforms, skeleton
@@ -45,7 +45,7 @@ def head_usdz(
     rotations = np.concatenate([np.zeros((2, 3)), np.asarray(codes.jaw)[None], np.asarray(codes.eyes)])
     shaped = neutral_vertices + np.asarray(head.expression_dirs) @ np.asarray(codes.expression)
     bones = skeleton(head, neutral_vertices, np.asarray(head.joint_regressor) @ shaped, rotations, naming)
-    morphs = morphs_of(head, codes, neutral_vertices, rotations, whole_surface(head))
+    morphs = morphs_of(head, codes, neutral_vertices, rotations, all_triangles(head))
     with tempfile.TemporaryDirectory() as folder:
         layer, texture = Path(folder) / USD_LAYER, Path(folder) / TEXTURE
         texture.write_bytes(texture_png)
@@ -56,7 +56,7 @@ def head_usdz(
         stage.SetDefaultPrim(root)
         order = _parents_first(bones)
         skeleton_path = _define_skeleton(stage, bones, order, morphs)
-        for part in parts_of(head, whole_surface(head), naming):
+        for part in parts_of(head, all_triangles(head), naming):
             mesh = _define_mesh(stage, head, part, neutral_vertices, morphs, order)
             UsdSkel.BindingAPI.Apply(mesh).CreateSkeletonRel().SetTargets([skeleton_path])
             _bind_material(stage, mesh, part.part, naming.materials.get(part.part, part.part))

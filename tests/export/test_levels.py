@@ -7,7 +7,7 @@ from scipy.spatial import KDTree
 
 from emoca_jax import flame, render
 from emoca_jax.errors import InputError
-from emoca_jax.export.rig.levels import LEVELS, coarser_surfaces, fixed_vertices, whole_surface
+from emoca_jax.export.rig.levels import LEVELS, all_triangles, coarser_triangles, fixed_vertices
 from emoca_jax.export.save import save_face
 from tests.export.made_up_face import made_up_face
 from tests.export.read_glb import Glb
@@ -25,7 +25,7 @@ def head():
 
 @pytest.fixture(scope="module")
 def levels(head):
-    return coarser_surfaces(head)
+    return coarser_triangles(head)
 
 
 def corners(surface):
@@ -48,7 +48,7 @@ def edge_uses(faces):
 
 @pytest.mark.thorough
 def test_each_level_is_made_of_corners_of_the_one_above(head, levels):
-    above = whole_surface(head)
+    above = all_triangles(head)
     kept = set(np.flatnonzero(fixed_vertices(above, len(head.template))).tolist())
     for share, level in zip(LEVELS, levels, strict=True):
         assert len(level.faces) == pytest.approx(share * len(head.faces), abs=2)

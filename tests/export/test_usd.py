@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emoca_jax import flame
-from emoca_jax.export.rig.levels import whole_surface
+from emoca_jax.export.rig.levels import all_triangles
 from emoca_jax.export.rig.naming import PLAIN
 from emoca_jax.export.rig.shapes import parts_of
 from emoca_jax.export.save import save_face
@@ -42,7 +42,7 @@ def test_skinned_by_openusd_it_is_the_posed_face(face, file):
     assert UsdSkel.BakeSkinning(UsdSkel.Root(stage.GetDefaultPrim()))
     pose = np.concatenate([np.zeros((2, 3)), face.codes.jaw[None], face.codes.eyes]).astype(np.float32)
     expected = np.asarray(flame.forward(face.head, face.codes.shape, face.codes.expression, pose).vertices)
-    for part in parts_of(face.head, whole_surface(face.head), PLAIN):
+    for part in parts_of(face.head, all_triangles(face.head), PLAIN):
         mesh = UsdGeom.Mesh(stage.GetPrimAtPath(f"/head/{part.name}"))
         np.testing.assert_allclose(np.array(mesh.GetPointsAttr().Get()), expected[part.vertex], atol=5e-6)
 

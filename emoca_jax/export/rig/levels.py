@@ -34,7 +34,7 @@ SIDES = [[0, 1], [1, 2], [2, 0]]
 MILLIMETRES = 1000.0
 
 
-class Surface(NamedTuple):
+class Triangles(NamedTuple):
     """Triangles over a head's vertices, as `FaceHead` keeps them."""
 
     faces: Int[np.ndarray, "faces 3"]
@@ -42,18 +42,18 @@ class Surface(NamedTuple):
     face_part: Int[np.ndarray, "faces"]
 
 
-def whole_surface(head: FaceHead) -> Surface:
+def all_triangles(head: FaceHead) -> Triangles:
     """All triangles of the head."""
-    return Surface(np.asarray(head.faces), np.asarray(head.uv_faces), np.asarray(head.face_part))
+    return Triangles(np.asarray(head.faces), np.asarray(head.uv_faces), np.asarray(head.face_part))
 
 
-def coarser_surfaces(head: FaceHead) -> list[Surface]:
+def coarser_triangles(head: FaceHead) -> list[Triangles]:
     """The head with ever fewer triangles: a surface for each of `LEVELS`.
 
     Vertices at open borders, seams of the texture and borders of parts stay, so a share may not be reached.
     Pure: the same head gives the same triangles, after seconds the first time.
     """
-    return _surfaces(_Key(head))
+    return _coarser(_Key(head))
 
 
 class _Key:
@@ -72,25 +72,25 @@ class _Key:
 
 
 @functools.lru_cache(maxsize=2)
-def _surfaces(key: _Key) -> list[Surface]:
+def _coarser(key: _Key) -> list[Triangles]:
     mesh = _Collapsing(key.head)
-    surfaces = []
+    levels = []
     for share in LEVELS:
         mesh.reduce(round(share * len(key.head.faces)))
-        surfaces.append(mesh.surface())
-    return surfaces
+        levels.append(mesh.triangles())
+    return levels
 
 
-def fixed_vertices(surface: Surface, vertices: int) -> Bool[np.ndarray, "vertices"]:
+def fixed_vertices(triangles: Triangles, vertices: int) -> Bool[np.ndarray, "vertices"]:
     """Vertices that no level may lose: at open borders, at seams of the texture, between parts."""
     fixed = np.zeros(vertices, bool)
-    ends = surface.faces[:, SIDES].reshape(-1, 2)
+    ends = triangles.faces[:, SIDES].reshape(-1, 2)
     order = np.argsort(ends, axis=1)
     edges = np.take_along_axis(ends, order, 1)
     unique, number, count = np.unique(edges, axis=0, return_inverse=True, return_counts=True)
     fixed[unique[count != 2]] = True
     # Edges whose two faces disagree about an end of them: the last vertex of a cut has one texture coordinate only.
-    for labels in (surface.uv_faces, np.repeat(surface.face_part[:, None], 3, axis=1)):
+    for labels in (triangles.uv_faces, np.repeat(triangles.face_part[:, None], 3, axis=1)):
         told = np.take_along_axis(labels[:, SIDES].reshape(-1, 2), order, 1)
         versions = np.unique(np.concatenate([number.reshape(-1, 1), told], axis=1), axis=0)
         fixed[unique[np.bincount(versions[:, 0]) > 1]] = True
@@ -101,7 +101,7 @@ class _Collapsing:
     """A mesh that loses its cheapest edge, over and over."""
 
     def __init__(self, head: FaceHead):
-        start = whole_surface(head)
+        start = all_triangles(head)
         self.faces, self.uv_faces, self.part = start.faces.copy(), start.uv_faces.copy(), start.face_part
         self.uv = np.asarray(head.uv, float)
         rest = MILLIMETRES * np.asarray(head.template, float)
@@ -117,8 +117,8 @@ class _Collapsing:
         self.fixed = fixed_vertices(start, len(rest))
         self._first_errors(np.array([HIDDEN.get(name, 1.0) for name in head.part_names])[self.part])
 
-    def surface(self) -> Surface:
-        return Surface(self.faces[self.alive], self.uv_faces[self.alive], self.part[self.alive])
+    def triangles(self) -> Triangles:
+        return Triangles(self.faces[self.alive], self.uv_faces[self.alive], self.part[self.alive])
 
     def reduce(self, faces: int) -> None:
         """Collapse until so many faces are left, or no vertex can go."""

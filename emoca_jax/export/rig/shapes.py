@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from emoca_jax import flame, render
 from emoca_jax.codes import Codes
 from emoca_jax.export.names import unit_names
-from emoca_jax.export.rig.levels import Surface
+from emoca_jax.export.rig.levels import Triangles
 from emoca_jax.export.rig.naming import Naming
 from emoca_jax.export.rig.skeleton import EYES
 from emoca_jax.flame.head import FaceHead
@@ -59,16 +59,16 @@ class Morphs(NamedTuple):
     """At rest."""
 
 
-def parts_of(head: FaceHead, surface: Surface, naming: Naming) -> list[Part]:
-    """A mesh per part of the surface, in the head's order; eyes one by one where the naming has both."""
-    left = np.asarray(head.skin_weights)[surface.faces[:, 0], EYES[0]] > 0.5
+def parts_of(head: FaceHead, triangles: Triangles, naming: Naming) -> list[Part]:
+    """A mesh per part of the triangles, in the head's order; eyes one by one where the naming has both."""
+    left = np.asarray(head.skin_weights)[triangles.faces[:, 0], EYES[0]] > 0.5
     parts = []
-    for number in np.unique(surface.face_part):
-        part, of_part = head.part_names[number], surface.face_part == number
+    for number in np.unique(triangles.face_part):
+        part, of_part = head.part_names[number], triangles.face_part == number
         pieces = {naming.meshes.get(part, part): of_part}
         if part == "eyes" and naming.eyeballs is not None:
             pieces = dict(zip(naming.eyeballs, (of_part & left, of_part & ~left), strict=True))
-        parts += [Part(name, part, *_split_seams(surface, chosen)) for name, chosen in pieces.items()]
+        parts += [Part(name, part, *_split_seams(triangles, chosen)) for name, chosen in pieces.items()]
     return parts
 
 
@@ -77,7 +77,7 @@ def morphs_of(
     codes: Codes,
     neutral: Float[np.ndarray, "vertices 3"],
     rotations: Float[np.ndarray, "joints 3"],
-    surface: Surface,
+    triangles: Triangles,
 ) -> Morphs:
     """The head's units as the photo has them, its visemes switched off, and the pose's correctives where it has any.
 
@@ -96,8 +96,8 @@ def morphs_of(
     moved = np.concatenate(shifts)
     points = np.concatenate([neutral[None], neutral + moved]).astype(np.float32)
     normals = _unit_normals(points, np.asarray(head.faces))
-    if len(surface.faces) < len(head.faces):
-        own = _unit_normals(points, surface.faces)
+    if len(triangles.faces) < len(head.faces):
+        own = _unit_normals(points, triangles.faces)
         normals = np.where(np.sum(own[0] * normals[0], -1)[:, None] < SAME_WAY, own, normals)
     turns = normals[1:] - normals[:1]
     shifted, turned = _largest(moved) > SMALLEST_SHIFT, _largest(turns) > SMALLEST_TURN
@@ -113,10 +113,10 @@ def targets_of(morphs: Morphs, part: Part) -> list[int]:
 
 
 def _split_seams(
-    surface: Surface, chosen: Bool[np.ndarray, "faces"]
+    triangles: Triangles, chosen: Bool[np.ndarray, "faces"]
 ) -> tuple[Int[np.ndarray, "corners"], Int[np.ndarray, "corners"], Int[np.ndarray, "chosen 3"]]:
     """Every (vertex, uv) pair in use once, and the faces that index those pairs."""
-    pairs = np.stack([surface.faces[chosen], surface.uv_faces[chosen]], -1).reshape(-1, 2)
+    pairs = np.stack([triangles.faces[chosen], triangles.uv_faces[chosen]], -1).reshape(-1, 2)
     pairs, corners = np.unique(pairs, axis=0, return_inverse=True)
     return pairs[:, 0], pairs[:, 1], corners.reshape(-1, 3)
 
