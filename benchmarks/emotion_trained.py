@@ -38,10 +38,9 @@ from emoca_jax.errors import InputError
 from emoca_jax.jobs.look import look
 from emoca_jax.jobs.read_emotion import load_emotion_model, read_emotion
 from emoca_jax.losses.affect import valence_arousal_measures
-from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
+from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES, AffectRead
 from emoca_jax.nets.emotion.crop import CROP_SIZE, ExpressionCrop, crop_image
 from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES, load_expression_networks
-from emoca_jax.nets.emotion.small import FaceRead
 from emoca_jax.training.stages.emotion import IMAGE_NETWORKS
 
 NO_UNITS = np.zeros(0, np.float32)
@@ -88,11 +87,10 @@ def _read(
 ) -> tuple[Array, ...]:
     picture = crop_image(image, crop, size=size)
     read: Any = IMAGE_NETWORKS[network]().apply(variables, jnp.stack([picture, picture[:, ::-1]]))
-    assert isinstance(read, FaceRead)
+    assert isinstance(read, AffectRead) and read.unit_logits is not None
     # A face and its mirror image show the same emotion.
-    affect = read.affect
-    shares = jax.nn.softmax(affect.expression_logits).mean(axis=0)
-    return shares, affect.valence.mean(), affect.arousal.mean(), jax.nn.sigmoid(read.unit_logits[0])
+    shares = jax.nn.softmax(read.expression_logits).mean(axis=0)
+    return shares, read.valence.mean(), read.arousal.mean(), jax.nn.sigmoid(read.unit_logits[0])
 
 
 def load_network(path: Path) -> dict[str, Any]:

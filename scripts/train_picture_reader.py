@@ -39,10 +39,10 @@ from emoca_jax.errors import InputError
 from emoca_jax.evaluation.emotion import Labels, Told, measures, temperature
 from emoca_jax.files.whole import open_folder
 from emoca_jax.losses.affect import concordance
+from emoca_jax.nets.emotion.affect import AffectRead
 from emoca_jax.nets.emotion.frozen import Maps
 from emoca_jax.nets.emotion.open import load_expression_networks
 from emoca_jax.nets.emotion.picture_reader import PictureReader
-from emoca_jax.nets.emotion.small import FaceRead
 from emoca_jax.nets.weights import Parameters, load_weights, save_weights
 
 ASSETS = Path(__file__).parents[1] / "emoca_jax" / "assets"
@@ -208,24 +208,25 @@ def strayed(key: Key[Array, ""], maps: Maps) -> Maps:
     return result
 
 
-def emotion_loss(told: FaceRead, expression: Int[Array, "batch"], affect: Float[Array, "batch 2"]) -> Array:
+def emotion_loss(told: AffectRead, expression: Int[Array, "batch"], affect: Float[Array, "batch 2"]) -> Array:
     """Likelihood of the class, square error and concordance of valence and arousal."""
     target = optax.smooth_labels(jax.nn.one_hot(expression, len(CLASS_AFFECT)), SMOOTH)
-    likelihood = optax.softmax_cross_entropy(told.affect.expression_logits, target).mean()
-    both = jnp.stack([told.affect.valence, told.affect.arousal], axis=-1)
+    likelihood = optax.softmax_cross_entropy(told.expression_logits, target).mean()
+    both = jnp.stack([told.valence, told.arousal], axis=-1)
     agreement = concordance(both[:, 0], affect[:, 0]) + concordance(both[:, 1], affect[:, 1])
     return likelihood + 2 * jnp.mean((both - affect) ** 2) + 1 - 0.5 * agreement
 
 
-def units_loss(told: FaceRead, units: Float[Array, "batch 52"], weight: Float[Array, "52"]) -> Array:
+def units_loss(told: AffectRead, units: Float[Array, "batch 52"], weight: Float[Array, "52"]) -> Array:
     """Square errors, those of rare units counted more."""
+    assert told.unit_logits is not None
     return jnp.mean(weight * (jax.nn.sigmoid(told.unit_logits) - units) ** 2)
 
 
 @jax.jit
 def _told(parameters: Parameters, flat: Array, read: Array) -> tuple[Array, ...]:
     told: Any = PictureReader().apply(parameters, maps_of(flat), read)
-    return told.affect.expression_logits, told.affect.valence, told.affect.arousal, told.unit_logits
+    return told.expression_logits, told.valence, told.arousal, told.unit_logits
 
 
 def read_judges(parameters: Parameters, judges: FrozenSets) -> tuple[np.ndarray, ...]:

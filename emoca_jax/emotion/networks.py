@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from emoca_jax.codes import Codes
 from emoca_jax.model_folder import ModelFolder
 from emoca_jax.nets.convolution import fold_batch_norms
-from emoca_jax.nets.emotion.affect import AffectRead
+from emoca_jax.nets.emotion.affect import AffectRead, affect_alone
 from emoca_jax.nets.emotion.crop import CROP_SIZE, ExpressionCrop, crop_image
 from emoca_jax.nets.emotion.emonet import EmoNet, emonet_images
 from emoca_jax.nets.emotion.mlp import CODE_INPUTS, EmotionMLP, emotion_inputs
@@ -78,7 +78,7 @@ def takes_detail(variables: Parameters) -> bool:
 @functools.partial(jax.jit, static_argnames="part", compiler_options=CUBLAS)
 def _read_image(part: str, variables: Parameters, crops: Float[Array, "batch 224 224 3"]) -> AffectRead:
     if part == "emonet":
-        return _apply(EmoNet(), variables, emonet_images(crops)).affect
+        return affect_alone(_apply(EmoNet(), variables, emonet_images(crops)))
     module = EmotionResNet50(folded=True) if part == "emotion_resnet50" else EmotionSwin()
     return _apply(module, variables, crops)
 
@@ -90,8 +90,8 @@ def _read_upright(
     """The mean over the face and its mirror image, which no expression may depend on."""
     module, size = UPRIGHT[part]
     picture = crop_image(image, crop, size=size)
-    read = _apply(module, variables, jnp.stack([picture, picture[:, ::-1]])).affect
-    return jax.tree.map(lambda leaf: leaf.mean(axis=0), read)
+    read = _apply(module, variables, jnp.stack([picture, picture[:, ::-1]]))
+    return jax.tree.map(lambda leaf: leaf.mean(axis=0), affect_alone(read))
 
 
 @jax.jit

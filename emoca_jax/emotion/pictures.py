@@ -19,10 +19,10 @@ from emoca_jax.arrays import AnyArray
 from emoca_jax.emotion.landmark_units import landmark_units, load_unit_reader
 from emoca_jax.emotion.units import MIRRORED
 from emoca_jax.files.kept_programs import kept
+from emoca_jax.nets.emotion.affect import AffectRead
 from emoca_jax.nets.emotion.crop import ExpressionCrop, crop_image
 from emoca_jax.nets.emotion.frozen import PICTURE_SIZE, Maps, expression_maps, mesh_crops, picture_crop
 from emoca_jax.nets.emotion.picture_reader import PictureReader
-from emoca_jax.nets.emotion.small import FaceRead
 from emoca_jax.nets.mediapipe.batches import run_batched, view_batch
 from emoca_jax.nets.mediapipe.mesh_look import MESH_MAPS, look_at_faces
 from emoca_jax.nets.weights import Parameters, load_shipped_weights
@@ -51,7 +51,9 @@ def picture_networks(expression: Parameters, mesh: Parameters) -> PictureNetwork
     return PictureNetworks(expression, mesh, load_unit_reader(), load_picture_reader())
 
 
-def read_picture(networks: PictureNetworks, image: Float[AnyArray, "height width 3"], crop: ExpressionCrop) -> FaceRead:
+def read_picture(
+    networks: PictureNetworks, image: Float[AnyArray, "height width 3"], crop: ExpressionCrop
+) -> AffectRead:
     """What the reader sees in a face of a picture, RGB in [0, 1]; units in the order of `ARKIT_UNITS`.
 
     crop: what the expression networks look at (`crop.expression_crop`); where what is seen around it leaves the
@@ -88,9 +90,9 @@ def _read(
     pictures: Float[Array, "2 144 144 3"],
     points: Float[Array, "2 478 3"],
     mesh: Maps,
-) -> FaceRead:
+) -> AffectRead:
     maps = {**expression_maps(expression, pictures), **mesh}
     read = PictureReader().apply(reader, maps, landmark_units(units, points))
-    assert isinstance(read, FaceRead)
-    affect = jax.tree.map(lambda leaf: leaf.mean(axis=0), read.affect)
-    return FaceRead(affect, 0.5 * (read.unit_logits[0] + read.unit_logits[1][jnp.asarray(MIRRORED)]))
+    assert isinstance(read, AffectRead) and read.unit_logits is not None
+    sides = read.replace(unit_logits=read.unit_logits.at[1].set(read.unit_logits[1][jnp.asarray(MIRRORED)]))
+    return jax.tree.map(lambda leaf: leaf.mean(axis=0), sides)

@@ -95,7 +95,7 @@ def picture_reading(
 ) -> EmotionReading:
     """What the picture reader alone sees in a face of a picture, RGB in [0, 1]."""
     read = read_picture(networks, jax.numpy.asarray(image), crop)
-    return reading_of(PICTURE_READER, jax.tree.map(np.asarray, read.affect))
+    return reading_of(PICTURE_READER, jax.tree.map(np.asarray, read))
 
 
 def witnesses(networks: PictureNetworks, seen: SeenFace) -> tuple[EmotionReading, EmotionReading, EmotionReading]:

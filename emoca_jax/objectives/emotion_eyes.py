@@ -48,7 +48,7 @@ class EmotionEye:
 def _official(variables: Mapping, pictures: Array, landmarks: Array | None) -> EmotionRead:
     network = EmotionResNet50(folded=is_folded(variables))
     read: Any = network.apply(variables, as_batch(pictures))
-    return EmotionRead(read.features, read.expression_logits, read.valence, read.arousal)
+    return _told(read)
 
 
 def _open(variables: Mapping, pictures: Array, landmarks: Array | None) -> EmotionRead:
@@ -58,15 +58,15 @@ def _open(variables: Mapping, pictures: Array, landmarks: Array | None) -> Emoti
 
 def _small(variables: Mapping, pictures: Array, landmarks: Array | None) -> EmotionRead:
     read: Any = SmallFaceReader().apply(variables, _upright(pictures, landmarks, SMALL_TRAINED_SIDE))
-    return _affect(read.affect)
+    return _told(read)
 
 
 def _on_open(variables: Mapping, pictures: Array, landmarks: Array | None) -> EmotionRead:
     read: Any = OpenFaceReader().apply(variables, _upright(pictures, landmarks, DENSE_SIZE))
-    return _affect(read.affect)
+    return _told(read)
 
 
-def _affect(read: AffectRead) -> EmotionRead:
+def _told(read: AffectRead) -> EmotionRead:
     return EmotionRead(read.features, read.expression_logits, read.valence, read.arousal)
 
 

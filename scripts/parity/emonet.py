@@ -17,8 +17,8 @@ def compare(assets: Assets, golden: Golden) -> Iterator[Comparison]:
     read = jax.jit(lambda variables, images: EmoNet().apply(variables, emonet_images(images)))
     found = read(assets.variables("emonet"), assets.images)
     yield from golden.check("heatmap", to_first(found.heat_maps), NETWORK)
-    yield from golden.check("expression", found.affect.expression_logits, NETWORK)
-    yield from golden.check("valence", found.affect.valence, NETWORK)
-    yield from golden.check("arousal", found.affect.arousal, NETWORK)
+    yield from golden.check("expression", found.expression_logits, NETWORK)
+    yield from golden.check("valence", found.valence, NETWORK)
+    yield from golden.check("arousal", found.arousal, NETWORK)
     reason = "state of PyTorch modules after eval(); our networks take `train` as an argument and have no such state"
     yield from golden.exceptions(reason, "training_flag_after_eval")

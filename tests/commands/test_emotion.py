@@ -112,8 +112,7 @@ def test_what_a_run_leaves_is_converted_and_reads_photos(part, side, tmp_path, f
     (result,) = capture.read_emotion(model, np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8))
     seen = capture.look(model.expression, result)
     face = np.asarray(crop_image(seen.image, seen.crop, size=side))[None]
-    reads: list[Any] = [jax.jit(network.module.apply)(variables, picture) for picture in (face, face[:, :, ::-1])]
-    told = [read.affect for read in reads]
+    told: list[Any] = [jax.jit(network.module.apply)(variables, picture) for picture in (face, face[:, :, ::-1])]
     (reading,) = result.readings
     assert reading.valence == pytest.approx(float(told[0].valence[0] + told[1].valence[0]) / 2, abs=1e-5)
     assert reading.arousal == pytest.approx(float(told[0].arousal[0] + told[1].arousal[0]) / 2, abs=1e-5)
@@ -208,7 +207,7 @@ def test_what_ships_reads_a_photo_without_a_head():
     alone = read_picture(networks, seen.image, seen.crop)
     square = seen.crop.replace(centre=np.float32([-1, 1]) * np.asarray(seen.crop.centre), rotation=-seen.crop.rotation)
     mirrored = read_picture(networks, seen.image[:, ::-1], square)
-    assert np.argmax(alone.affect.expression_logits) == AFFECTNET_CLASSES.index("happy")
+    assert np.argmax(alone.expression_logits) == AFFECTNET_CLASSES.index("happy")
     units = np.asarray(jax.nn.sigmoid(alone.unit_logits))
     np.testing.assert_allclose(jax.nn.sigmoid(mirrored.unit_logits), units[MIRRORED], atol=0.02)
     smile = [ARKIT_UNITS.index(f"mouthSmile{side}") for side in ("Left", "Right")]

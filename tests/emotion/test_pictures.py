@@ -40,9 +40,9 @@ def test_it_is_a_plain_network(looks):
     x = x * (1 + erf(x / np.sqrt(2))) / 2
     affect = READ(load_picture_reader(), *looks)
     told = dense("affect", x)
-    np.testing.assert_allclose(affect.affect.expression_logits, told[:, :8], atol=0.02)
-    np.testing.assert_allclose(affect.affect.valence, told[:, 8], atol=0.02)
-    np.testing.assert_allclose(affect.affect.arousal, told[:, 9], atol=0.02)
+    np.testing.assert_allclose(affect.expression_logits, told[:, :8], atol=0.02)
+    np.testing.assert_allclose(affect.valence, told[:, 8], atol=0.02)
+    np.testing.assert_allclose(affect.arousal, told[:, 9], atol=0.02)
     np.testing.assert_allclose(affect.unit_logits, dense("units", x), atol=0.02)
 
 

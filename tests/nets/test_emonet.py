@@ -33,9 +33,9 @@ def test_reads_what_the_official_network_reads():
     whole = heat_maps.astype(np.float64)
     found = [whole.mean(), whole.std(), whole.min(), whole.max(), (whole**2).sum()]
     np.testing.assert_allclose(found, golden["heatmap__stat"], rtol=TOLERANCE)
-    assert_close(read.affect.expression_logits, golden["expression"])
-    assert_close(read.affect.valence, golden["valence"])
-    assert_close(read.affect.arousal, golden["arousal"])
+    assert_close(read.expression_logits, golden["expression"])
+    assert_close(read.valence, golden["valence"])
+    assert_close(read.arousal, golden["arousal"])
 
 
 def test_the_file_for_five_classes_is_refused():

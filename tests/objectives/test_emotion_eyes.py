@@ -62,7 +62,7 @@ def test_the_eye_on_open_layers_compares_the_hidden_layer_of_an_upright_crop() -
     kept = jnp.concatenate([one.reshape(1, -1) for one in seen.maps[-2:]], axis=-1)
     alone = {kind: {"head": tree["head"]} for kind, tree in variables.items()}
     reread: Any = MapsReader().apply(alone, kept)
-    np.testing.assert_allclose(reread.affect.features, read.features, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(reread.features, read.features, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(read.expression_logits[0], np.arange(8))
     assert read.valence is not None and read.arousal is not None
     assert (float(read.valence[0]), float(read.arousal[0])) == (8, 9)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax import struct
 from jaxtyping import Array, Float
 
 from emoca_jax.arrays import AnyArray
@@ -25,14 +24,6 @@ CHANNELS = 256
 DEPTH = 4
 """Halvings inside an hourglass."""
 EMOTION_BLOCKS = 4
-
-
-class EmoNetRead(struct.PyTreeNode):
-    """Emotion, and where the second hourglass sees the landmarks."""
-
-    affect: AffectRead
-    heat_maps: Float[Array, "batch 64 64 68"]
-    """Not squashed; the larger, the likelier."""
 
 
 def _dense(features: int, name: str, use_bias: bool = True) -> nn.Dense:
@@ -85,10 +76,10 @@ class Hourglass(nn.Module):
 
 
 class EmoNet(nn.Module):
-    """RGB faces [B, 256, 256, 3] in [0, 1], no mean subtracted, to emotion and heat maps."""
+    """RGB faces [B, 256, 256, 3] in [0, 1], no mean subtracted, to emotion and the second hourglass's heat maps."""
 
     @nn.compact
-    def __call__(self, images: Float[AnyArray, "batch 256 256 3"], *, train: bool = False) -> EmoNetRead:
+    def __call__(self, images: Float[AnyArray, "batch 256 256 3"], *, train: bool = False) -> AffectRead:
         x = Conv(64, 7, 2, use_bias=True, start=TORCH_START, name="conv1")(images)
         x = nn.relu(BatchNorm(name="bn1")(x, train=train))
         x = _halve(HierarchicalBlock(128, name="conv2")(x, train=train))
@@ -98,7 +89,7 @@ class EmoNet(nn.Module):
         # The landmarks' heat maps, added up, are the attention of the emotion branch.
         attended = jnp.concatenate(seen, axis=-1) * heat_maps.sum(axis=-1, keepdims=True)
         affect = self._emotion(jnp.concatenate([x, attended], axis=-1), train)
-        return EmoNetRead(affect, heat_maps)
+        return affect.replace(heat_maps=heat_maps)
 
     def _hourglasses(self, x: ImageFeatures, train: bool) -> tuple[ImageFeatures, list[ImageFeatures]]:
         """Heat maps of the second hourglass, and the features of both that the emotion branch looks at."""

@@ -16,9 +16,9 @@ from jaxtyping import Array, Float
 from emoca_jax.arrays import AnyArray
 from emoca_jax.nets.batch_norm import BatchNorm
 from emoca_jax.nets.convolution import TORCH_START, ConvNorm
-from emoca_jax.nets.emotion.affect import AFFECT_OUTPUTS, affect_read
+from emoca_jax.nets.emotion.affect import AFFECT_OUTPUTS, AffectRead, affect_read
 from emoca_jax.nets.emotion.open import MEAN_COLOUR, DenseExpression
-from emoca_jax.nets.emotion.small import UNITS, FaceRead
+from emoca_jax.nets.emotion.small import UNITS
 from emoca_jax.products import PRECISION
 
 TRUNK, HEAD = "dense", "head"
@@ -38,7 +38,7 @@ class OpenFaceReader(nn.Module):
     """RGB faces [B, 112, 112, 3] in [0, 1], cut out upright (`crop.expression_crop`): places count."""
 
     @nn.compact
-    def __call__(self, images: Float[AnyArray, "batch 112 112 3"], *, train: bool = False) -> FaceRead:
+    def __call__(self, images: Float[AnyArray, "batch 112 112 3"], *, train: bool = False) -> AffectRead:
         maps = DenseExpression(name=TRUNK)(_in_mean_colour(images)).maps
         return Head(name=HEAD)(maps[-2], maps[-1], train=train)
 
@@ -47,7 +47,7 @@ class MapsReader(nn.Module):
     """What is trained of `OpenFaceReader`, under the same name, on what its trunk has seen before (`trunk_maps`)."""
 
     @nn.compact
-    def __call__(self, maps: Float[AnyArray, "batch numbers"], *, train: bool = False) -> FaceRead:
+    def __call__(self, maps: Float[AnyArray, "batch numbers"], *, train: bool = False) -> AffectRead:
         fine, coarse = jnp.split(jnp.asarray(maps).astype(jnp.float32), [math.prod(FINE)], axis=-1)
         return Head(name=HEAD)(fine.reshape(-1, *FINE), coarse.reshape(-1, *COARSE), train=train)
 
@@ -71,14 +71,14 @@ class Head(nn.Module):
     @nn.compact
     def __call__(
         self, fine: Float[Array, "batch 14 14 128"], coarse: Float[Array, "batch 7 7 256"], *, train: bool
-    ) -> FaceRead:
+    ) -> AffectRead:
         fine = nn.relu(ConvNorm(CHANNELS, stride=2, name="fine")(fine, train=train))
         coarse = nn.relu(ConvNorm(2 * CHANNELS, size=1, name="coarse")(coarse, train=train))
         x = jnp.concatenate([part.reshape(part.shape[0], -1) for part in (fine, coarse)], axis=-1)
         x = nn.Dropout(DROPPED, deterministic=not train)(x)
         x = _dense(HIDDEN, "hidden")(x)
         x = nn.relu(BatchNorm(name="norm")(x, train=train))
-        return FaceRead(affect_read(_dense(AFFECT_OUTPUTS, "affect")(x), x), _dense(UNITS, "units")(x))
+        return affect_read(_dense(AFFECT_OUTPUTS, "affect")(x), x, unit_logits=_dense(UNITS, "units")(x))
 
 
 def _dense(features: int, name: str) -> nn.Dense:

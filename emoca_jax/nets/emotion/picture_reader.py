@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from emoca_jax.arrays import AnyArray
-from emoca_jax.nets.emotion.affect import AFFECT_OUTPUTS, affect_read
+from emoca_jax.nets.emotion.affect import AFFECT_OUTPUTS, AffectRead, affect_read
 from emoca_jax.nets.emotion.frozen import MAPS, Maps
-from emoca_jax.nets.emotion.small import UNITS, FaceRead
+from emoca_jax.nets.emotion.small import UNITS
 from emoca_jax.products import PRECISION
 
 NARROW = {name: 16 if channels > 32 else 8 for name, (_, channels) in MAPS.items()}
@@ -32,7 +32,7 @@ class PictureReader(nn.Module):
     """
 
     @nn.compact
-    def __call__(self, maps: Maps, units: Float[AnyArray, "batch 52"], *, train: bool = False) -> FaceRead:
+    def __call__(self, maps: Maps, units: Float[AnyArray, "batch 52"], *, train: bool = False) -> AffectRead:
         parts = [nn.Dropout(DROPPED_UNITS, deterministic=not train)(UNITS_GAIN * units)]
         for name in sorted(MAPS):
             x = nn.relu(_dense(NARROW[name], name)(maps[name]))
@@ -40,7 +40,7 @@ class PictureReader(nn.Module):
             parts.append(x.reshape(len(x), -1))
         x = nn.gelu(_dense(HIDDEN, "hidden")(jnp.concatenate(parts, axis=-1)))
         x = nn.Dropout(DROPPED_LAST, deterministic=not train)(x)
-        return FaceRead(affect_read(_dense(AFFECT_OUTPUTS, "affect")(x), x), _dense(UNITS, "units")(x))
+        return affect_read(_dense(AFFECT_OUTPUTS, "affect")(x), x, unit_logits=_dense(UNITS, "units")(x))
 
 
 def _dense(features: int, name: str) -> nn.Dense:

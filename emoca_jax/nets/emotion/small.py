@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax import struct
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from emoca_jax.arrays import AnyArray
 from emoca_jax.nets.convolution import TORCH_START, ConvNorm, ImageFeatures
@@ -24,14 +23,6 @@ UNITS = 52
 """ARKit's face units, in the open head's order."""
 
 
-class FaceRead(struct.PyTreeNode):
-    """What the small network reads in a batch of faces."""
-
-    affect: AffectRead
-    unit_logits: Float[Array, "*batch 52"]
-    """Their sigmoid is how strong each unit is, 0 to 1."""
-
-
 class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions beside a shortcut (He et al., arXiv:1512.03385)."""
 
@@ -47,7 +38,7 @@ class SmallFaceReader(nn.Module):
     """RGB faces [B, 112, 112, 3] in [0, 1]; features are the mean over the last layer's places."""
 
     @nn.compact
-    def __call__(self, images: Float[AnyArray, "batch height width 3"], *, train: bool = False) -> FaceRead:
+    def __call__(self, images: Float[AnyArray, "batch height width 3"], *, train: bool = False) -> AffectRead:
         x = nn.relu(ConvNorm(STEM, stride=2, name="stem")(2 * jnp.asarray(images) - 1, train=train))
         for stage, (features, blocks) in enumerate(zip(WIDTHS, BLOCKS, strict=True)):
             x = nn.relu(ConvNorm(features, stride=2, name=f"down{stage}")(x, train=train))
@@ -56,4 +47,4 @@ class SmallFaceReader(nn.Module):
         pooled = x.mean(axis=(1, 2))
         affect = nn.Dense(AFFECT_OUTPUTS, precision=PRECISION, kernel_init=TORCH_START, name="affect")(pooled)
         units = nn.Dense(UNITS, precision=PRECISION, kernel_init=TORCH_START, name="units")(pooled)
-        return FaceRead(affect_read(affect, pooled), units)
+        return affect_read(affect, pooled, unit_logits=units)

@@ -27,13 +27,13 @@ from emoca_jax.losses.affect import (
     valence_arousal_loss,
     valence_arousal_measures,
 )
-from emoca_jax.nets.emotion.affect import AffectRead
-from emoca_jax.nets.emotion.emonet import EmoNet, EmoNetRead
+from emoca_jax.nets.emotion.affect import AffectRead, affect_alone
+from emoca_jax.nets.emotion.emonet import EmoNet
 from emoca_jax.nets.emotion.mlp import HIDDEN_FEATURES, HIDDEN_LAYERS, EmotionMLP
 from emoca_jax.nets.emotion.on_open import SEEN, TRUNK, MapsReader, OpenFaceReader
 from emoca_jax.nets.emotion.open import load_expression_networks
 from emoca_jax.nets.emotion.resnet import EmotionResNet50
-from emoca_jax.nets.emotion.small import FaceRead, SmallFaceReader
+from emoca_jax.nets.emotion.small import SmallFaceReader
 from emoca_jax.nets.emotion.swin import EmotionSwin
 from emoca_jax.nets.encoders import IMAGE_SIZE
 from emoca_jax.training.loop import Stage
@@ -168,7 +168,7 @@ def _loss(
     result: Any = network.module.apply(variables, seen, train=True, mutable="batch_stats", rngs={"dropout": drop})
     read, changed = result
     labelled = batch["expression"].shape[0]
-    affect = jax.tree.map(lambda rows: rows[:labelled], _affect(read))
+    affect = jax.tree.map(lambda rows: rows[:labelled], affect_alone(read))
     expression = expression_measures(affect.expression_logits, batch["expression"].astype(jnp.int32))
     measures = valence_arousal_measures(
         affect.valence,
@@ -178,7 +178,7 @@ def _loss(
     )
     factors = mixing("shake", draws=jax.random.uniform(mix, (len(TERMS),)))
     terms = {"nll": expression.nll, **valence_arousal_loss(measures, factors)}
-    if isinstance(read, FaceRead) and "units" in batch:
+    if read.unit_logits is not None and "units" in batch:
         strength = jax.nn.sigmoid(read.unit_logits)
         terms["units"] = unit_share * jnp.mean((strength - batch["units"].astype(jnp.float32)) ** 2)
     if agrees is not None:
@@ -195,15 +195,10 @@ def _agreement(read: AffectRead, *, views: int, weight: float) -> dict[str, Arra
 @functools.partial(jax.jit, static_argnums=0)
 def _read(module: nn.Module, parameters: Parameters, statistics: Parameters, seen: Array) -> dict[str, Array]:
     read: Any = module.apply({"params": parameters, "batch_stats": statistics}, _as_input(seen))
-    affect = _affect(read)
-    told = {"logits": affect.expression_logits, "valence": affect.valence, "arousal": affect.arousal}
-    return told | ({"units": jax.nn.sigmoid(read.unit_logits)} if isinstance(read, FaceRead) else {})
+    told = {"logits": read.expression_logits, "valence": read.valence, "arousal": read.arousal}
+    return told if read.unit_logits is None else told | {"units": jax.nn.sigmoid(read.unit_logits)}
 
 
 def _as_input(seen: Array) -> Float[Array, "..."]:
     """Pictures travel as bytes; codes as they are."""
     return seen.astype(jnp.float32) / BYTE if seen.dtype == jnp.uint8 else seen
-
-
-def _affect(read: AffectRead | FaceRead | EmoNetRead) -> AffectRead:
-    return read if isinstance(read, AffectRead) else read.affect
