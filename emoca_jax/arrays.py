@@ -29,9 +29,9 @@ R = TypeVar("R")
 Kind = TypeVar("Kind", Array, np.ndarray)
 
 # The kind of number and the shape in `Float[Array, '*batch vertices 3']`, as Python keeps an annotation.
-_ANNOTATION = re.compile(r"(\w+)\[[\w. |]+, '([^']*)'\]")
-_KINDS = {"Float": "floats", "Integer": "integers", "Num": "numbers", "Bool": "booleans"}
-_SIZE = "tuple[int, int]"
+ANNOTATION = re.compile(r"(\w+)\[[\w. |]+, '([^']*)'\]")
+KINDS = {"Float": "floats", "Integer": "integers", "Num": "numbers", "Bool": "booleans"}
+SIZE = "tuple[int, int]"
 
 
 def to_rank(array: Shaped[Kind, "*shape"], rank: int) -> Shaped[Kind, "*ones_and_shape"]:
@@ -53,8 +53,8 @@ def checks_arguments(function: Callable[P, R]) -> Callable[P, R]:
     """
     plain = inspect.unwrap(function)
     signature = inspect.signature(plain)
-    asked = {name: match for name, text in plain.__annotations__.items() if (match := _ANNOTATION.match(text))}
-    sizes = [name for name, text in plain.__annotations__.items() if text == _SIZE]
+    asked = {name: match for name, text in plain.__annotations__.items() if (match := ANNOTATION.match(text))}
+    sizes = [name for name, text in plain.__annotations__.items() if text == SIZE]
 
     @functools.cache
     def kinds_of() -> dict[str, tuple[Any, ...]]:
@@ -95,7 +95,7 @@ def _taken(name: str, value: Any, types: tuple[Any, ...], kind: str, shape: str)
     dimensions = ", ".join("..." if word.startswith("*") else word.strip("#_") for word in shape.split())
     reason = " that go with the arguments before it" if fits_alone else ""
     found = f"{value.dtype} {list(value.shape)}" if isinstance(value, AnyArray) else f"of type {type(value).__name__}"
-    raise InputError(f"{name} must be {_KINDS[kind]} [{dimensions}]{reason}, not {found}.")
+    raise InputError(f"{name} must be {KINDS[kind]} [{dimensions}]{reason}, not {found}.")
 
 
 def _size(name: str, value: Any) -> tuple[int, int]:

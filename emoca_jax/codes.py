@@ -39,9 +39,9 @@ class Codes(struct.PyTreeNode):
     """Wrinkles: what the detail decoder turns into a displacement map; None where there is no such stage."""
 
 
-_TABLES = ("pose", "eyes", "light")
+TABLES = ("pose", "eyes", "light")
 """Codes of two dimensions behind those of the batch; the others have one."""
-_ENDS = {"pose": (2, 3), "jaw": (3,), "eyes": (2, 3), "camera": (3,), "light": (9, 3)}
+ENDS = {"pose": (2, 3), "jaw": (3,), "eyes": (2, 3), "camera": (3,), "light": (9, 3)}
 """Last dimensions of what is alike for all heads."""
 
 
@@ -53,11 +53,11 @@ def same_batch(codes: Codes, *, batch: tuple[int, ...] = ()) -> Codes:
     """
     values = {field.name: getattr(codes, field.name) for field in dataclasses.fields(codes)}
     values = {name: value for name, value in values.items() if value is not None}
-    for name, end in _ENDS.items():
+    for name, end in ENDS.items():
         if name in values and np.shape(values[name])[-len(end) :] != end:
             wanted = ", ".join(("...", *map(str, end)))
             raise InputError(f"codes.{name} must have shape [{wanted}], not {list(np.shape(values[name]))}.")
-    own = {name: np.shape(value)[: np.ndim(value) - (2 if name in _TABLES else 1)] for name, value in values.items()}
+    own = {name: np.shape(value)[: np.ndim(value) - (2 if name in TABLES else 1)] for name, value in values.items()}
     try:
         common = np.broadcast_shapes(batch, *own.values())
     except ValueError:

@@ -12,12 +12,12 @@ import jax
 
 CONTAINER_SHARE = Path("/sys/fs/cgroup/cpu.max")
 """What a container reads its own share of the processor from."""
-_DESCRIBED: ContextVar[str | None] = ContextVar("described", default=None)
+DESCRIBED: ContextVar[str | None] = ContextVar("described", default=None)
 
 
 def backend() -> str:
     """ "cpu", "gpu" or "tpu". Asking starts jax, so it is asked when a program is made, not when a module is read."""
-    return _DESCRIBED.get() or jax.default_backend()
+    return DESCRIBED.get() or jax.default_backend()
 
 
 def cores() -> int:
@@ -39,8 +39,8 @@ def _cores_of(share: str) -> int | None:
 @contextlib.contextmanager
 def as_if_on(name: str) -> Iterator[None]:
     """Programs made inside are those of that backend, to be compiled for a machine that is not there."""
-    token = _DESCRIBED.set(name)
+    token = DESCRIBED.set(name)
     try:
         yield
     finally:
-        _DESCRIBED.reset(token)
+        DESCRIBED.reset(token)

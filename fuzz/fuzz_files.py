@@ -37,9 +37,9 @@ from emoca_jax.mesh_view.mesh_files import read_mesh
 from emoca_jax.model_folder import read_model_folder
 
 CORPUS = HERE / "corpus_files"
-_FORBIDDEN = ("os.", "subprocess.", "socket.", "shutil.", "ctypes.dlopen", "pty.", "urllib.")
-_ALLOWED = ("os.listdir", "os.scandir", "os.walk", "os.fwalk")
-_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+FORBIDDEN = ("os.", "subprocess.", "socket.", "shutil.", "ctypes.dlopen", "pty.", "urllib.")
+ALLOWED = ("os.listdir", "os.scandir", "os.walk", "os.fwalk")
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
 class Target(NamedTuple):
@@ -58,8 +58,8 @@ class LaxWatch(Watch):
     def __call__(self, event: str, arguments: tuple) -> None:
         if self.path is None:
             return
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING
-        if writes or (event.startswith(_FORBIDDEN) and event not in _ALLOWED):
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING
+        if writes or (event.startswith(FORBIDDEN) and event not in ALLOWED):
             self.seen = f"{event} {arguments!r:.200}"
             self.path = None
             raise Forbidden(self.seen)

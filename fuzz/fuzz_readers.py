@@ -34,10 +34,10 @@ HERE = Path(__file__).parent
 TIME_LIMIT = 5.0
 MEMORY_ABOVE_START = 1 << 30
 # Views may promise more than the file holds; using one means at most this many elements.
-_MOST_USED = 1 << 20
+MOST_USED = 1 << 20
 # Mapping the file that was opened, and asking for an object's identity.
-_HARMLESS = ("mmap.__new__", "builtins.id")
-_READERS: dict[str, Callable[[Path], Any]] = {
+HARMLESS = ("mmap.__new__", "builtins.id")
+READERS: dict[str, Callable[[Path], Any]] = {
     ".pt": read_torch,
     ".ckpt": read_torch,
     ".tar": read_torch,
@@ -64,7 +64,7 @@ class Watch:
         sys.addaudithook(self)
 
     def __call__(self, event: str, arguments: tuple) -> None:
-        if self.path is None or event in _HARMLESS:
+        if self.path is None or event in HARMLESS:
             return
         if (
             event == "open"
@@ -98,7 +98,7 @@ def outcome(read: Callable[[Path], Any], path: Path, watch: Watch) -> Outcome:
     verdict, reason = "read", ""
     try:
         for array in arrays_in(read(path)):
-            if array.size <= _MOST_USED:
+            if array.size <= MOST_USED:
                 array.tobytes()
             else:
                 array[(-1,) * array.ndim].tobytes()
@@ -136,7 +136,7 @@ def arrays_in(value: Any) -> Iterator[np.ndarray]:
             todo.extend(value)
         elif isinstance(value, SparseMatrix):
             todo.extend([value.rows, value.columns, value.values])
-            if value.shape[0] * value.shape[1] <= _MOST_USED:
+            if value.shape[0] * value.shape[1] <= MOST_USED:
                 todo.append(value.toarray())
         elif isinstance(value, np.ndarray):
             if value.dtype.hasobject:
@@ -168,7 +168,7 @@ def main() -> int:
             path = Path(folder) / name
             path.write_bytes(corpus[name])
             # Once for each, so that what is imported on first use is there before the watch begins.
-            list(arrays_in(_READERS[path.suffix](path)))
+            list(arrays_in(READERS[path.suffix](path)))
         limit_memory()
         peak_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         start = time.perf_counter()
@@ -178,7 +178,7 @@ def main() -> int:
             path = Path(folder) / f"fuzzed{Path(name).suffix}"
             data = mutated(chance, corpus[name], contents)
             path.write_bytes(data)
-            result = outcome(_READERS[path.suffix], path, watch)
+            result = outcome(READERS[path.suffix], path, watch)
             counts[name][result.verdict] += 1
             slowest = max(slowest, (result.seconds, f"number {number}, {name}"))
             if result.verdict == "failed":

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-_VALUES = (
+VALUES = (
     *(
         None,
         True,
@@ -54,9 +54,9 @@ def mutated_json(chance: random.Random, document: Any) -> Any:
         elif way == 3 and isinstance(holder[key], int | float):
             holder[key] = holder[key] + chance.choice((-1, 1, 2, 1 << 16))
         elif way == 4 and isinstance(holder, dict):
-            holder[chance.choice(_NAMES)] = copy.deepcopy(chance.choice(_VALUES))
+            holder[chance.choice(NAMES)] = copy.deepcopy(chance.choice(VALUES))
         else:
-            holder[key] = copy.deepcopy(chance.choice(_VALUES))
+            holder[key] = copy.deepcopy(chance.choice(VALUES))
         if len(json.dumps(document)) > 1 << 20:
             break
     return document
@@ -72,7 +72,7 @@ def mutated_glb(chance: random.Random, data: bytes) -> bytes:
     return struct.pack("<4sIII4s", b"glTF", 2, size % (1 << 32), len(text), b"JSON") + text + block
 
 
-_NAMES = (
+NAMES = (
     *("byteStride", "byteOffset", "count", "sparse", "normalized", "skin", "children", "matrix", "mode", "weights"),
     *("JOINTS_0", "WEIGHTS_0", "COLOR_0", "files", "origins", "sources", "missing", "scales", "albedo_file", "uri"),
 )

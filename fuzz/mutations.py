@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable
 
 # Numbers at which sizes overflow, turn negative, or exceed any memory.
-_NUMBERS = (
+NUMBERS = (
     0,
     1,
     2,
@@ -25,7 +25,7 @@ _NUMBERS = (
     (1 << 64) - 1,
 )
 # Names an attacker would ask for, and names that are admitted: in the wrong place they must do no harm either.
-_NAMES = (
+NAMES = (
     ("os", "system"),
     ("builtins", "eval"),
     ("builtins", "exec"),
@@ -59,8 +59,8 @@ _NAMES = (
     ("torch._tensor", "_rebuild_from_type_v2"),
     ("torch.storage", "_load_from_bytes"),
 )
-_OPERATIONS = [bytes([code]) for code in range(256)]
-_SHORT_OPERATIONS = [opcode.code.encode("latin-1") for opcode in pickletools.opcodes if opcode.arg is None]
+OPERATIONS = [bytes([code]) for code in range(256)]
+SHORT_OPERATIONS = [opcode.code.encode("latin-1") for opcode in pickletools.opcodes if opcode.arg is None]
 
 Mutation = Callable[[random.Random, bytes, list[bytes]], bytes]
 
@@ -78,7 +78,7 @@ def _several(chance: random.Random, data: bytes, others: list[bytes]) -> bytes:
         if pickles and chance.random() < 0.6:
             data = _in_pickle(chance, data)
         else:
-            data = chance.choice(_ANYWHERE)(chance, data, others)
+            data = chance.choice(ANYWHERE)(chance, data, others)
     return data
 
 
@@ -91,7 +91,7 @@ def _flip(chance: random.Random, data: bytes, _others: list[bytes]) -> bytes:
 
 def _byte(chance: random.Random, data: bytes, _others: list[bytes]) -> bytes:
     place = chance.randrange(len(data) + 1)
-    return data[:place] + chance.choice(_OPERATIONS) + data[place + chance.randrange(2) :]
+    return data[:place] + chance.choice(OPERATIONS) + data[place + chance.randrange(2) :]
 
 
 def _cut(chance: random.Random, data: bytes, _others: list[bytes]) -> bytes:
@@ -117,7 +117,7 @@ def _splice(chance: random.Random, data: bytes, others: list[bytes]) -> bytes:
 def _number(chance: random.Random, data: bytes, _others: list[bytes]) -> bytes:
     """Overwrite 1 to 8 bytes with a number that is apt to overflow: most such places hold a length or an offset."""
     size = chance.choice((1, 2, 4, 4, 8, 8))
-    number = chance.choice((*_NUMBERS, len(data))) & ((1 << 8 * size) - 1)
+    number = chance.choice((*NUMBERS, len(data))) & ((1 << 8 * size) - 1)
     place = chance.randrange(len(data) + 1)
     return data[:place] + number.to_bytes(size, chance.choice(("little", "big"))) + data[place + size :]
 
@@ -131,7 +131,7 @@ def _digits(chance: random.Random, data: bytes, _others: list[bytes]) -> bytes:
     return data[:place] + chance.choice((b"9", b"0", b"99999999999", b"-1", b"7777")) + data[place + 1 :]
 
 
-_ANYWHERE: tuple[Mutation, ...] = (_flip, _flip, _byte, _cut, _remove, _repeat, _splice, _number, _number, _digits)
+ANYWHERE: tuple[Mutation, ...] = (_flip, _flip, _byte, _cut, _remove, _repeat, _splice, _number, _number, _digits)
 
 
 def _find_pickles(data: bytes) -> bool:
@@ -170,7 +170,7 @@ def _in_pickle(chance: random.Random, data: bytes) -> bytes:
     if how == "name":
         globals_ = [operation for operation in operations if operation[2] in ("GLOBAL", "STACK_GLOBAL")]
         start, after, _ = chance.choice(globals_ or operations)
-        new = "c{}\n{}\n".format(*chance.choice(_NAMES)).encode()
+        new = "c{}\n{}\n".format(*chance.choice(NAMES)).encode()
     elif how == "remove":
         new = b""
     elif how == "repeat":
@@ -178,24 +178,24 @@ def _in_pickle(chance: random.Random, data: bytes) -> bytes:
     elif how == "replace":
         new = data[other_start:other_end]
     elif how == "argument" and name.startswith(("BININT", "LONG", "INT")):
-        new = b"\x8a\x09" + chance.choice(_NUMBERS).to_bytes(9, "little")
+        new = b"\x8a\x09" + chance.choice(NUMBERS).to_bytes(9, "little")
     elif how == "argument":
         size = min(4, end - start - 1)
-        new = data[start : start + 1] + chance.choice(_NUMBERS).to_bytes(8, "little")[:size]
+        new = data[start : start + 1] + chance.choice(NUMBERS).to_bytes(8, "little")[:size]
         after = start + 1 + size
     else:
-        new = chance.choice(_SNIPPETS)(chance) if how == "snippet" else chance.choice(_SHORT_OPERATIONS)
+        new = chance.choice(SNIPPETS)(chance) if how == "snippet" else chance.choice(SHORT_OPERATIONS)
         after = chance.choice((start, end))
     return data[:start] + new + data[after:]
 
 
 def _call(chance: random.Random) -> bytes:
-    module, short = chance.choice(_NAMES)
+    module, short = chance.choice(NAMES)
     arguments = chance.choice((b")", b"K\1\x85", b"]\x85", b"X\4\0\0\0true\x85", b"h\0\x85", b"h\1h\2\x86", b"}\x85"))
     return f"c{module}\n{short}\n".encode() + arguments + chance.choice((b"R", b"\x81"))
 
 
-_SNIPPETS: tuple[Callable[[random.Random], bytes], ...] = (
+SNIPPETS: tuple[Callable[[random.Random], bytes], ...] = (
     _call,
     lambda chance: _call(chance) + b"0",
     lambda _: b"}X\x0c\0\0\0__setstate__cos\nsystem\nsb",
@@ -208,9 +208,9 @@ _SNIPPETS: tuple[Callable[[random.Random], bytes], ...] = (
     lambda chance: b"(" * chance.choice((1, 500)),
     lambda chance: b"]" * chance.choice((1, 500)) + b"a" * chance.choice((1, 499)),
     lambda chance: b"2\x86" * chance.choice((1, 60)),
-    lambda chance: b"\x8a\x09" + chance.choice(_NUMBERS).to_bytes(9, "little"),
-    lambda chance: b"X" + struct.pack("<I", chance.choice(_NUMBERS) & 0xFFFFFFFF),
-    lambda chance: b"i" + "\n".join(chance.choice(_NAMES)).encode() + b"\n",
+    lambda chance: b"\x8a\x09" + chance.choice(NUMBERS).to_bytes(9, "little"),
+    lambda chance: b"X" + struct.pack("<I", chance.choice(NUMBERS) & 0xFFFFFFFF),
+    lambda chance: b"i" + "\n".join(chance.choice(NAMES)).encode() + b"\n",
     lambda chance: b"\x82" + bytes([chance.randrange(256)]),
 )
 
@@ -259,5 +259,5 @@ def _directory_field(chance: random.Random, data: bytes) -> bytes:
         place = data.find(signature, place + 4)
     offset, size = chance.choice(fields)
     start = chance.choice(places) + offset
-    number = chance.choice((*_NUMBERS, len(data), data.find(b"PK\1\2"))) & ((1 << 8 * size) - 1)
+    number = chance.choice((*NUMBERS, len(data), data.find(b"PK\1\2"))) & ((1 << 8 * size) - 1)
     return data[:start] + number.to_bytes(size, "little") + data[start + size :]

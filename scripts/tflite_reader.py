@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-_TYPES = {
+TYPES = {
     schema.TensorType.FLOAT32: np.dtype("<f4"),
     schema.TensorType.FLOAT16: np.dtype("<f2"),
     schema.TensorType.INT32: np.dtype("<i4"),
 }
-_OPERATIONS = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+OPERATIONS = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 TRANSPOSED = "Convolution2DTransposeBias"
 """MediaPipe's own operation: transposed convolution with bias."""
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "PRELU", TRANSPOSED)
@@ -47,7 +47,7 @@ def read_layers(path: Path) -> list[Layer]:
         code = model.operatorCodes[operation.opcodeIndex]
         if code.customCode:
             return code.customCode.decode()
-        return _OPERATIONS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        return OPERATIONS[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
     def constant(index: int) -> np.ndarray | None:
         tensor = graph.tensors[index]
@@ -55,7 +55,7 @@ def read_layers(path: Path) -> list[Layer]:
         if data is not None and len(data):
             if tensor.sparsity is not None:
                 raise ValueError(f"{path.name}: {tensor.name.decode()} is stored sparse; take the dense model")
-            return np.frombuffer(bytes(data), _TYPES[tensor.type]).reshape(tensor.shape)
+            return np.frombuffer(bytes(data), TYPES[tensor.type]).reshape(tensor.shape)
         source = made_by.get(index)
         # Half-float weights pass through a DEQUANTIZE on their way to the operation.
         return constant(int(source.inputs[0])) if source is not None and kind_of(source) == "DEQUANTIZE" else None

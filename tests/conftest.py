@@ -43,18 +43,18 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
     signal.signal(signal.SIGHUP, lambda *_: None)
 
 # An int is a float, as PEP 484 has it.
-_CONFIGURATION = BeartypeConf(is_pep484_tower=True)
+CONFIGURATION = BeartypeConf(is_pep484_tower=True)
 
-_IN_OTHER_TYPES = "emoca_jax.render.backends.warp_kernels."
+IN_OTHER_TYPES = "emoca_jax.render.backends.warp_kernels."
 """Modules whose annotations are for another compiler."""
 
 
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
     """beartype on every function and every dataclass of the package, except on pytree nodes that jax builds itself:
     its tree functions put axes, shapes, gradients of integers and placeholders where a node promises arrays."""
-    if function.__module__.startswith(_IN_OTHER_TYPES):
+    if function.__module__.startswith(IN_OTHER_TYPES):
         return function
-    check = beartype(conf=_CONFIGURATION)(function)
+    check = beartype(conf=CONFIGURATION)(function)
     if function.__name__ != "__init__":
         return check
 

@@ -7,6 +7,7 @@ import pkgutil
 import re
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import jax
@@ -21,6 +22,7 @@ INSIDE = "emoca_jax.render.backends."
 COMPILED = (f"{INSIDE}kernels.", f"{INSIDE}native.compiling", f"{INSIDE}warp_kernels.")
 """numba's and warp's dialects: pieces of machine code for each other alone, and what compiles them."""
 CALLED_BY_OTHERS = (f"{INSIDE}warp_kernels.presence",)
+ROOMS = ("emoca_jax", "data_pipelines", "scripts", "benchmarks", "configs", "fuzz", "tests")
 ARRAYS_OF_ANY_SHAPE = ("emoca_jax.safe_files", "emoca_jax.convert", "emoca_jax.training")
 """They read strangers' files, or train on batches of any stage: arrays that have the shapes they have."""
 DIFFERENTIATED = ("emoca_jax.render.", "emoca_jax.model.", "emoca_jax.objectives.")
@@ -118,6 +120,15 @@ def test_array_functions_check_their_arguments(room: types.ModuleType):
     taking = [name for name in hints if any("Array, " in str(hints[name][to]) for to in hints[name] if to != "return")]
     assert len(taking) > 5
     assert [name for name in taking if not hasattr(functions[name], CHECKS)] == []
+
+
+def test_constants_have_no_underscore():
+    underscored = re.compile(r"^_[A-Z][A-Z_0-9]*\b *[:=].*", re.MULTILINE)
+    assert underscored.search("import re\n_WORDS: Any = re.compile('')")
+    root = Path(__file__).parents[1]
+    files = [file for room in ROOMS for file in (root / room).rglob("*.py")]
+    assert len(files) > 300
+    assert {str(file): found for file in files if (found := underscored.findall(file.read_text("utf-8")))} == {}
 
 
 def test_every_exception_is_still_needed():

@@ -19,8 +19,9 @@ from data_pipelines.open_faces.sensor import jpeg, opened
 from emoca_jax.capture.detect import Networks, detect_faces, largest_face
 from emoca_jax.codes import Codes
 from emoca_jax.errors import InputError
+from emoca_jax.nets.encoders import IMAGE_SIZE
 
-SIZE = 224
+SIZE = IMAGE_SIZE
 """EMOCA's image size; 112 is what small networks on CPUs read, at a third of the cost."""
 CHUNK = 32
 """Faces that are drawn by one call of a GPU or TPU; always as many, so that none depends on how many are wanted."""

@@ -12,10 +12,11 @@ from PIL import Image
 
 from data_pipelines.open_faces.recipe import NOISE_TILE
 from emoca_jax.nets.emotion.open import GREY
+from emoca_jax.nets.encoders import IMAGE_SIZE
 
 REACH = 5
 """Taps of the blur to either side."""
-NOMINAL = 224
+NOMINAL = IMAGE_SIZE
 """Side of the picture for which blur is told."""
 
 

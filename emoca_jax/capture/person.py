@@ -17,7 +17,7 @@ from emoca_jax.products import CUBLAS
 PERSON_PIXELS = 172
 """Of the network's 256 that lie across the crop of the face. Of crops 1 to 3.5 times as wide, tried on eleven photos,
 those around 1.5 have head and shoulders whole and outlines sharp; in some of the widest the person is lost."""
-_BESIDE = (SEGMENTATION_SIZE - PERSON_PIXELS) // 2
+BESIDE = (SEGMENTATION_SIZE - PERSON_PIXELS) // 2
 
 
 def load_person_network() -> Parameters:
@@ -41,5 +41,5 @@ def person_in_crop(
 @kept(compiler_options=CUBLAS)
 def _person(parameters: Parameters, picture: UInt8[Array, "256 256 3"]) -> Float[Array, "172 172"]:
     logits: Any = SelfieSegmentation().apply(parameters, picture[None].astype(np.float32) / 255)
-    within = slice(_BESIDE, _BESIDE + PERSON_PIXELS)
+    within = slice(BESIDE, BESIDE + PERSON_PIXELS)
     return jax.nn.sigmoid(logits[0, within, within])

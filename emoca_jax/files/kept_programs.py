@@ -47,7 +47,7 @@ MOST = 8
 """Programs kept of one function: for other shapes and devices, or of other versions, which nobody takes up any more."""
 CALLED = re.compile(r"custom_call @(\w+)|call_target_name = \"(\w+)\"")
 """Names of foreign functions in the text of a program."""
-_CONFIG: Any = jax.config
+CONFIG: Any = jax.config
 _lock = threading.Lock()
 
 
@@ -98,7 +98,7 @@ class KeptProgram:
         self._signature, self._known = inspect.signature(function), {}
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        if _place.folder is None or _CONFIG.jax_disable_jit:
+        if _place.folder is None or CONFIG.jax_disable_jit:
             return self.__wrapped__(*arguments, **named)
         bound = self._signature.bind(*arguments, **named)
         bound.apply_defaults()
@@ -107,7 +107,7 @@ class KeptProgram:
         leaves, tree = jax.tree.flatten(given)
         if any(isinstance(leaf, Tracer) for leaf in leaves):
             return self.__wrapped__(*arguments, **named)
-        settings = tuple(getattr(_CONFIG, name) for name in SETTINGS)
+        settings = tuple(getattr(CONFIG, name) for name in SETTINGS)
         key = tuple(sorted(still.items())), tree, tuple(map(_kind, leaves)), settings
         if key in self._known:
             return self._known[key](**given)
@@ -172,7 +172,7 @@ def _compiling_anew() -> Iterator[None]:
 
     with _lock:
         # Read in here: another thread may have it switched off just now.
-        used = _CONFIG.jax_enable_compilation_cache
+        used = CONFIG.jax_enable_compilation_cache
         jax.config.update("jax_enable_compilation_cache", False)
         # Whether there is a cache is found out once.
         reset_cache()

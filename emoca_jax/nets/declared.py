@@ -35,20 +35,20 @@ from emoca_jax.nets.vgg import VGG19
 
 LARGEST = 1e9
 """No trained number comes near it; beyond, single precision soon overflows."""
-_IMAGE = (1, IMAGE_SIZE, IMAGE_SIZE, 3)
-_NETWORKS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
-    "flame_encoder": (Encoder(FLAME_OUTPUTS), _IMAGE),
-    "detail_encoder": (Encoder(DETAIL_OUTPUTS), _IMAGE),
+IMAGE = (1, IMAGE_SIZE, IMAGE_SIZE, 3)
+NETWORKS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+    "flame_encoder": (Encoder(FLAME_OUTPUTS), IMAGE),
+    "detail_encoder": (Encoder(DETAIL_OUTPUTS), IMAGE),
     "detail_decoder": (DetailDecoder(), (1, LATENT)),
-    "emotion_resnet50": (EmotionResNet50(), _IMAGE),
+    "emotion_resnet50": (EmotionResNet50(), IMAGE),
     "emotion_swin": (EmotionSwin(), (1, SWIN_SIZE, SWIN_SIZE, 3)),
     "emonet": (EmoNet(), (1, EMONET_SIZE, EMONET_SIZE, 3)),
     "emotion_small": (SmallFaceReader(), (1, SMALL_SIZE, SMALL_SIZE, 3)),
     "emotion_on_open": (OpenFaceReader(), (1, CROP_SIZE, CROP_SIZE, 3)),
-    "identity_resnet50": (ResNet50("vggface2"), _IMAGE),
-    "vgg19": (VGG19(), _IMAGE),
+    "identity_resnet50": (ResNet50("vggface2"), IMAGE),
+    "vgg19": (VGG19(), IMAGE),
 }
-_MOST_NAMED = 3
+MOST_NAMED = 3
 
 
 def check_network(
@@ -77,19 +77,19 @@ def check_network(
         elif not (np.abs(array).max(initial=0.0) <= LARGEST):
             wrong.append(f"holds NaN, infinity or absurd numbers in {path}")
     if wrong:
-        more = f" and {len(wrong) - _MOST_NAMED} more faults" if len(wrong) > _MOST_NAMED else ""
-        raise InputError(f"{place} is damaged: it {'; '.join(wrong[:_MOST_NAMED])}{more}: {advice}.")
+        more = f" and {len(wrong) - MOST_NAMED} more faults" if len(wrong) > MOST_NAMED else ""
+        raise InputError(f"{place} is damaged: it {'; '.join(wrong[:MOST_NAMED])}{more}: {advice}.")
 
 
 @functools.cache
 def declared_shapes(part: str, *, jaw: bool = False, inputs: int = CODE_INPUTS) -> dict[str, tuple[int, ...]]:
     """Shape of every array of a network by its path. inputs: how many numbers EMO-MLP takes."""
     if part == "expression_encoder":
-        module, shape = Encoder(EXPRESSION_JAW_OUTPUTS if jaw else EXPRESSION_OUTPUTS), _IMAGE
+        module, shape = Encoder(EXPRESSION_JAW_OUTPUTS if jaw else EXPRESSION_OUTPUTS), IMAGE
     elif part == "emotion_mlp":
         module, shape = EmotionMLP(), (1, inputs)
     else:
-        module, shape = _NETWORKS[part]
+        module, shape = NETWORKS[part]
     # All of it abstract: nothing is drawn, nothing compiled.
     leaves: Any = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros(shape)))
     flat: Any = flatten_dict(dict(leaves), sep="/")

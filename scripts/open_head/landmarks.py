@@ -29,8 +29,8 @@ TRIANGULATIONS = 2
 FACING = (0.1, 0.5)
 SEARCH = 0.35
 """Decimetres around the first guess."""
-_STEPS = 10
-GRID = np.array([(i, j, _STEPS - i - j) for i in range(_STEPS + 1) for j in range(_STEPS + 1 - i)]) / _STEPS
+STEPS = 10
+GRID = np.array([(i, j, STEPS - i - j) for i in range(STEPS + 1) for j in range(STEPS + 1 - i)]) / STEPS
 """Barycentric weights tried in each triangle."""
 
 

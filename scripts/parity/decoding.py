@@ -7,10 +7,11 @@ import numpy as np
 
 from emoca_jax.codes import Codes
 from emoca_jax.detail import DetailModel, detail_model
+from emoca_jax.nets.encoders import IMAGE_SIZE
 from parity.assets import Assets
 from parity.golden import Golden, Tolerance
 
-SIZE = (224, 224)
+SIZE = (IMAGE_SIZE, IMAGE_SIZE)
 FLIPPED = 0.0005
 """Part of the pixels that may differ: a face flips at a shared edge (reference README)."""
 METRES = Tolerance(absolute=1e-6)

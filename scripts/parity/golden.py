@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 STATISTICS = "__stat"
-_SUBSET = re.compile(r"(?P<name>.+)__s(?P<step>\d+)$")
+SUBSET = re.compile(r"(?P<name>.+)__s(?P<step>\d+)$")
 
 
 class Tolerance(NamedTuple):
@@ -95,7 +95,7 @@ class Golden:
             if stored.endswith(STATISTICS):
                 yield _compare_statistics(stored, ours, self[stored], tolerance, note)
             else:
-                subset = _SUBSET.match(stored)
+                subset = SUBSET.match(stored)
                 step = int(subset["step"]) if subset else 1
                 yield compare_arrays(
                     stored, ours[..., ::step, ::step] if subset else ours, self[stored], tolerance, note
@@ -105,7 +105,7 @@ class Golden:
 def _base(stored: str) -> str:
     if stored.endswith(STATISTICS):
         return stored.removesuffix(STATISTICS)
-    subset = _SUBSET.match(stored)
+    subset = SUBSET.match(stored)
     return subset["name"] if subset else stored
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from emoca_jax.losses import detail, landmarks, mediapipe, photometric, regularizers
+from emoca_jax.nets.encoders import IMAGE_SIZE
 from parity.assets import Assets
 from parity.golden import EXACT, Comparison, Golden, Tolerance
 from parity.layout import enlarged
@@ -17,7 +18,7 @@ from parity.layout import enlarged
 RELATIVE = Tolerance(relative=1e-6)
 CODE_WEIGHT, LIGHT_WEIGHT, DETAIL_WEIGHT = 1e-4, 12.0, 0.005
 """With which the reference stores them (spec, table of training stages)."""
-PHOTO_SIZE, UV_SIZE = 224, 256
+PHOTO_SIZE, UV_SIZE = IMAGE_SIZE, 256
 FACE_REGIONS = [[400, 1648, 400, 1648], [550, 1498, 430, 750], [490, 1558, 700, 1100], [574, 1474, 1050, 1550]]
 """Rows of the official table of uv patches in 2048 pixels; only the first has a weight."""
 

@@ -12,6 +12,7 @@ from emoca_jax import flame, render
 from emoca_jax.capture.official_crop import official_square, official_transform, official_warp
 from emoca_jax.detail import to_uv
 from emoca_jax.flame import rotations
+from emoca_jax.nets.encoders import IMAGE_SIZE
 from emoca_jax.render import lighting
 from emoca_jax.render.backends.grid import grid_faces
 from parity.assets import Assets
@@ -24,7 +25,7 @@ LIGHT = Tolerance(absolute=1e-5)
 NORMAL = Tolerance(absolute=5e-5)
 PLACE = Tolerance(absolute=1e-9)
 IMAGE = Tolerance(absolute=1e-5)
-UV_SIZE, CROP_PIXELS = 256, 224
+UV_SIZE, CROP_PIXELS = 256, IMAGE_SIZE
 CROPS = ("a", "b")
 CROPPED = 0
 """Which of the made-up images."""

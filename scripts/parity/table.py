@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from parity.golden import Comparison
 
-_COUNTED = ("pass", "fail", "input", "exception")
-_HEADER = """# Parity with the official code
+COUNTED = ("pass", "fail", "input", "exception")
+HEADER = """# Parity with the official code
 
 What this package computes from made-up weights (seed {seed}) beside what the official PyTorch code computed from the
 same files: every array of every file of reference numbers. Made by
@@ -23,7 +23,7 @@ the sum of squares taken as a root mean square. Inputs were stored beside the re
 
 def markdown(results: Mapping[str, Sequence[Comparison]], seed: int) -> str:
     """A summary, then a table for each file."""
-    lines = [_HEADER.format(seed=seed), "| file | arrays | " + " | ".join(_COUNTED) + " |", "| --- |" + " ---: |" * 5]
+    lines = [HEADER.format(seed=seed), "| file | arrays | " + " | ".join(COUNTED) + " |", "| --- |" + " ---: |" * 5]
     total: Counter[str] = Counter()
     for name, rows in results.items():
         counts = Counter(row.result for row in rows)
@@ -36,7 +36,7 @@ def markdown(results: Mapping[str, Sequence[Comparison]], seed: int) -> str:
 
 
 def _summary(name: str, counts: Counter[str]) -> str:
-    return f"| {name} | {counts.total()} | " + " | ".join(str(counts[kind]) for kind in _COUNTED) + " |"
+    return f"| {name} | {counts.total()} | " + " | ".join(str(counts[kind]) for kind in COUNTED) + " |"
 
 
 def _file(rows: Sequence[Comparison]) -> list[str]:

@@ -29,11 +29,11 @@ class Naming(NamedTuple):
     """Name of the skeleton as a whole, or None for the file's own."""
 
 
-_FACE_ENDS = ("head_end", "jaw_end", "left_eye_end", "right_eye_end")
+FACE_ENDS = ("head_end", "jaw_end", "left_eye_end", "right_eye_end")
 
 PLAIN = Naming(
     joints=("neck", "head", "jaw", "left_eye", "right_eye"),
-    ends=dict(zip(("head", "jaw", "left_eye", "right_eye"), _FACE_ENDS, strict=True)),
+    ends=dict(zip(("head", "jaw", "left_eye", "right_eye"), FACE_ENDS, strict=True)),
     face="face",
     meshes={},
     materials={},

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, UInt8
 from emoca_jax.running_on import backend, cores
 
 Result = TypeVar("Result")
-_CONFIG: Any = jax.config
+CONFIG: Any = jax.config
 
 
 def view_batch() -> int:
@@ -53,7 +53,7 @@ def at_once(work: Callable[..., Result], *items: Iterable[Any]) -> list[Result]:
     this thread alone on what device or how to run: others would not know.
     """
     each = list(zip(*items, strict=True))
-    told = _CONFIG.jax_default_device is not None or _CONFIG.jax_disable_jit
+    told = CONFIG.jax_default_device is not None or CONFIG.jax_disable_jit
     if len(each) < 2 or told or threading.current_thread() is not threading.main_thread():
         return [work(*own) for own in each]
     from concurrent.futures import ThreadPoolExecutor

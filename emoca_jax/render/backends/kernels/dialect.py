@@ -10,11 +10,11 @@ from numba import njit, types
 from numba.extending import intrinsic as numba_intrinsic
 
 # What these make of a function takes other arguments than it has, which no type checker can know.
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "no_cpython_wrapper": True,
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "no_cpython_wrapper": True,
                             "no_cfunc_wrapper": True, "_nrt": False}  # fmt: skip
-kernel: Callable[[Any], Any] = functools.partial(njit, **_OPTIONS)
+kernel: Callable[[Any], Any] = functools.partial(njit, **OPTIONS)
 """Decorator of every function that becomes machine code."""
-inlined: Callable[[Any], Any] = functools.partial(njit, **_OPTIONS, forceinline=True)
+inlined: Callable[[Any], Any] = functools.partial(njit, **OPTIONS, forceinline=True)
 """The same for what must not stay a call, so that the loop around it does several at once."""
 intrinsic: Callable[[Any], Any] = numba_intrinsic
 """Decorator of a function that writes its own machine code."""
