@@ -9,16 +9,22 @@ cd "$(dirname "$0")/.."
 .venv/bin/python -m pip install --quiet --no-compile -r requirements.txt
 .venv/bin/python -m pip install --quiet --no-deps -e .
 touch .venv/installed  # .ci/run waits for it
-# Beside the linters and the type checker, which leave a core free; some packages bring files that are no Python.
-.venv/bin/python -m compileall -q .venv/lib >/dev/null 2>&1 &
-compiling=$!
-trap 'kill $compiling 2>/dev/null || true' EXIT
 if command -v npm >/dev/null && [ ! -d node_modules/gltf-validator ]; then
   npm install --silent --no-save --no-audit --no-fund gltf-validator@2.0.0-dev.3.10 || echo "gltf-validator not installed: its test will skip"
 fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
-.venv/bin/pyright --pythonpath .venv/bin/python
 .venv/bin/lint-imports
-wait $compiling || true
-.venv/bin/python -m pytest --numprocesses auto --dist loadfile "$@"
+# The type checker has a core to itself for a minute: byte code is compiled beside it, then the tests begin, and what it
+# finds ends them.
+told=$(mktemp)
+.venv/bin/pyright --pythonpath .venv/bin/python >"$told" 2>&1 &
+checking=$!
+trap 'kill $checking ${testing:-} 2>/dev/null || true; rm -f "$told"' EXIT
+# Some packages bring files that are no Python.
+.venv/bin/python -m compileall -q .venv/lib >/dev/null 2>&1 || true
+.venv/bin/python -m pytest --numprocesses auto --dist loadfile "$@" &
+testing=$!
+wait $checking || { cat "$told"; exit 1; }
+cat "$told"
+wait $testing
