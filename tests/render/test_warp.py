@@ -196,12 +196,6 @@ def test_it_compiles_for_an_h100_with_every_operation_rounded(tmp_path):
         assert {word for word in code.split() if ".approx" in word or ".full" in word or ".ftz" in word} == inexact
 
 
-def test_on_a_gpu_plain_jax_is_the_default():
-    """Until one has run the kernels."""
-    with as_if_on("gpu"):
-        assert not choice.draws_by_warp(None) and choice.ON_GPUS == "jax"
-
-
 def test_without_warp_it_says_what_to_install(monkeypatch):
     def missing(name):
         raise PackageNotFoundError(name)

@@ -1,4 +1,4 @@
-"""Which back end draws: plain JAX, kernels made for this processor, or those for NVIDIA GPUs, where they are asked for.
+"""Which back end draws: plain JAX, kernels made for this processor, or those for NVIDIA GPUs.
 
 There is one program for all platforms: what is traced holds both ways, and the platform that it is compiled for takes
 its own. So code traced beside a CPU and compiled for a GPU or TPU draws in plain JAX there.
@@ -15,13 +15,12 @@ from jax import lax
 
 from emoca_jax import running_on
 from emoca_jax.errors import InputError
+from emoca_jax.render.backends import warp_trial
 from emoca_jax.render.backends.native import library
 from emoca_jax.render.backends.warp_kernels import presence
 
 Backend = Literal["jax", "native", "warp"]
 """Plain JAX, kernels compiled for this processor, or kernels for NVIDIA GPUs."""
-ON_GPUS: Backend = "jax"
-"""What draws on a GPU where nothing is said: plain JAX, until one has run the kernels for it."""
 VARIABLE = "EMOCA_JAX_BACKEND"
 """Environment variable with the back end of calls that name none."""
 FLOAT32_ONLY = "they draw in float32; unset jax_enable_x64"
@@ -47,17 +46,22 @@ def draws_natively(backend: Backend | None, kernels: library.Library) -> bool:
 
 
 def draws_by_warp(backend: Backend | None) -> bool:
-    """Whether the kernels for GPUs are to be used, where there are some for what is drawn.
+    """Whether the kernels for GPUs are to be used, where there are some for what is drawn; None means on a GPU that has
+    drawn by them in a trial (`warp_trial`).
 
     Errors: InputError for another word, and where they are asked for and cannot be had.
     """
     asked = _asked_for(backend)
-    if (asked or (ON_GPUS if running_on.backend() == "gpu" else None)) != "warp":
+    if asked is None:
+        # What is described beside a CPU is in plain JAX: nobody knows the GPU that it is for.
+        here = running_on.backend() == jax.default_backend() == "gpu"
+        return here and not jax.config.read("jax_enable_x64") and warp_trial.draw_unasked()
+    if asked != "warp":
         return False
     reason = FLOAT32_ONLY if jax.config.read("jax_enable_x64") else presence.why_not_there()
-    if asked and reason:
+    if reason:
         raise InputError(f"There are no kernels here: {reason}.")
-    return not reason
+    return True
 
 
 def _asked_for(backend: Backend | None) -> Backend | None:

@@ -1,0 +1,138 @@
+"""Draws a few scenes by the kernels for GPUs and by plain JAX on a CPU: `python -m emoca_jax.render.backends.trial`.
+
+Prints what differs, a line each, and exits with 1 where something does. `warp_trial.py` asks on a GPU that has
+not drawn by them before; on a CPU it is warp's CPU device that draws.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from emoca_jax.render.backends.choice import Backend
+from emoca_jax.render.rasterize import rasterize
+from emoca_jax.render.soft import soft_silhouette
+
+SIZE = (48, 57)
+"""Pixels, down and across."""
+FACES, VERTICES, BATCH, SEED = 60, 40, 2, 0
+RULES: tuple[Mapping[str, Any], ...] = ({}, {"perspective": True, "near": 0.3, "cull": "back"})
+SAME_DEPTH, SAME_GRADIENT = 1e-6, 1e-4
+"""What docs/rendering.md promises of any back end, of gradients in parts of the largest."""
+SAME_SOFT = (2e-4, 1e-3)
+"""Soft values and gradients: a face just within the blur here and just beyond it there weighs 1e-4."""
+SIGMA, NEAREST = 1e-3, 50
+
+
+class Scene(NamedTuple):
+    """A soup of faces of any size, some off the picture and some in front of the near plane."""
+
+    vertices: Float[np.ndarray, "batch vertices 3"]
+    faces: Int[np.ndarray, "faces 3"]
+    weights: Float[np.ndarray, "batch height width 4"]
+    """Of barycentrics and depths, whose sum has a gradient."""
+
+
+class Drawn(NamedTuple):
+    """What one back end makes of it."""
+
+    face_index: Int[np.ndarray, "batch height width"]
+    depth: Float[np.ndarray, "batch height width"]
+    gradient: Float[np.ndarray, "batch vertices 3"]
+
+
+class Softened(NamedTuple):
+    """Its soft silhouette."""
+
+    values: Float[np.ndarray, "batch height width"]
+    gradient: Float[np.ndarray, "batch vertices 3"]
+
+
+def scene() -> Scene:
+    """The same every time."""
+    rng = np.random.default_rng(SEED)
+    vertices = rng.uniform(-1.3, 1.3, (BATCH, VERTICES, 3)).astype(np.float32)
+    faces = rng.integers(0, VERTICES, (FACES, 3)).astype(np.int32)
+    return Scene(vertices, faces, rng.normal(size=(BATCH, *SIZE, 4)).astype(np.float32))
+
+
+def drawn(shown: Scene, backend: Backend, rules: Mapping[str, Any]) -> Drawn:
+    """Its surface."""
+
+    def loss(vertices: Any) -> Any:
+        seen = rasterize(vertices, jnp.asarray(shown.faces), SIZE, backend=backend, **rules)
+        depth = jnp.where(seen.face_index >= 0, seen.depth, 0.0)
+        return jnp.sum(seen.barycentric * shown.weights[..., :3]) + jnp.sum(depth * shown.weights[..., 3]), seen
+
+    gradient, seen = jax.jit(jax.grad(loss, has_aux=True))(jnp.asarray(shown.vertices))
+    return Drawn(*(np.asarray(array) for array in (seen.face_index, seen.depth, gradient)))
+
+
+def softened(shown: Scene, backend: Backend) -> Softened:
+    """Its soft silhouette."""
+
+    def loss(vertices: Any) -> Any:
+        image = soft_silhouette(
+            vertices, jnp.asarray(shown.faces), SIZE, sigma=SIGMA, faces_per_pixel=NEAREST, backend=backend
+        )
+        return jnp.mean(image**2), image
+
+    gradient, image = jax.jit(jax.grad(loss, has_aux=True))(jnp.asarray(shown.vertices))
+    return Softened(np.asarray(image), np.asarray(gradient))
+
+
+def other_surface(ours: Drawn, theirs: Drawn) -> Iterator[str]:
+    """In what two drawings of a surface differ."""
+    other = ours.face_index != theirs.face_index
+    if other.any():
+        yield f"other faces in {other.sum()} of {other.size} pixels"
+        return
+    seen = theirs.face_index >= 0
+    far = np.abs(ours.depth[seen] - theirs.depth[seen]).max(initial=0) / max(
+        1, np.abs(theirs.depth[seen]).max(initial=0)
+    )
+    if not far <= SAME_DEPTH:
+        yield f"depths are {far:.1e} off"
+    yield from _apart("the gradient is", ours.gradient, theirs.gradient, SAME_GRADIENT)
+
+
+def other_outline(ours: Softened, theirs: Softened) -> Iterator[str]:
+    """In what two soft silhouettes differ."""
+    for what, one, other, most in zip(("soft values are", "soft gradients are"), ours, theirs, SAME_SOFT, strict=True):
+        yield from _apart(what, one, other, most)
+
+
+def _apart(what: str, ours: np.ndarray, theirs: np.ndarray, most: float) -> Iterator[str]:
+    far = np.abs(ours - theirs).max() / np.abs(theirs).max()
+    if not far <= most:
+        yield f"{what} {far:.1e} of the largest off"
+
+
+def differences() -> Iterator[str]:
+    """Between the kernels on this platform and plain JAX on a CPU."""
+    shown, cpu = scene(), jax.local_devices(backend="cpu")[0]
+    for rules in RULES:
+        ours = drawn(shown, "warp", rules)
+        with jax.default_device(cpu):
+            theirs = drawn(shown, "jax", rules)
+        yield from other_surface(ours, theirs)
+    soft = softened(shown, "warp")
+    with jax.default_device(cpu):
+        yield from other_outline(soft, softened(shown, "jax"))
+
+
+def main() -> int:
+    """Exit code: 0 where all is alike, else 1."""
+    found = list(differences())
+    print("\n".join(found))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
