@@ -8,6 +8,9 @@ to the json. Takes a few minutes on two cores; the same wheel gives the same hea
 
 from __future__ import annotations
 
+import one_thread  # noqa: F401, before NumPy
+
+# isort: split
 import argparse
 import subprocess
 import sys

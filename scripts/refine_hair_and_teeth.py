@@ -9,6 +9,9 @@ of the commit before.
 
 from __future__ import annotations
 
+import one_thread  # noqa: F401, before NumPy
+
+# isort: split
 import argparse
 import json
 import tempfile

@@ -10,6 +10,9 @@ to the nearest surface nearby. Repeated a few times; the head file is rewritten 
 
 from __future__ import annotations
 
+import one_thread  # noqa: F401, before NumPy
+
+# isort: split
 import argparse
 import contextlib
 from pathlib import Path

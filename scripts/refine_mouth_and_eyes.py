@@ -10,6 +10,9 @@ them: teeth and lining behind lips and cheeks, lips that touch, a blink that clo
 
 from __future__ import annotations
 
+import one_thread  # noqa: F401, before NumPy
+
+# isort: split
 import argparse
 import json
 import tempfile

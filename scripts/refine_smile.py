@@ -9,6 +9,9 @@ measured anew on drawings it took back half of what photos gain. The head file i
 
 from __future__ import annotations
 
+import one_thread  # noqa: F401, before NumPy
+
+# isort: split
 import argparse
 import json
 import tempfile
