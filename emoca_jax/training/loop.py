@@ -16,7 +16,7 @@ from jaxtyping import Array, Key
 from emoca_jax.errors import InputError
 from emoca_jax.training.checkpoint import Batches, Checkpoints
 from emoca_jax.training.devices import device_mesh, place_batch
-from emoca_jax.training.seeing import Sight
+from emoca_jax.training.seeing import Faces, Sight
 from emoca_jax.training.state import IsTrained, Parameters, TrainState, merge, start
 from emoca_jax.training.step import Batch, Loss, Report, Step, make_step, non_finite_terms, state_shardings
 from emoca_jax.training.stopping import Stopping
@@ -39,6 +39,8 @@ class Stage(NamedTuple):
     """The measure that tells which checkpoint is best."""
     best: str = "max"
     is_trained: IsTrained = lambda path: True
+    show: Callable[[Parameters, Parameters], Faces | None] = lambda parameters, statistics: None
+    """What parameters and statistics make of some of that data; None where there is nothing to look at."""
 
 
 class Settings(NamedTuple):
@@ -98,6 +100,8 @@ def run(stage: Stage, batches: Batches, settings: Settings, folder: Path, *, mes
             if last or number % settings.evaluate_every == 0:
                 measures = stage.evaluate(*evaluated(state, settings))
                 sight.measured(number, measures)
+                if faces := stage.show(*evaluated(state, settings)):
+                    sight.show(number, faces)
             stop = stopping.asked(number)
             if last or stop or measures is not None or number % settings.save_every == 0:
                 checkpoints.save(state, place, measures=measures)

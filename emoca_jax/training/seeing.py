@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import json
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -21,10 +25,22 @@ from emoca_jax.training.step import Report
 
 LOG = "metrics.jsonl"
 PAGE = "report.html"
+PICTURE = "faces.png"
+TITLE = "Title"
+"""What a PNG calls the words on what it shows."""
+
+
+class Faces(NamedTuple):
+    """Pictures of faces that are not trained on, a row a face."""
+
+    picture: UInt8[np.ndarray, "height width 3"]
+    columns: tuple[str, ...]
+    """What each shows, from left to right."""
 
 
 class Sight:
-    """Progress on the terminal, `metrics.jsonl`, TensorBoard events and, at the end, `report.html`, all in one folder.
+    """Progress on the terminal, `metrics.jsonl`, TensorBoard events, `faces.png` where a stage shows faces and, at the
+    end, `report.html`, all in one folder.
 
     Of many processes the first one sees.
     """
@@ -94,10 +110,23 @@ class Sight:
         self.tell(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in measures.items()))
         self._moment = None
 
+    def show(self, step: int, faces: Faces) -> None:
+        """What it makes of some faces by now; `faces.png` is the last of these."""
+        if not self._sees:
+            return
+        told = ", ".join(faces.columns)
+        self._events.add_image(told, faces.picture, step, dataformats="HWC")
+        encoded, words = io.BytesIO(), PngInfo()
+        words.add_text(TITLE, told)
+        Image.fromarray(faces.picture).save(encoded, "png", pnginfo=words)
+        write_file(self.folder / PICTURE, encoded.getvalue())
+
     def report(self) -> None:
-        """Write `report.html`: the curves of the whole run."""
+        """Write `report.html`: the curves of the whole run, and what it made of faces in the end."""
         if self._sees:
-            write_file(self.folder / PAGE, _page(self.name, self._lines).encode())
+            shown = self.folder / PICTURE
+            page = _page(self.name, self._lines, shown.read_bytes() if shown.exists() else None)
+            write_file(self.folder / PAGE, page.encode())
 
     def _keep(self, step: int, numbers: dict[str, float]) -> None:
         if not self._sees:
@@ -127,8 +156,8 @@ def _event_writer(folder: Path, step: int) -> Any:
     return SummaryWriter(str(folder), purge_step=step + 1)
 
 
-def _page(name: str, lines: list[dict[str, Any]]) -> str:
-    """One picture a curve, evaluations first."""
+def _page(name: str, lines: list[dict[str, Any]], shown: bytes | None) -> str:
+    """The faces that were shown last, then one picture a curve, evaluations first. shown: a PNG."""
     names = sorted(
         {key for line in lines for key in line if key != "step"}, key=lambda key: (not key.startswith("eval"), key)
     )
@@ -138,8 +167,16 @@ def _page(name: str, lines: list[dict[str, Any]]) -> str:
     return (
         f"<!doctype html><meta charset=utf-8><title>{html.escape(name)}</title>"
         "<style>body{font:14px sans-serif;margin:2em}figure{display:inline-block;margin:0}</style>"
-        f"<h1>{html.escape(name)}</h1><table>{rows}</table>\n{pictures}\n"
+        f"<h1>{html.escape(name)}</h1>{_faces(shown)}<table>{rows}</table>\n{pictures}\n"
     )
+
+
+def _faces(shown: bytes | None) -> str:
+    if shown is None:
+        return ""
+    with Image.open(io.BytesIO(shown)) as picture:
+        told = html.escape(str(picture.info.get(TITLE, "")))
+    return f'<p>{told}</p><img alt="{told}" src="data:image/png;base64,{base64.b64encode(shown).decode()}">\n'
 
 
 def _curve(name: str, lines: list[dict[str, Any]]) -> str:

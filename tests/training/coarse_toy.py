@@ -68,8 +68,8 @@ def coarse(trained: str = FLAME, weights: dict[str, float] = WHOLE, **options: A
     return Coarse(head, ToyEncoders(head), trained, weights, mask_kind="intersection", **options)
 
 
-def stage(minimised: Coarse, start: Any, *, rate: float = 3e-3) -> Stage:
-    return coarse_stage("toy", minimised, start, optax.adam(rate), list)
+def stage(minimised: Coarse, start: Any, *, rate: float = 3e-3, held_out: Any = list) -> Stage:
+    return coarse_stage("toy", minimised, start, optax.adam(rate), held_out)
 
 
 def examples(count: int, *, seed: int = 0) -> dict[str, np.ndarray]:

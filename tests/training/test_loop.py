@@ -42,7 +42,9 @@ def test_it_learns_and_leaves_curves(undisturbed: tuple[Path, Any]) -> None:
     lines = log_of(folder)
     assert [line["step"] for line in lines if "train/loss" in line] == list(range(1, 41))
     assert "<svg" in (folder / "report.html").read_text()
-    assert list((folder / "tensorboard").iterdir())
+    (events,) = (folder / "tensorboard").iterdir()
+    # Faces are shown at every evaluation.
+    assert events.read_bytes().count(b"\x89PNG") == 4 and (folder / "faces.png").exists()
 
 
 def test_features_of_views_of_a_face_are_held_together() -> None:

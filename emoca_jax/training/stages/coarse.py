@@ -25,7 +25,9 @@ from emoca_jax.objectives.coarse import CoarseBatch, Judges, coarse_objective
 from emoca_jax.objectives.terms import Objective
 from emoca_jax.products import CUBLAS
 from emoca_jax.training.loop import Stage
+from emoca_jax.training.seeing import Faces
 from emoca_jax.training.stages.encoders import Encoders
+from emoca_jax.training.stages.pictures import as_faces, drawn_in_columns, first_faces
 from emoca_jax.training.state import Parameters, under
 from emoca_jax.training.step import Batch, Outcome
 
@@ -90,6 +92,12 @@ def coarse_stage(
         told = [jax.device_get(judged(parameters, statistics, batch)) for batch in held_out()]
         return {name: float(np.mean([one[name] for one in told])) for name in told[0]}
 
+    drawn = jax.jit(lambda *state: _columns(coarse, *state), compiler_options=CUBLAS)
+
+    def show(parameters: Parameters, statistics: Parameters) -> Faces | None:
+        batch = next(iter(held_out()), None)
+        return None if batch is None else as_faces(drawn(parameters, statistics, first_faces(batch)))
+
     return Stage(
         name=name,
         initial=start if callable(start) else lambda key: start,
@@ -99,6 +107,7 @@ def coarse_stage(
         metric="loss",
         best="min",
         is_trained=under(coarse.trained),
+        show=show,
     )
 
 
@@ -140,6 +149,14 @@ def as_seen(batch: Batch) -> CoarseBatch:
 def as_floats(images: Array) -> Array:
     """Pictures in [0, 1], which travel as bytes."""
     return images.astype(jnp.float32) / BYTE if images.dtype == jnp.uint8 else images
+
+
+def _columns(coarse: Coarse, parameters: Parameters, statistics: Parameters, batch: Batch) -> Array:
+    seen = as_seen(batch)
+    codes = coarse.encoders.encode(
+        parameters, statistics, seen.images, trained=None, landmarks=seen.landmarks_mediapipe
+    ).codes
+    return drawn_in_columns(coarse.head, codes, seen.images, official=coarse.official)
 
 
 def _judge(coarse: Coarse, parameters: Parameters, statistics: Parameters, batch: Batch) -> dict[str, Array]:

@@ -25,9 +25,11 @@ from emoca_jax.objectives.detail import DetailBatch, detail_objective
 from emoca_jax.objectives.terms import Objective
 from emoca_jax.products import CUBLAS
 from emoca_jax.training.loop import Stage
+from emoca_jax.training.seeing import Faces
 from emoca_jax.training.stages.coarse import Augment, as_floats
 from emoca_jax.training.stages.detail_networks import DECODER, DETAIL, DetailNetworks
 from emoca_jax.training.stages.encoders import Encoders
+from emoca_jax.training.stages.pictures import as_faces, drawn_in_columns, first_faces
 from emoca_jax.training.state import Parameters, under
 from emoca_jax.training.step import Batch, Outcome
 
@@ -92,6 +94,12 @@ def detail_stage(
         told = [jax.device_get(judged(parameters, statistics, batch)) for batch in held_out()]
         return {name: float(np.mean([one[name] for one in told])) for name in told[0]}
 
+    drawn = jax.jit(lambda *state: _columns(detailing, *state), compiler_options=CUBLAS)
+
+    def show(parameters: Parameters, statistics: Parameters) -> Faces | None:
+        batch = next(iter(held_out()), None)
+        return None if batch is None else as_faces(drawn(parameters, statistics, first_faces(batch)))
+
     return Stage(
         name=name,
         initial=start if callable(start) else lambda key: start,
@@ -101,6 +109,7 @@ def detail_stage(
         metric="loss",
         best="min",
         is_trained=under(DETAIL, DECODER),
+        show=show,
     )
 
 
@@ -108,19 +117,35 @@ def whole_loss(
     detailing: Detailing, parameters: Parameters, statistics: Parameters, batch: Batch, key: Array, *, train: bool
 ) -> tuple[Objective, Parameters]:
     """The whole loss of a batch, and the statistics after it. key: of the exchange of details."""
-    seen, networks = DetailBatch(as_floats(batch["images"]), batch.get("mask")), detailing.networks
-    coarse, after = detailing.encoders.encode(
-        parameters, statistics, seen.images, trained=None, landmarks=batch.get("landmarks_mediapipe")
-    )
-    after = dict(after)
-    told, after[DETAIL] = networks.encode(parameters, statistics, seen.images, train=train)
-    # What is coarse is a given.
-    codes = lax.stop_gradient(coarse).replace(detail=told)
+    seen = DetailBatch(as_floats(batch["images"]), batch.get("mask"))
+    codes, told, after = _encoded(detailing, parameters, statistics, batch, train=train)
     if detailing.same_detail == "exchange":
         codes = doubled(codes, codes.replace(detail=exchanged(key, told, detailing.per_identity)))
         seen = doubled(seen, seen)
-    maps, after[DECODER] = networks.displace(parameters, statistics, codes, train=train)
+    maps, after[DECODER] = detailing.networks.displace(parameters, statistics, codes, train=train)
     return drawn_loss(detailing, codes, seen, displacement=maps), after
+
+
+def _encoded(
+    detailing: Detailing, parameters: Parameters, statistics: Parameters, batch: Batch, *, train: bool
+) -> tuple[Codes, Array, dict[str, Any]]:
+    """Codes, of which what is coarse is a given, those of detail once more, and the statistics after them."""
+    images = as_floats(batch["images"])
+    coarse, after = detailing.encoders.encode(
+        parameters, statistics, images, trained=None, landmarks=batch.get("landmarks_mediapipe")
+    )
+    after = dict(after)
+    told, after[DETAIL] = detailing.networks.encode(parameters, statistics, images, train=train)
+    return lax.stop_gradient(coarse).replace(detail=told), told, after
+
+
+def _columns(detailing: Detailing, parameters: Parameters, statistics: Parameters, batch: Batch) -> Array:
+    codes, _, _ = _encoded(detailing, parameters, statistics, batch, train=False)
+    maps, _ = detailing.networks.displace(parameters, statistics, codes, train=False)
+    images = as_floats(batch["images"])
+    return drawn_in_columns(
+        detailing.head, codes, images, detail=detailing.model, displacement=maps, official=detailing.official
+    )
 
 
 def drawn_loss(
