@@ -32,7 +32,7 @@ from emoca_jax.training.dry_run import dry_run, told
 from emoca_jax.training.hosts import join
 from emoca_jax.training.loop import Settings, Stage, evaluated, gathered, run
 from emoca_jax.training.state import Parameters
-from scripts.train_coarse import NETWORK, READER, coarse_on_drawings, coarse_on_photos
+from scripts.train_coarse import NETWORK, coarse_on_drawings, coarse_on_photos
 from scripts.train_detail import detail_on_drawings, detail_on_photos
 from scripts.train_recogniser import (
     emotion_from_codes,
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str]) -> int:
         parameters, statistics = gathered(evaluated(ended.state, settings))
         if ended.exit_code == 0 and jax.process_index() == 0:
             write_file(folder / NETWORK, as_npz(parameters, statistics))
-            if config.stage in ON_DRAWINGS and config.backbone == READER:
+            if config.stage in ON_DRAWINGS:
                 save_open_encoder(folder / MODEL, config.name, {"params": parameters, "batch_stats": statistics})
         return ended.exit_code
     except InputError as error:

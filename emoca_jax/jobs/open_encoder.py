@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float
@@ -48,13 +49,13 @@ from emoca_jax.products import CUBLAS
 from emoca_jax.texture.layout import TEXTURE_SIZE, texture_layout
 from emoca_jax.texture.surface import skin_surface
 from emoca_jax.training.stages.detail_networks import DECODER, saved_detail_networks
-from emoca_jax.training.stages.encoders import EXPRESSION, OpenEncoders
+from emoca_jax.training.stages.encoders import EXPRESSION, FLAME, TRUNK, OpenEncoders, OpenResNets
 
 KIND, FORMAT_VERSION = "emoca_jax open encoder", 2
 DESCRIPTION_NAME = "open_encoder.json"
 VARIABLES_NAME = "open_encoder.safetensors"
 REDUCTION = IMAGE_SIZE // OPEN_SIZE
-"""Pixels of the crop that is fitted, over those that the encoder sees."""
+"""Pixels of the crop that is fitted, over those that readers of the shipped trunk see; ResNet-50s see the former."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ class OpenEncoderModel(FaceModel):
     """Encoders for the open head."""
 
     variables: Mapping[str, Any]
-    """Parameters and statistics as of `training.stages.encoders.OpenEncoders`, and of
+    """Parameters and statistics as of `training.stages.encoders.OpenEncoders` or `OpenResNets`, and of
     `training.stages.detail_networks.DetailNetworks` where there are such."""
 
 
@@ -111,7 +112,8 @@ def load_open_encoder(path: str | Path) -> OpenEncoderModel:
     variables = unflatten_dict(tensors, sep="/")
     landmarks = landmark_model(head)
     level = any(path.startswith(f"batch_stats/{EXPRESSION}/{LEVEL}") for path in tensors)
-    _check(folder / VARIABLES_NAME, variables, landmark_encoders(head, landmarks, level=level))
+    encoders = saved_encoders(head, landmarks, variables["params"], level=level)
+    _check(folder / VARIABLES_NAME, variables, encoders)
     layout = texture_layout(head, size=TEXTURE_SIZE)
     return OpenEncoderModel(
         name=name,
@@ -124,6 +126,16 @@ def load_open_encoder(path: str | Path) -> OpenEncoderModel:
     )
 
 
+def saved_encoders(
+    head: FaceHead, landmarks: LandmarkModel, parameters: Mapping[str, Any], *, level: bool = False
+) -> OpenEncoders | OpenResNets:
+    """What parameters are of, told by their layers: readers of the shipped trunk beside what ships, or ResNet-50s, each
+    with a trunk of its own. level: as `landmark_encoders` takes it."""
+    if TRUNK in parameters.get(FLAME, ()):
+        return OpenResNets(head, dtype=jnp.float32)
+    return landmark_encoders(head, landmarks, level=level)
+
+
 def _detail(head: FaceHead, variables: Mapping[str, Any]) -> DetailModel | None:
     networks = saved_detail_networks(head, variables["params"])
     if networks is None:
@@ -132,7 +144,7 @@ def _detail(head: FaceHead, variables: Mapping[str, Any]) -> DetailModel | None:
     return jax.device_put(open_detail_model(head, fold_batch_norms(decoder, epsilon=INNER_EPSILON), size=networks.side))
 
 
-def _check(place: Path, variables: Mapping[str, Any], encoders: OpenEncoders) -> None:
+def _check(place: Path, variables: Mapping[str, Any], encoders: OpenEncoders | OpenResNets) -> None:
     """Errors: InputError where the encoders do not take these variables, or some are no numbers."""
     found: dict[str, Any] = dict(flatten_dict(dict(variables), sep="/"))
     networks = saved_detail_networks(encoders.head, variables["params"])
@@ -178,11 +190,13 @@ def _open_codes(
     found: Float[Array, "faces 478 3"],
 ) -> Codes:
     """Codes of faces cut out as for a fit, RGB in [0, 1], and of the landmarks found in them, in the crop's plane."""
-    small = images.reshape(images.shape[0], OPEN_SIZE, REDUCTION, OPEN_SIZE, REDUCTION, 3).mean(axis=(2, 4))
     state = variables["params"], variables["batch_stats"]
-    codes = landmark_encoders(head, landmarks).encode(*state, small, trained=None, landmarks=found).codes
+    encoders = saved_encoders(head, landmarks, variables["params"])
+    if encoders.size == OPEN_SIZE:
+        images = images.reshape(images.shape[0], OPEN_SIZE, REDUCTION, OPEN_SIZE, REDUCTION, 3).mean(axis=(2, 4))
+    codes = encoders.encode(*state, images, trained=None, landmarks=found).codes
     networks = saved_detail_networks(head, variables["params"])
-    return codes if networks is None else codes.replace(detail=networks.encode(*state, small, train=False)[0])
+    return codes if networks is None else codes.replace(detail=networks.encode(*state, images, train=False)[0])
 
 
 open_codes = kept(compiler_options=CUBLAS)(_open_codes)

@@ -90,7 +90,7 @@ def open_detail_networks(
 
 
 def saved_detail_networks(head: FaceHead, parameters: Mapping[str, Any]) -> DetailNetworks | None:
-    """Those of an open encoder's variables that read the trunk; None where it has none."""
+    """Those of an open encoder's variables, by what stands beside them; None where it has none."""
     if DETAIL not in parameters or DECODER not in parameters:
         return None
-    return open_detail_networks(head, reads_trunk=True, blocks=blocks_of(parameters[DECODER]))
+    return open_detail_networks(head, reads_trunk=TRUNK in parameters, blocks=blocks_of(parameters[DECODER]))
