@@ -20,8 +20,9 @@ from jaxtyping import Array, Bool, Float, Int, Integer
 from emoca_jax.arrays import checks_arguments
 from emoca_jax.errors import InputError
 from emoca_jax.render.backends.blocks import Boxes, Chunk, for_each_chunk, take
-from emoca_jax.render.backends.choice import Backend, draws_natively
+from emoca_jax.render.backends.choice import Backend, draws_by_warp, draws_natively
 from emoca_jax.render.backends.native.outline import ALONE, FINENESS, IGNORED, native_antialias
+from emoca_jax.render.backends.warp_outline import warp_antialias
 from emoca_jax.render.neighbours import OUTER, REPEATED, Edges
 from emoca_jax.render.neighbours import mesh_edges as edges_of
 from emoca_jax.render.rasterize import Fragments
@@ -62,14 +63,16 @@ def antialias(
     vertices = jnp.broadcast_to(vertices, (*batch, *vertices.shape[-2:]))
     edges = Edges(*(jnp.asarray(column, jnp.int32) for column in edges))
     arrays = image, face_index, depth, vertices
-    if draws_natively(backend, "outline") and all(arrays[i].dtype == jnp.float32 for i in (0, 2, 3)):
+    by_warp = draws_by_warp(backend)
+    if (by_warp or draws_natively(backend, "outline")) and all(arrays[i].dtype == jnp.float32 for i in (0, 2, 3)):
         # What names a vertex that does not exist is no edge: kernels read where they are told.
         ends = jnp.stack(edges[:3], axis=-1)
         count = vertices.shape[-2]
         there = jnp.all((ends >= 0) & (ends < count), axis=-1) & (edges.across < count) & (edges.across != REPEATED)
         across = jnp.where(there, jnp.where(edges.across < 0, ALONE, edges.across), IGNORED)
         ends = jnp.where(there[:, None], ends, 0)
-        return native_antialias(*arrays, jnp.concatenate([ends, across[:, None]], axis=-1), _antialias)
+        by_kernels = warp_antialias if by_warp else native_antialias
+        return by_kernels(*arrays, jnp.concatenate([ends, across[:, None]], axis=-1), _antialias)
     return _antialias(*arrays, jnp.stack(edges, axis=-1))
 
 

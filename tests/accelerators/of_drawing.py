@@ -69,6 +69,17 @@ def soft_gradient_by_warp(chips: int) -> Call:
     return _drawing(chips)
 
 
+def _coverage_by_warp(vertices: jax.Array, faces: jax.Array) -> jax.Array:
+    fragments = render.rasterize(vertices, faces, (SIDE, SIDE), backend="warp")
+    alpha = (fragments.face_index >= 0).astype(jnp.float32)[..., None]
+    return jnp.sum(render.antialias(alpha, fragments, vertices, faces, backend="warp") ** 2)
+
+
+@program(jax.value_and_grad(_coverage_by_warp), never=NOT_FOR_TPU)
+def antialias_gradient_by_warp(chips: int) -> Call:
+    return _drawing(chips)
+
+
 @program(picture._draw_band, slow=SLOW_ON_TPU)
 def render_band(chips: int) -> Call:
     """A strip of a picture of 512 pixels, 3 x 3 samples each."""

@@ -20,7 +20,7 @@ def unless(missing: str, name: str):
 def backends(kernels: library.Library) -> list:
     """Every back end that draws such."""
     drawing = ["jax", unless(library.why_not(kernels), "native")]
-    return drawing if kernels == "colour" else [*drawing, unless(NO_WARP, "warp")]
+    return [*drawing, unless(NO_WARP, "warp")]
 
 
 MISSING = library.why_not("hard")
@@ -33,7 +33,7 @@ def rasterize(request: pytest.FixtureRequest) -> Callable:
     return functools.partial(draw, backend=request.param)
 
 
-@pytest.fixture(scope="module", params=backends("colour"))
+@pytest.fixture(scope="module", params=backends("outline"))
 def each_back_end(request: pytest.FixtureRequest) -> Iterator[None]:
     """The whole file by every back end: what names none takes this one."""
     with pytest.MonkeyPatch.context() as patch:

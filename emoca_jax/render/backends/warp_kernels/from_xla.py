@@ -6,7 +6,7 @@ import inspect
 
 import warp as wp
 
-from emoca_jax.render.backends.warp_kernels import hard, soft
+from emoca_jax.render.backends.warp_kernels import hard, outline, soft
 
 
 def _callable(function, results):
@@ -20,3 +20,6 @@ surface = _callable(hard.surface, 7)
 surface_derivative = _callable(hard.surface_derivative, 1)
 silhouette = _callable(soft.silhouette, 6)
 silhouette_derivative = _callable(soft.silhouette_derivative, 4)
+smooth = _callable(outline.smooth, 2)
+smooth_to_image = _callable(outline.smooth_to_image, 1)
+smooth_to_vertices = _callable(outline.smooth_to_vertices, 1)
