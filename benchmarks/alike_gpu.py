@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -66,15 +66,21 @@ def other_surfaces() -> Iterator[str]:
                 far = np.abs(here[3] - other_gradient).max() / max(1.0, np.abs(other_gradient).max())
                 if not far < SAME_GRADIENT and not other.any():
                     yield f"{name}: the gradient is {far:.1e} of its largest number away from that of {against}"
-        on_cpu, blurred = jax.local_devices(backend="cpu")[0], functools.partial(softened, vertices, faces, size)
-        here, plain = blurred("warp"), blurred("jax")
-        with jax.default_device(on_cpu):
-            exact = blurred("warp")
-        for against, theirs in (("the CPU", exact), ("plain JAX", plain)):
-            for what, ours, other, most in zip(("values", "gradients"), here, theirs, SAME_SOFT, strict=True):
-                far = np.abs(ours - other).max() / np.abs(other).max()
-                if not far < most:
-                    yield f"{scene}, soft: {what} are {far:.1e} of the largest away from those of {against}"
+        for what, picture in (("soft outline", softened), ("soft colours", coloured)):
+            yield from other_blurs(f"{scene}, {what}", functools.partial(picture, vertices, faces, size))
+
+
+def other_blurs(name: str, drawn: Callable[[choice.Backend], tuple[np.ndarray, ...]]) -> Iterator[str]:
+    """In what a soft picture or its gradients differ."""
+    here, plain = drawn("warp"), drawn("jax")
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        exact = drawn("warp")
+    for against, theirs in (("the CPU", exact), ("plain JAX", plain)):
+        for number, (ours, other) in enumerate(zip(here, theirs, strict=True)):
+            what, most = ("values", SAME_SOFT[0]) if number == 0 else ("gradients", SAME_SOFT[1])
+            far = np.abs(ours - other).max() / np.abs(other).max()
+            if not far < most:
+                yield f"{name}: {what} are {far:.1e} of the largest away from those of {against}"
 
 
 def finished(backend: choice.Backend) -> dict[str, np.ndarray]:
@@ -103,6 +109,22 @@ def softened(
 
     gradient, image = jax.jit(jax.grad(loss, has_aux=True))(jnp.asarray(vertices))
     return np.asarray(image), np.asarray(gradient)
+
+
+def coloured(
+    vertices: np.ndarray, faces: np.ndarray, size: tuple[int, int], backend: choice.Backend
+) -> tuple[np.ndarray, ...]:  # fmt: skip
+    """Colours blended softly over all faces, and the gradients of their mean square to vertices and colours."""
+    colours = np.random.default_rng(SEED).uniform(size=(vertices.shape[-2], 3)).astype(np.float32)
+
+    def loss(vertices, colours):
+        # Of few faces plain JAX is not sure, the second time, which is the last.
+        image = render.soft_rasterize(vertices, jnp.asarray(faces), colours, size, sigma=1e-3, gamma=0.05, near=-2.0,
+                                      far=3.0, faces_per_pixel=None, backend=backend)  # fmt: skip
+        return jnp.mean(image**2), image
+
+    gradients, image = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(jnp.asarray(vertices), jnp.asarray(colours))
+    return tuple(map(np.asarray, (image, *gradients)))
 
 
 def drawn(

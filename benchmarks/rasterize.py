@@ -1,10 +1,10 @@
 """How long drawing a mesh takes here: `python benchmarks/rasterize.py [--mesh open|sphere|dense] [--runs N]`.
 
 Prints a table for the visible surface, a shaded textured image, that image with its gradients to vertices, texture and
-light, and the three ways to outlines with gradients: anti-aliased, soft with the nearest 4 or 50 faces per pixel; by
-every back end that draws here (docs/rendering.md), or the one that `--backend` names. The fastest run and the processor
-time stand beside the median because other programs on the machine disturb them less. Memory is what the compiled
-program allocates beside its inputs. `benchmarks/rasterize_peers.py` compares with others.
+light, the three ways to outlines with gradients (anti-aliased, soft with the nearest 4 or 50 faces per pixel), and soft
+colours; by every back end that draws here (docs/rendering.md), or the one that `--backend` names. The fastest run and
+the processor time stand beside the median because other programs on the machine disturb them less. Memory is what the
+compiled program allocates beside its inputs. `benchmarks/rasterize_peers.py` compares with others.
 """
 
 from __future__ import annotations
@@ -111,6 +111,7 @@ def jobs(mesh: Mesh, batch: int, size: int) -> dict[str, tuple[Callable[..., Any
     texture = jnp.array(rng.uniform(size=(TEXTURE_SIZE, TEXTURE_SIZE, 3)), jnp.float32)
     light = jnp.zeros((*lead, 9, 3)).at[..., 0, :].set(3.0).at[..., 3, :].set(0.5)
     faces, uv, uv_faces = mesh.faces, mesh.uv, mesh.uv_faces
+    colours = jnp.array(rng.uniform(size=(len(mesh.vertices), 3)), jnp.float32)
 
     def surface(vertices, faces):
         return render.rasterize(vertices, faces, (size, size))
@@ -131,6 +132,9 @@ def jobs(mesh: Mesh, batch: int, size: int) -> dict[str, tuple[Callable[..., Any
     def soft(nearest):
         return lambda vertices, faces: render.soft_silhouette(vertices, faces, (size, size), faces_per_pixel=nearest)
 
+    def coloured(vertices, colours, faces):
+        return render.soft_rasterize(vertices, faces, colours, (size, size), faces_per_pixel=50)
+
     def with_gradient(function, argnums: Any = 0):
         def loss(*inputs):
             return jnp.mean(function(*inputs) ** 2)
@@ -149,6 +153,7 @@ def jobs(mesh: Mesh, batch: int, size: int) -> dict[str, tuple[Callable[..., Any
         "soft outline, 4 faces, with gradients": (with_gradient(soft(4)), (vertices, faces)),
         "soft outline, 50 faces": (jax.jit(soft(50)), (vertices, faces)),
         "soft outline, 50 faces, with gradients": (with_gradient(soft(50)), (vertices, faces)),
+        "soft colours, 50 faces, with gradients": (with_gradient(coloured, (0, 1)), (vertices, colours, faces)),
     }
 
 

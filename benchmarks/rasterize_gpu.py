@@ -54,6 +54,7 @@ DRAWINGS = (
     "anti-aliased outline with gradients",
     "soft outline, 50 faces",
     "soft outline, 50 faces, with gradients",
+    "soft colours, 50 faces, with gradients",
 )
 ONCE = ("soft",)
 """Drawings that begin so take seconds in plain JAX: by it at the first size only."""

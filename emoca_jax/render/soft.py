@@ -41,6 +41,7 @@ from emoca_jax.render.backends.soft_pairs import (
     touch,
 )
 from emoca_jax.render.backends.soft_sums import accumulate
+from emoca_jax.render.backends.warp_blend import warp_blend
 from emoca_jax.render.backends.warp_kernels.shapes import MOST_FACES as MOST_BY_WARP
 from emoca_jax.render.backends.warp_silhouette import warp_silhouette
 
@@ -213,7 +214,9 @@ def soft_rasterize(
 
     drawable = faces.shape[0] > 0 and (faces_per_pixel or 0) <= MOST_FACES and size[1] >= LEAST_WIDTH
     natively = draws_natively(backend, "soft") and draws_natively(backend, "blend")
-    if natively and drawable and corners.dtype == jnp.float32:
+    if draws_by_warp(backend) and (faces_per_pixel or 0) <= MOST_BY_WARP and corners.dtype == jnp.float32:
+        coverage, top, sums = warp_blend(vertices, faces, corners, options, size, faces_per_pixel, plain)
+    elif natively and drawable and corners.dtype == jnp.float32:
         coverage, top, sums = native_blend(vertices, faces, corners, options, size, faces_per_pixel, plain)
     else:
         coverage, top, sums = plain(vertices, faces, corners, options)

@@ -80,6 +80,15 @@ def antialias_gradient_by_warp(chips: int) -> Call:
     return _drawing(chips)
 
 
+def _blended_by_warp(vertices: jax.Array, faces: jax.Array) -> jax.Array:
+    return jnp.sum(render.soft_rasterize(vertices, faces, vertices, (SIDE, SIDE), backend="warp") ** 2)
+
+
+@program(jax.value_and_grad(_blended_by_warp), never=NOT_FOR_TPU)
+def soft_colours_gradient_by_warp(chips: int) -> Call:
+    return _drawing(chips)
+
+
 @program(picture._draw_band, slow=SLOW_ON_TPU)
 def render_band(chips: int) -> Call:
     """A strip of a picture of 512 pixels, 3 x 3 samples each."""

@@ -84,8 +84,9 @@ def everything_at_once(vertices, faces, colours, size, sigma, gamma, radius, bac
     return jnp.concatenate([mixed / (weight.sum(-1, keepdims=True) + behind), alpha], axis=-1)
 
 
+@pytest.mark.parametrize("backend", backends("blend"))
 @pytest.mark.parametrize("layers", [pytest.param(None, marks=pytest.mark.slow), 3])
-def test_colours_equal_every_face_at_every_pixel(layers):
+def test_colours_equal_every_face_at_every_pixel(layers, backend):
     rng = np.random.default_rng(4)
     vertices = jnp.array(rng.uniform([-0.9, -0.9, 2], [0.9, 0.9, 4], (24, 3)), jnp.float32)
     faces, colours = jnp.arange(24).reshape(8, 3), jnp.array(rng.uniform(size=(24, 2)), jnp.float32)
@@ -94,7 +95,7 @@ def test_colours_equal_every_face_at_every_pixel(layers):
 
     def streamed(vertices, colours, background):
         return soft_rasterize(vertices, faces, colours, (16, 16), background=background, blur_radius=0.02,
-                              faces_per_pixel=layers, **options)  # fmt: skip
+                              faces_per_pixel=layers, backend=backend, **options)  # fmt: skip
 
     def dense(vertices, colours, background):
         return everything_at_once(vertices, faces, colours, 16, background=background, radius=0.02,

@@ -182,13 +182,15 @@ def test_a_gpu_gets_the_call_and_a_tpu_plain_jax():
 def test_it_compiles_for_an_h100_with_every_operation_rounded(tmp_path):
     """By the compiler in warp's wheel; nothing is approximated, flushed to zero or fused but where it says so."""
     wp = pytest.importorskip("warp")
-    from emoca_jax.render.backends.warp_kernels import hard, outline, soft
+    from emoca_jax.render.backends.warp_kernels import blend, blend_gradient, hard, outline, soft
 
     for kernels, needed, inexact in (
         (hard, "atom.global.min.u64", set()),
         (outline, "atom.global.max.u64", set()),
         # What CUDA's exp is made of, which is right to two units in the last place.
         (soft, "atom.global.add.f32", {"ex2.approx.ftz.f32"}),
+        (blend, "ld.global.u64", {"ex2.approx.ftz.f32"}),
+        (blend_gradient, "atom.global.add.f32", {"ex2.approx.ftz.f32"}),
     ):
         folder = tmp_path / kernels.__name__
         wp.compile_aot_module(kernels.__name__, arch=90, module_dir=folder, use_ptx=True)

@@ -46,7 +46,7 @@ def warp_silhouette(
 
     def pull(vertices, faces, radius, sigma, clip, uncovered, limits, cotangent):
         images = (*flat(vertices, radius, sigma, clip), uncovered, limits, cotangent.reshape(-1, pixels))
-        return on_own_devices(_derivative_of(size), images, faces[None]).reshape(vertices.shape)
+        return on_own_devices(derivative_of(size), images, faces[None]).reshape(vertices.shape)
 
     def plain_pull(vertices, faces, radius, sigma, clip, uncovered, limits, cotangent):
         return jax.vjp(lambda own: plain(own, faces, radius, sigma, clip), vertices)[1](cotangent)[0]
@@ -74,19 +74,23 @@ def _silhouette_of(size: tuple[int, int], nearest: int) -> Callable[..., Any]:
         from emoca_jax.render.backends.warp_kernels.from_xla import silhouette  # here: warp need not be installed
 
         vertices, options = images
-        count, pixels = vertices.shape[0], size[0] * size[1]
-        groups = -(-faces.shape[1] // GROUP)
-        shapes = {
-            "image": (count, pixels), "uncovered": (count, pixels), "limits": (count, pixels, 2),
-            "boxes": (count, faces.shape[1]), "groups": (count, groups), "blocks": (count, -(-groups // GROUP)),
-        }  # fmt: skip
+        shapes = silhouette_shapes(vertices.shape[0], faces.shape[1], size)
         return tuple(silhouette(vertices, faces, options, *size, nearest, output_dims=shapes)[:3])
 
     return merging_batches(call)
 
 
+def silhouette_shapes(images: int, faces: int, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+    """Of what `soft.silhouette` fills."""
+    pixels, groups = size[0] * size[1], -(-faces // GROUP)
+    return {
+        "image": (images, pixels), "uncovered": (images, pixels), "limits": (images, pixels, 2),
+        "boxes": (images, faces), "groups": (images, groups), "blocks": (images, -(-groups // GROUP)),
+    }  # fmt: skip
+
+
 @functools.lru_cache(maxsize=64)
-def _derivative_of(size: tuple[int, int]) -> Callable[..., Any]:
+def derivative_of(size: tuple[int, int]) -> Callable[..., Any]:
     """Of (vertices, options, uncovered, limits, cotangent) of each image, and faces, as above."""
 
     def call(images, faces):

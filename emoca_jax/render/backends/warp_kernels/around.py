@@ -41,11 +41,15 @@ class Picture:
 @no_type_check
 @wp.struct
 class Touch:
-    """A face at a point. Vectors hold a number for each edge (opposite corner 0, 1, 2): the squared distance, and which
-    share of the edge the nearest point lies from its beginning."""
+    """A face at a point. Vectors hold a number for each corner, the barycentrics and what they were before they were
+    clipped (total: what the clipped ones were divided by), or for each edge (opposite corner 0, 1, 2): the squared
+    distance, and which share of the edge the nearest point lies from its beginning."""
 
     inside: wp.bool
     depth: wp.float32
+    weights: wp.vec3
+    unclipped: wp.vec3
+    total: wp.float32
     distances: wp.vec3
     shares: wp.vec3
 
@@ -122,10 +126,14 @@ def touch(a: wp.vec3, b: wp.vec3, c: wp.vec3, x: wp.float32, y: wp.float32, clip
     edge2 = cross(b[0] - a[0], y - a[1], b[1] - a[1], x - a[0]) * rate
     seen = Touch()
     seen.inside = edge0 > 0.0 and edge1 > 0.0 and edge2 > 0.0
+    seen.unclipped = wp.vec3(edge0, edge1, edge2)
+    total = wp.float32(1.0)
     if clip:
         edge0, edge1, edge2 = wp.max(edge0, 0.0), wp.max(edge1, 0.0), wp.max(edge2, 0.0)
         total = wp.max(edge0 + edge1 + edge2, SMALLEST_WEIGHT_SUM)
         edge0, edge1, edge2 = edge0 / total, edge1 / total, edge2 / total
+    seen.weights = wp.vec3(edge0, edge1, edge2)
+    seen.total = total
     seen.depth = fused(edge2, c[2], fused(edge0, a[2], edge1 * b[2]))
     first, second, third = segment(b, c, x, y), segment(c, a, x, y), segment(a, b, x, y)
     seen.distances = wp.vec3(first[0], second[0], third[0])
@@ -170,6 +178,25 @@ def off_segment(
         -2.0 * slope * (x - start[0] - share * (end[0] - start[0])),
         -2.0 * slope * (y - start[1] - share * (end[1] - start[1])),
     )
+
+
+@inlined
+def off_edges(
+    slope: wp.float32, seen: Touch, a: wp.vec3, b: wp.vec3, c: wp.vec3, x: wp.float32, y: wp.float32
+) -> Pull:  # fmt: skip
+    """What a slope of the smallest of the three squared distances does to the corners."""
+    made = Pull()
+    # Two edges that are equally near share alike.
+    part1 = nearer(seen.distances[1], seen.distances[0])
+    part2 = nearer(seen.distances[2], wp.min(seen.distances[0], seen.distances[1]))
+    rest = slope * (1.0 - part2)
+    first = off_segment(rest * (1.0 - part1), seen.shares[0], b, c, x, y)
+    second = off_segment(rest * part1, seen.shares[1], c, a, x, y)
+    third = off_segment(slope * part2, seen.shares[2], a, b, x, y)
+    made.to_a = second * seen.shares[1] + third * (1.0 - seen.shares[2])
+    made.to_b = third * seen.shares[2] + first * (1.0 - seen.shares[0])
+    made.to_c = first * seen.shares[0] + second * (1.0 - seen.shares[1])
+    return made
 
 
 def picture_of(height: int, width: int, nearest: int) -> Picture:

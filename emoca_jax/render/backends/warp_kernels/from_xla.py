@@ -6,7 +6,7 @@ import inspect
 
 import warp as wp
 
-from emoca_jax.render.backends.warp_kernels import hard, outline, soft
+from emoca_jax.render.backends.warp_kernels import blend, blend_gradient, hard, outline, soft
 
 
 def _callable(function, results):
@@ -23,3 +23,5 @@ silhouette_derivative = _callable(soft.silhouette_derivative, 4)
 smooth = _callable(outline.smooth, 2)
 smooth_to_image = _callable(outline.smooth_to_image, 1)
 smooth_to_vertices = _callable(outline.smooth_to_vertices, 1)
+blended = _callable(blend.blended, 2)
+blended_derivative = _callable(blend_gradient.blended_derivative, 5)

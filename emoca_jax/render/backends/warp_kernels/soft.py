@@ -15,9 +15,8 @@ from emoca_jax.render.backends.warp_kernels.around import (
     Pull,
     felt,
     holds,
-    nearer,
     not_covered,
-    off_segment,
+    off_edges,
     picture_of,
     smallest,
     squared,
@@ -160,17 +159,7 @@ def pull_pixel(
     # Of the covered share with the squared distance: less with more of it outside, more inside.
     slope = push * (1.0 - 1.0 / not_covered(distance, seen.inside, sigma)) * (1.0 / sigma)
     slope = wp.where(seen.inside, slope, -slope)
-    # Two edges that are equally near share alike.
-    part1 = nearer(seen.distances[1], seen.distances[0])
-    part2 = nearer(seen.distances[2], wp.min(seen.distances[0], seen.distances[1]))
-    rest = slope * (1.0 - part2)
-    first = off_segment(rest * (1.0 - part1), seen.shares[0], b, c, x, y)
-    second = off_segment(rest * part1, seen.shares[1], c, a, x, y)
-    third = off_segment(slope * part2, seen.shares[2], a, b, x, y)
-    made.to_a = second * seen.shares[1] + third * (1.0 - seen.shares[2])
-    made.to_b = third * seen.shares[2] + first * (1.0 - seen.shares[0])
-    made.to_c = first * seen.shares[0] + second * (1.0 - seen.shares[1])
-    return made
+    return off_edges(slope, seen, a, b, c, x, y)
 
 
 @inlined
