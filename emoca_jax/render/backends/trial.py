@@ -7,7 +7,7 @@ not drawn by them before; on a CPU it is warp's CPU device that draws.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from emoca_jax.render.antialias import antialias
 from emoca_jax.render.backends.choice import Backend
 from emoca_jax.render.rasterize import rasterize
-from emoca_jax.render.soft import soft_silhouette
+from emoca_jax.render.soft import soft_rasterize, soft_silhouette
 
 SIZE = (48, 57)
 """Pixels, down and across."""
@@ -27,7 +28,11 @@ SAME_DEPTH, SAME_GRADIENT = 1e-6, 1e-4
 """What docs/rendering.md promises of any back end, of gradients in parts of the largest."""
 SAME_SOFT = (2e-4, 1e-3)
 """Soft values and gradients: a face just within the blur here and just beyond it there weighs 1e-4."""
+SAME_SMOOTH = (1e-5, 1e-4)
+"""Of anti-aliased pictures."""
 SIGMA, NEAREST = 1e-3, 50
+COLOURING = {"sigma": SIGMA, "gamma": 0.05, "near": -2.0, "far": 3.0, "faces_per_pixel": None}
+"""Of all faces: of few, plain JAX is not sure in its derivative which is the last."""
 
 
 class Scene(NamedTuple):
@@ -48,9 +53,9 @@ class Drawn(NamedTuple):
 
 
 class Softened(NamedTuple):
-    """Its soft silhouette."""
+    """A picture of it that has a gradient at outlines."""
 
-    values: Float[np.ndarray, "batch height width"]
+    values: Float[np.ndarray, "batch height width *channels"]
     gradient: Float[np.ndarray, "batch vertices 3"]
 
 
@@ -77,10 +82,37 @@ def drawn(shown: Scene, backend: Backend, rules: Mapping[str, Any]) -> Drawn:
 def softened(shown: Scene, backend: Backend) -> Softened:
     """Its soft silhouette."""
 
-    def loss(vertices: Any) -> Any:
-        image = soft_silhouette(
+    def picture(vertices: Any) -> Any:
+        return soft_silhouette(
             vertices, jnp.asarray(shown.faces), SIZE, sigma=SIGMA, faces_per_pixel=NEAREST, backend=backend
         )
+
+    return _with_gradient(picture, shown)
+
+
+def coloured(shown: Scene, backend: Backend) -> Softened:
+    """Soft, the colour of a vertex being where it is."""
+
+    def picture(vertices: Any) -> Any:
+        return soft_rasterize(vertices, jnp.asarray(shown.faces), vertices, SIZE, backend=backend, **COLOURING)
+
+    return _with_gradient(picture, shown)
+
+
+def smoothed(shown: Scene, backend: Backend) -> Softened:
+    """Its surface, coloured by barycentrics, with anti-aliased outlines."""
+
+    def picture(vertices: Any) -> Any:
+        faces = jnp.asarray(shown.faces)
+        seen = jax.lax.stop_gradient(rasterize(vertices, faces, SIZE, backend=backend))
+        return antialias(seen.barycentric, seen, vertices, faces, backend=backend)
+
+    return _with_gradient(picture, shown)
+
+
+def _with_gradient(picture: Callable[[Any], Any], shown: Scene) -> Softened:
+    def loss(vertices: Any) -> Any:
+        image = picture(vertices)
         return jnp.mean(image**2), image
 
     gradient, image = jax.jit(jax.grad(loss, has_aux=True))(jnp.asarray(shown.vertices))
@@ -102,10 +134,12 @@ def other_surface(ours: Drawn, theirs: Drawn) -> Iterator[str]:
     yield from _apart("the gradient is", ours.gradient, theirs.gradient, SAME_GRADIENT)
 
 
-def other_outline(ours: Softened, theirs: Softened) -> Iterator[str]:
-    """In what two soft silhouettes differ."""
-    for what, one, other, most in zip(("soft values are", "soft gradients are"), ours, theirs, SAME_SOFT, strict=True):
-        yield from _apart(what, one, other, most)
+def other_outline(
+    ours: Softened, theirs: Softened, name: str = "soft", same: tuple[float, float] = SAME_SOFT
+) -> Iterator[str]:
+    """In what two pictures with outlines that have gradients differ. same: how far values and gradients may be off."""
+    for what, one, other, most in zip(("values", "gradients"), ours, theirs, same, strict=True):
+        yield from _apart(f"{name} {what} are", one, other, most)
 
 
 def _apart(what: str, ours: np.ndarray, theirs: np.ndarray, most: float) -> Iterator[str]:
@@ -122,9 +156,16 @@ def differences() -> Iterator[str]:
         with jax.default_device(cpu):
             theirs = drawn(shown, "jax", rules)
         yield from other_surface(ours, theirs)
-    soft = softened(shown, "warp")
-    with jax.default_device(cpu):
-        yield from other_outline(soft, softened(shown, "jax"))
+    for name, outlined, same in OUTLINED:
+        here = outlined(shown, "warp")
+        with jax.default_device(cpu):
+            yield from other_outline(here, outlined(shown, "jax"), name, same)
+
+
+OUTLINED: tuple[tuple[str, Callable[[Scene, Backend], Softened], tuple[float, float]], ...] = (
+    ("soft", softened, SAME_SOFT), ("anti-aliased", smoothed, SAME_SMOOTH), ("soft colours'", coloured, SAME_SOFT),
+)  # fmt: skip
+"""What is drawn with outlines that have gradients, and how far values and gradients may be off."""
 
 
 def main() -> int:
