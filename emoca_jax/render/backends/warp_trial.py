@@ -109,7 +109,11 @@ def _run(command: tuple[str, ...], longest: float) -> str:
 def _key() -> str:
     """Changes with whatever the verdict depends on."""
     found = hashlib.sha256()
-    for path in [*sorted((BACKENDS / "warp_kernels").glob("*.py")), *sorted(BACKENDS.glob("warp_*.py"))]:
+    for path in [
+        *sorted((BACKENDS / "warp_kernels").glob("*.py")),
+        *sorted(BACKENDS.glob("warp_*.py")),
+        BACKENDS / "trial.py",
+    ]:
         found.update(path.read_bytes())
     device = jax.local_devices()[0]
     told = [device.device_kind, device.client.platform_version, *map(version, ("jax", "jaxlib", "warp-lang"))]
