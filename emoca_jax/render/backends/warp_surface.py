@@ -12,15 +12,15 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from emoca_jax.render.backends.native.surface import CULL, Surface, existing
+from emoca_jax.render.backends.native.surface import CULL, SurfaceArrays, existing
 from emoca_jax.render.backends.per_image import on_own_devices
 from emoca_jax.render.backends.visible_faces import Rules
 
 
 def warp_surface(
     vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], rules: Rules,
-    plain: Callable[[Float[Array, "*batch vertices 3"], Int[Array, "faces 3"]], Surface],
-) -> Surface:  # fmt: skip
+    plain: Callable[[Float[Array, "*batch vertices 3"], Int[Array, "faces 3"]], SurfaceArrays],
+) -> SurfaceArrays:  # fmt: skip
     """Face index, barycentrics and depth. plain: the same without kernels, differentiable, for other platforms."""
     if 0 in (*vertices.shape, *faces.shape, *size):
         return plain(vertices, faces)

@@ -18,15 +18,15 @@ from emoca_jax.render.backends.visible_faces import Rules
 MANY_IMAGES, PARTS = 8, 4
 """A derivative is added up in this many parts of the image, or in one where there are many images."""
 CULL = {"back": 1, "front": -1, None: 0}
-Surface = tuple[
+SurfaceArrays = tuple[
     Int[Array, "*batch height width"], Float[Array, "*batch height width 3"], Float[Array, "*batch height width"]
 ]
 
 
 def native_surface(
     vertices: Float[Array, "*batch vertices 3"], faces: Int[Array, "faces 3"], size: tuple[int, int], rules: Rules,
-    plain: Callable[[Float[Array, "*batch vertices 3"], Int[Array, "faces 3"]], Surface],
-) -> Surface:  # fmt: skip
+    plain: Callable[[Float[Array, "*batch vertices 3"], Int[Array, "faces 3"]], SurfaceArrays],
+) -> SurfaceArrays:  # fmt: skip
     """Face index, barycentrics and depth. plain: the same without kernels, differentiable, for other platforms and for
     what kernels do not do."""
     attributes = {
