@@ -88,8 +88,8 @@ def test_the_trials_scene_shows_what_may_go_wrong():
 def test_a_thousandth_of_a_picture_further_is_another_outline(name, outlined, same):
     shown = trial.scene()
     seen, moved = (outlined(shown._replace(vertices=shown.vertices + np.float32(by)), "jax") for by in (0, 1e-3))
-    assert np.ptp(seen.values) > 0.5 and list(trial.other_outline(seen, seen, name, same)) == []
-    assert len(list(trial.other_outline(moved, seen, name, same))) == 2
+    assert np.ptp(seen.values) > 0.5 and list(trial.other_outline(seen, seen, name=name, same=same)) == []
+    assert len(list(trial.other_outline(moved, seen, name=name, same=same))) == 2
 
 
 def test_nothing_is_tried_for_a_gpu_that_is_only_described():

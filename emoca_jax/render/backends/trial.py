@@ -135,7 +135,7 @@ def other_surface(ours: Drawn, theirs: Drawn) -> Iterator[str]:
 
 
 def other_outline(
-    ours: Softened, theirs: Softened, name: str = "soft", same: tuple[float, float] = SAME_SOFT
+    ours: Softened, theirs: Softened, *, name: str = "soft", same: tuple[float, float] = SAME_SOFT
 ) -> Iterator[str]:
     """In what two pictures with outlines that have gradients differ. same: how far values and gradients may be off."""
     for what, one, other, most in zip(("values", "gradients"), ours, theirs, same, strict=True):
@@ -159,7 +159,7 @@ def differences() -> Iterator[str]:
     for name, outlined, same in OUTLINED:
         here = outlined(shown, "warp")
         with jax.default_device(cpu):
-            yield from other_outline(here, outlined(shown, "jax"), name, same)
+            yield from other_outline(here, outlined(shown, "jax"), name=name, same=same)
 
 
 OUTLINED: tuple[tuple[str, Callable[[Scene, Backend], Softened], tuple[float, float]], ...] = (
