@@ -4,7 +4,7 @@
 
 Validation people. A loss that is lower at told units than at true ones is content with a face that is not the photo's.
 A row each for the photos' true units drawn with the other codes of --start, and for every run:
-emotion and its centred form: the two terms of objectives.coarse, unweighted; V, A: CCC of what the eye sees in the
+emotion, its centred form and 1 - cos: the terms of objectives.coarse, unweighted; V, A: CCC of what the eye sees in the
 renderings with the truth, mean V its mean; the same of what EMO-MLP reads from the units; brows: mean of both browDown;
 smiles' spread: standard deviation of both mouthSmile. Behind the table: the same of what the eye sees in the photos,
 and the variance of its features there, in parts of which losses of two eyes compare.
@@ -32,13 +32,16 @@ from emoca_jax.errors import InputError
 from emoca_jax.fit.landmark_model import landmark_model
 from emoca_jax.flame import load_head
 from emoca_jax.jobs.landmark_encoders import landmark_encoders
+from emoca_jax.losses import emotion_consistency
 from emoca_jax.model import decode
 from emoca_jax.objectives.emotion_eyes import eye_of
 from scripts.reproduce import CLAIMED, SIDE
 from scripts.reproduction_measures import AT_ONCE, MEASURES, HeldOut, Told, held_out
 from scripts.train_coarse import variables_of
 
-COLUMNS = ("emotion", "centred", "eye: V", "A", "mean V", "EMO-MLP: V", "A", "mean V", "brows", "smiles' spread")
+COLUMNS = (
+    "emotion", "centred", "cosine", "eye: V", "A", "mean V", "EMO-MLP: V", "A", "mean V", "brows", "smiles' spread",
+)  # fmt: skip
 
 
 class Sight:
@@ -82,12 +85,15 @@ class Sight:
         of = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         apart = of["shown"] - of["photo"]
         emotion = float(np.mean(apart**2)), float(np.mean((apart - apart.mean(axis=0)) ** 2))
+        seen_and_felt = of["shown"], of["photo"]
+        angle = float(emotion_consistency.emotion_feature_distance(*map(jnp.asarray, seen_and_felt), kind="cosine"))
         brows, smiles = (of["units"][:, self._both(name)] for name in ("browDown", "mouthSmile"))
         variance = float(np.mean((of["photo"] - of["photo"].mean(axis=0)) ** 2))
         seen = ", ".join(f"{number:.3f}" for number in self._read(of, "photo "))
         self.photos = f"photos: V, A, mean V {seen}; variance of features {variance:.3f}"
         return [
             *emotion,
+            angle,
             *self._read(of, ""),
             *self._read(of, "read "),
             float(brows.mean()),

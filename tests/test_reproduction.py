@@ -190,9 +190,10 @@ def test_the_weight_is_that_of_the_best_emotion_and_never_none() -> None:
 def test_runs_of_one_weight_and_of_another_seed_never_share_a_folder() -> None:
     runs = [(WITH, 1, None), (WITH, 0, 1.0), (WITH, 1, 1.0), (WITH, 0, None), (WITH, 0, 0.1), (WITHOUT, 1, None)]
     every = [arm_folder(Path(), arm, seed, weight=weight) for arm, seed, weight in runs]
-    every += [arm_folder(Path(), WITH, seed, weight=1.0, term="emotion_centred") for seed in (0, 1)]
+    terms = ("emotion_centred", "emotion_cosine")
+    every += [arm_folder(Path(), WITH, seed, weight=1.0, term=term) for seed in (0, 1) for term in terms]
     every += [arm_folder(Path(), arm, 0, level=True) for arm in (WITH, WITHOUT)]
-    assert len(set(every)) == len(runs) + 4
+    assert len(set(every)) == len(runs) + 6
 
 
 @pytest.mark.parametrize("weights", [(0.0, 1.0), (0.1, 0.1), (float("nan"),), (-1.0, 2.0)], ids=str)

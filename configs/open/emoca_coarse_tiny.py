@@ -26,6 +26,8 @@ def get_config() -> ConfigDict:
             "emotion": 0.005,
             # Of what differs from the batch's mean, in place of it (docs/reproduction.md).
             "emotion_centred": 0.0,
+            # 1 - cos of the features, in place of their squared distance (docs/reproduction.md).
+            "emotion_cosine": 0.0,
             "photometric": 2.0,
             "eyes_mediapipe": 0.5,
             "lips_mediapipe": 0.5,

@@ -59,9 +59,11 @@ class CoarseBatch(struct.PyTreeNode):
     """1 where the segmented face is."""
 
 
-EMOTION_TERMS = ("emotion", "emotion_centred")
+EMOTION_TERMS = ("emotion", "emotion_centred", "emotion_cosine")
 """Emotion consistency as the paper has it; the same of what features differ by from their mean over the batch: what the
-network sees in all renderings and in no photo (coarse brows, light) is no emotion of any face."""
+network sees in all renderings and in no photo (coarse brows, light) is no emotion of any face; and 1 - cos of features,
+which the official code has as an option: by squares a face that shows too little of everything is near to a photo that
+is read unsurely, by the angle it is not."""
 
 
 class Judges(struct.PyTreeNode):
@@ -111,6 +113,10 @@ def coarse_objective(
         felt, shown = (read.features - jnp.mean(read.features, axis=0, keepdims=True) for read in reads)
         return emotion_consistency.emotion_feature_distance(shown, felt)
 
+    def emotion_cosine() -> Array:
+        assert reads is not None
+        return emotion_consistency.emotion_feature_distance(reads[1].features, reads[0].features, kind="cosine")
+
     def same_person() -> Array:
         variables = judge(judges.identity, "identity", "judges.identity")
         features = functools.partial(identity_features, variables, folded=is_folded(variables))
@@ -124,6 +130,7 @@ def coarse_objective(
         "identity": same_person,
         "emotion": emotion,
         "emotion_centred": emotion_centred,
+        "emotion_cosine": emotion_cosine,
         "shape_prior": lambda: regularizers.code_energy(codes.shape),
         "expression_prior": lambda: regularizers.code_energy(codes.expression),
         "albedo_prior": lambda: regularizers.code_energy(codes.albedo),

@@ -84,6 +84,27 @@ def test_centred_emotion_is_blind_to_what_all_renderings_share(head, codes, foun
     np.testing.assert_allclose(terms["emotion_centred"], 3 * 0.01, rtol=1e-3)
 
 
+def test_emotion_by_the_angle_is_blind_to_how_much_and_not_to_what(head, codes, found):
+    """Photos twice as bright as their renderings: squares tell them apart, 1 - cos does not until colours change."""
+
+    def colour(variables, pictures, landmarks):
+        return EmotionRead(pictures.mean(axis=(1, 2)), jnp.zeros((len(pictures), 8)))
+
+    judges, shown = Judges(emotion={}, eye=EmotionEye(colour, over_photo=False)), np.asarray(found.rendering)
+
+    def terms(images):
+        batch = own_photo(head, found, images=jnp.asarray(images))
+        return coarse_objective(head, codes, found, batch, judges, {"emotion": 1.0, "emotion_cosine": 3.0}).terms
+
+    brighter, other = terms(2 * shown), terms(shown * np.array([2, 1, 0.5], np.float32))
+    assert brighter["emotion"] > 1e-3
+    np.testing.assert_allclose(brighter["emotion_cosine"], 0, atol=1e-6)
+    felt = shown.astype(np.float64).mean(axis=(1, 2))
+    changed = felt * [2, 1, 0.5]
+    cosine = (felt * changed).sum(axis=1) / np.linalg.norm(felt, axis=1) / np.linalg.norm(changed, axis=1)
+    np.testing.assert_allclose(other["emotion_cosine"], 3 * np.mean(1 - cosine), rtol=1e-4)
+
+
 def test_terms_are_weighted_once_and_masked_once(head, codes, found):
     """Points moved by d cost d per coordinate; grey photos cost grey where the one mask lets them."""
     moved = found.landmarks + jnp.array([[[0.02, -0.04, 0.0]]])
