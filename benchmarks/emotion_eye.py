@@ -3,11 +3,13 @@
     python benchmarks/emotion_eye.py --data datasets --eye runs/eye --start runs/deca RUN [...]
 
 Validation people. A loss that is lower at told units than at true ones is content with a face that is not the photo's.
-A row each for the photos' true units drawn with the other codes of --start, and for every run:
+A row each for the photos' true units drawn with the other codes of --start, for units half way between those that
+--start tells and the true ones, and for every run:
 emotion, its centred form and 1 - cos: the terms of objectives.coarse, unweighted; V, A: CCC of what the eye sees in the
 renderings with the truth, mean V its mean; the same of what EMO-MLP reads from the units; brows: mean of both browDown;
 smiles' spread: standard deviation of both mouthSmile. Behind the table: the same of what the eye sees in the photos,
-and the variance of its features there, in parts of which losses of two eyes compare.
+the variance of its features there, in parts of which losses of two eyes compare, and how much photos keep of what
+features differ by in renderings of true units (the slope of one on the other, all features together).
 """
 
 from __future__ import annotations
@@ -55,14 +57,16 @@ class Sight:
         self.eye, self.emo_mlp = eye_of(self.variables), load_units_network()
         self.photos = ""
         """What the eye sees in the photos, once a row is told."""
-        self.one_batch = jax.jit(self._one_batch, static_argnames="told")
+        self.kept = float("nan")
+        """Of what features of the last row's renderings differ by, in photos."""
+        self.one_batch = jax.jit(self._one_batch)
 
-    def _one_batch(self, run: Mapping[str, Any], seen: Mapping[str, Any], units: Any, *, told: bool) -> dict[str, Any]:
+    def _one_batch(self, run: Mapping[str, Any], seen: Mapping[str, Any], units: Any, way: Any) -> dict[str, Any]:
         images = seen["images"].astype(jnp.float32) / BYTE
         codes = self.encoders.encode(
             run["params"], run["batch_stats"], images, trained=None, landmarks=seen["landmarks_mediapipe"]
         ).codes
-        codes = codes if told else codes.replace(expression=units)
+        codes = codes.replace(expression=codes.expression + way * (units - codes.expression))
         found = decode(self.head, codes, images.shape[1:3])
         cover = found.alpha * seen["mask"]
         pictures = render.over(images, jnp.clip(found.rendering, 0, 1) * cover[..., None], cover)
@@ -74,21 +78,22 @@ class Sight:
             "photo valence": photo.valence, "photo arousal": photo.arousal,
         }  # fmt: skip
 
-    def row(self, run: str, *, told: bool) -> list[float]:
-        """Numbers of COLUMNS."""
+    def row(self, run: str, *, way: float) -> list[float]:
+        """Numbers of COLUMNS. way: from the units that the run tells, 0, to the true ones, 1."""
         variables, parts = jax.device_put(variables_of(run)), []
         for start in range(0, len(self.faces.person), AT_ONCE):
             rows = slice(start, start + AT_ONCE)
             seen = {name: array[rows] for name, array in self.faces.seen.items()}
             units = self.faces.truth["units"][rows].astype(np.float32)
-            parts.append(jax.device_get(self.one_batch(variables, seen, units, told=told)))
+            parts.append(jax.device_get(self.one_batch(variables, seen, units, way)))
         of = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         apart = of["shown"] - of["photo"]
         emotion = float(np.mean(apart**2)), float(np.mean((apart - apart.mean(axis=0)) ** 2))
         seen_and_felt = of["shown"], of["photo"]
         angle = float(emotion_consistency.emotion_feature_distance(*map(jnp.asarray, seen_and_felt), kind="cosine"))
         brows, smiles = (of["units"][:, self._both(name)] for name in ("browDown", "mouthSmile"))
-        variance = float(np.mean((of["photo"] - of["photo"].mean(axis=0)) ** 2))
+        photo, shown = (of[side] - of[side].mean(axis=0) for side in ("photo", "shown"))
+        variance, self.kept = float(np.mean(photo**2)), float(np.sum(photo * shown) / np.sum(shown**2))
         seen = ", ".join(f"{number:.3f}" for number in self._read(of, "photo "))
         self.photos = f"photos: V, A, mean V {seen}; variance of features {variance:.3f}"
         return [
@@ -122,14 +127,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         sight = Sight(asked.data, asked.eye)
         print(f"{len(sight.faces.person)} faces\n| | " + " | ".join(COLUMNS) + " |\n|---|" + "---|" * len(COLUMNS))
-        for name, run, told in (
-            ("true units", asked.start, False),
-            *((Path(run).name, run, True) for run in asked.runs),
+        kept = []
+        for name, run, way in (
+            ("true units", asked.start, 1.0),
+            ("half way", asked.start, 0.5),
+            *((Path(run).name, run, 0.0) for run in asked.runs),
         ):
-            print(
-                f"| {name} | " + " | ".join(f"{number:.3f}" for number in sight.row(run, told=told)) + " |", flush=True
-            )
-        print(sight.photos)
+            print(f"| {name} | " + " | ".join(f"{number:.3f}" for number in sight.row(run, way=way)) + " |", flush=True)
+            kept.append(sight.kept)
+        print(f"{sight.photos}; kept in photos of renderings of true units {kept[0]:.3f}")
     except InputError as error:
         print(f"emotion_eye: {error}", file=sys.stderr)
         return 2

@@ -124,7 +124,7 @@ def sweep_figure(numbers: Numbers, *, chosen: float) -> Figure:
         axis.set_xticks(range(len(weights)), [f"{float(weight):g}" for weight in weights])
         axis.axvline([float(weight) for weight in weights].index(chosen), color=INK, linestyle=":", linewidth=1)
         axis.set_xlabel("emotion weight (dotted: chosen)", color=FAINT)
-        corner = "upper left" if axis is errors else "lower left"
+        corner = "upper left" if axis is errors else "best"
         axis.legend(frameon=False, fontsize=8.5, labelcolor=INK, loc=corner)
         _dress(axis, f"{title}, validation people, one seed")
     return figure

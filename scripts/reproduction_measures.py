@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -76,6 +76,18 @@ def held_out(folder: str, *, side: int, size: int, split: str = "test") -> HeldO
     seen = {name: np.concatenate([part[name] for part in cut]) for name in cut[0]}
     person = np.asarray(source.columns["identity"])[kept["index"]]
     return HeldOut(seen, {name: kept[name] for name in TRUTHS}, person)
+
+
+def together(sets: Sequence[HeldOut]) -> HeldOut:
+    """Several sets of faces as one; people of different sets are different people, whatever their numbers."""
+    first = sets[0]
+    numbers = [np.unique(one.person, return_inverse=True)[1] for one in sets]
+    before = np.cumsum([0, *(number.max() + 1 for number in numbers)])
+    return HeldOut(
+        {name: np.concatenate([one.seen[name] for one in sets]) for name in first.seen},
+        {name: np.concatenate([one.truth[name] for one in sets]) for name in first.truth},
+        np.concatenate([number + start for number, start in zip(numbers, before, strict=False)]),
+    )
 
 
 def face_region(head: FaceHead) -> Int[np.ndarray, "vertices"]:

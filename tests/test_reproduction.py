@@ -51,6 +51,7 @@ from scripts.reproduction_measures import (
     _geometry,
     _landmark_error,
     face_region,
+    together,
     with_intervals,
 )
 from scripts.reproduction_sweep import arm_folder, checked_weights, chosen_weight, sweep_markdown, sweep_table
@@ -185,6 +186,17 @@ def test_the_weight_is_that_of_the_best_emotion_and_never_none() -> None:
     assert sweep["A-CCC (EMO-MLP)"][0.1].value == pytest.approx(expected)
     text = sweep_markdown(sweep, faces)
     assert text.startswith("| emotion weight | 0 | 0.1 | 1 | **2** |") and "Chosen: 2," in text
+
+
+def test_people_of_two_sets_stay_different_people() -> None:
+    def of(person: list[int], first: int) -> HeldOut:
+        faces = np.arange(first, first + len(person))
+        return HeldOut({"images": faces[:, None]}, {"valence": faces}, np.array(person))
+
+    both = together([of([7, 7, 2], 0), of([2, 7], 3)])
+    assert both.seen["images"][:, 0].tolist() == both.truth["valence"].tolist() == [0, 1, 2, 3, 4]
+    same = both.person[:, None] == both.person[None]
+    assert np.argwhere(np.triu(same, 1)).tolist() == [[0, 1]]
 
 
 def test_runs_of_one_weight_and_of_another_seed_never_share_a_folder() -> None:

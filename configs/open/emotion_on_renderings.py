@@ -9,8 +9,8 @@ Command: python scripts/look_at_renderings.py --data recogniser --start runs/dec
         --split validation
     python scripts/train.py --config=configs/open/emotion_on_renderings.py --folder=seen --config.start=eye \
         --config.data.train="('looks/train.npz',)" --config.data.held_out=looks/held_out.npz
-Expected: with 4,896 faces V-CCC .771, A-CCC .727, accuracy .67 on photos and renderings of 288 faces of other people;
-1.5 minutes of a processor, after 3 of looking.
+Expected: with 11,520 faces V-CCC .774, A-CCC .737, accuracy .68 on photos and renderings of 288 faces of other people
+(with 4,896 .771, .727, .67); 1.5 minutes of a processor, after 7 of looking.
 For one device: views are put in order across the whole batch, which many would send to each other.
 """
 
