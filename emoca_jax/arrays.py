@@ -31,7 +31,7 @@ Kind = TypeVar("Kind", Array, np.ndarray)
 # The kind of number and the shape in `Float[Array, '*batch vertices 3']`, as Python keeps an annotation.
 ANNOTATION = re.compile(r"(\w+)\[[\w. |]+, '([^']*)'\]")
 KINDS = {"Float": "floats", "Integer": "integers", "Num": "numbers", "Bool": "booleans"}
-SIZE = "tuple[int, int]"
+SIZE_ANNOTATION = "tuple[int, int]"
 
 
 def to_rank(array: Shaped[Kind, "*shape"], rank: int) -> Shaped[Kind, "*ones_and_shape"]:
@@ -54,7 +54,7 @@ def checks_arguments(function: Callable[P, R]) -> Callable[P, R]:
     plain = inspect.unwrap(function)
     signature = inspect.signature(plain)
     asked = {name: match for name, text in plain.__annotations__.items() if (match := ANNOTATION.match(text))}
-    sizes = [name for name, text in plain.__annotations__.items() if text == SIZE]
+    sizes = [name for name, text in plain.__annotations__.items() if text == SIZE_ANNOTATION]
 
     @functools.cache
     def kinds_of() -> dict[str, tuple[Any, ...]]:

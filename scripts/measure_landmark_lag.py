@@ -10,6 +10,9 @@ The head file is rewritten in place. Run it after `build_open_head.py` and `refi
 
 from __future__ import annotations
 
+import one_thread  # noqa: F401, before NumPy
+
+# isort: split
 import argparse
 from pathlib import Path
 from typing import Any

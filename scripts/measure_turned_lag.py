@@ -11,6 +11,9 @@ guesses count little. The head file is rewritten in place. Run it after `measure
 
 from __future__ import annotations
 
+import one_thread  # noqa: F401, before NumPy
+
+# isort: split
 import argparse
 import sys
 from pathlib import Path

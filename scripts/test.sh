@@ -15,16 +15,19 @@ fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/lint-imports
-# The type checker has a core to itself for a minute: byte code is compiled beside it, then the tests begin, and what it
-# finds ends them.
+# The type checker has a core to itself for a minute: byte code is compiled beside it, then the tests begin; what it finds
+# interrupts them, as ^C would.
 told=$(mktemp)
-.venv/bin/pyright --pythonpath .venv/bin/python >"$told" 2>&1 &
+check_types() {
+  .venv/bin/pyright --pythonpath .venv/bin/python >"$told" 2>&1 || { pkill -INT -P $$ -f "pytest --numprocesses" || true; false; }
+}
+check_types &
 checking=$!
-trap 'kill $checking ${testing:-} 2>/dev/null || true; rm -f "$told"' EXIT
+trap 'pkill -P $checking 2>/dev/null || true; rm -f "$told"' EXIT
 # Some packages bring files that are no Python.
 .venv/bin/python -m compileall -q .venv/lib >/dev/null 2>&1 || true
-.venv/bin/python -m pytest --numprocesses auto --dist loadfile "$@" &
-testing=$!
+tested=0
+.venv/bin/python -m pytest --numprocesses auto --dist loadfile "$@" || tested=$?
 wait $checking || { cat "$told"; exit 1; }
 cat "$told"
-wait $testing
+exit $tested

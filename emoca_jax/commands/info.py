@@ -67,6 +67,14 @@ def _describe(path: Path) -> int:
         return _describe_folder(read_model_folder(owner))
     if any(os.path.isfile(place / DESCRIPTION_NAME) for place in (path, path.parent)) and not os.path.isfile(path):
         return _describe_folder(read_model_folder(path))
+    from emoca_jax.jobs.open_encoder import DESCRIPTION_NAME as OPEN_DESCRIPTION
+    from emoca_jax.jobs.open_encoder import is_open_encoder, load_open_encoder
+
+    folder = path.parent if path.name == OPEN_DESCRIPTION else path
+    if is_open_encoder(folder):
+        model = load_open_encoder(folder)
+        print(f"{folder}: encoders for the open head, {model.name}; complete: `emoca reconstruct --model` takes it")
+        return 0
     from emoca_jax.commands.convert import convert_quietly, print_summary
     from emoca_jax.convert.report import DONE, FAILED, IGNORED
 

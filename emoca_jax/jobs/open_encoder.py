@@ -109,7 +109,7 @@ def load_open_encoder(path: str | Path) -> OpenEncoderModel:
     if hashlib.sha256(read_regular(folder / VARIABLES_NAME)).hexdigest() != digest:
         raise InputError(f"{folder / VARIABLES_NAME} is damaged, its contents have changed: fetch the folder again.")
     tensors = read_tensors(folder / VARIABLES_NAME)
-    variables = unflatten_dict(tensors, sep="/")
+    variables = {"params": {}, "batch_stats": {}} | unflatten_dict(tensors, sep="/")
     landmarks = landmark_model(head)
     level = any(path.startswith(f"batch_stats/{EXPRESSION}/{LEVEL}") for path in tensors)
     encoders = saved_encoders(head, landmarks, variables["params"], level=level)

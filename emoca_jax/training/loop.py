@@ -100,11 +100,12 @@ def run(stage: Stage, batches: Batches, settings: Settings, folder: Path, *, mes
             if last or number % settings.evaluate_every == 0:
                 measures = stage.evaluate(*evaluated(state, settings))
                 sight.measured(number, measures)
-                if faces := stage.show(*evaluated(state, settings)):
-                    sight.show(number, faces)
             stop = stopping.asked(number)
             if last or stop or measures is not None or number % settings.save_every == 0:
                 checkpoints.save(state, place, measures=measures)
+            # Pictures last: what the run has learned is safe then.
+            if measures is not None and (faces := stage.show(*evaluated(state, settings))):
+                sight.show(number, faces)
             if stop and not last:
                 checkpoints.finish()
                 sight.tell(f"stopped and saved at step {number}; the same command goes on from there")

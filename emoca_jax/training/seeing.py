@@ -111,7 +111,7 @@ class Sight:
         self._moment = None
 
     def show(self, step: int, faces: Faces) -> None:
-        """What it makes of some faces by now; `faces.png` is the last of these."""
+        """What it makes of some faces by now; `faces.png` is the last of these. A line says so where it cannot be."""
         if not self._sees:
             return
         told = ", ".join(faces.columns)
@@ -119,7 +119,10 @@ class Sight:
         encoded, words = io.BytesIO(), PngInfo()
         words.add_text(TITLE, told)
         Image.fromarray(faces.picture).save(encoded, "png", pnginfo=words)
-        write_file(self.folder / PICTURE, encoded.getvalue())
+        try:
+            write_file(self.folder / PICTURE, encoded.getvalue())
+        except InputError as error:
+            self.tell(str(error))
 
     def report(self) -> None:
         """Write `report.html`: the curves of the whole run, and what it made of faces in the end."""
@@ -174,8 +177,11 @@ def _page(name: str, lines: list[dict[str, Any]], shown: bytes | None) -> str:
 def _faces(shown: bytes | None) -> str:
     if shown is None:
         return ""
-    with Image.open(io.BytesIO(shown)) as picture:
-        told = html.escape(str(picture.info.get(TITLE, "")))
+    try:
+        with Image.open(io.BytesIO(shown), formats=("PNG",)) as picture:
+            told = html.escape(str(picture.info.get(TITLE, "")))
+    except (OSError, ValueError, SyntaxError):  # somebody else's file of that name
+        return ""
     return f'<p>{told}</p><img alt="{told}" src="data:image/png;base64,{base64.b64encode(shown).decode()}">\n'
 
 

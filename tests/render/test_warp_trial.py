@@ -1,7 +1,7 @@
 """When the kernels for GPUs draw unasked: what a trial finds, what is kept of it, and that it costs nobody a run."""
 
-import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,49 +10,76 @@ from emoca_jax.render.backends import choice, trial, warp_trial
 from emoca_jax.running_on import as_if_on
 from tests.render.conftest import NO_WARP
 
+ROOT = Path(__file__).parents[2]
+KEY = "0123"
+WELL = f"print('alike {KEY}')"
+
 
 def python(code: str) -> tuple[str, ...]:
-    return sys.executable, "-c", code
+    return sys.executable, "-c", code, KEY
 
 
 @pytest.mark.parametrize(
     "code, reason",
     [
-        ("print('depths are 1e-3 off'); exit(1)", "depths are 1e-3 off"),
+        (f"print('depths are 1e-3 off\\ndiffers {KEY}'); exit(1)", "depths are 1e-3 off"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "exit code -11"),
-        ("raise ImportError('no driver')", "ImportError: no driver"),
-        ("import time; time.sleep(60)", "no answer within 0.5 seconds"),
     ],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 def test_a_trial_that_fails_is_a_reason_that_is_kept(code, reason, tmp_path):
     kept = tmp_path / "trial"
-    told = warp_trial.verdict(kept, python(code), longest=0.5 if "sleep" in code else 60)
-    assert reason in told and f"remove {kept} to have them tried again" in told
+    told = warp_trial.verdict(kept, python(code))
+    assert f"({reason})" in told and f"remove {kept} to have them tried again" in told
     # Nobody tries again until then.
-    assert warp_trial.verdict(kept, python("")) == told
+    assert warp_trial.verdict(kept, python(WELL)) == told
     kept.unlink()
-    assert warp_trial.verdict(kept, python("")) == ""
+    assert warp_trial.verdict(kept, python(WELL)) == ""
+
+
+@pytest.mark.parametrize(
+    "command, reason",
+    [
+        (python("raise MemoryError('out of memory')"), "MemoryError: out of memory"),
+        (python("import os, signal; os.kill(os.getpid(), signal.SIGTERM)"), "exit code -15"),
+        (python("import time; time.sleep(60)"), "no answer within 1 seconds"),
+        # What is no Python, or another emoca_jax, ends well and says nothing, or another key.
+        (python(""), "exit code 0"),
+        (python("print('alike 4567')"), "alike 4567"),
+        (python("import os; os.write(2, bytes([128, 10])); exit(3)"), "\ufffd"),
+        (("/no/such/python", KEY), "could not be begun"),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+def test_what_may_end_otherwise_the_next_time_is_not_kept(command, reason, tmp_path):
+    kept = tmp_path / "trial"
+    told = warp_trial.verdict(kept, command, longest=1 if "sleep" in command[-2] else 60)
+    assert reason in told and "the next process tries again" in told and not kept.exists()
 
 
 def test_a_trial_that_goes_well_is_not_made_again(tmp_path):
     kept = tmp_path / "trial"
-    assert warp_trial.verdict(kept, python("")) == ""
+    assert warp_trial.verdict(kept, python(WELL)) == ""
     assert warp_trial.verdict(kept, python("exit(1)")) == ""
     # What is damaged, or was emptied by a full disk, is nothing.
     for damaged in (b"", b"\xff\xfe"):
         kept.write_bytes(damaged)
         assert "exit code 1" in warp_trial.verdict(kept, python("exit(1)"))
-    assert warp_trial.verdict(tmp_path / "missing" / "trial", python("")) == ""
+    assert warp_trial.verdict(tmp_path / "missing" / "trial", python(WELL)) == ""
+    # A trial that fails beside one that went well loses.
+    kept.unlink()
+    beside = f"open({str(kept)!r}, 'w').write('alike'); print('other faces\\ndiffers {KEY}')"
+    assert warp_trial.verdict(kept, python(beside)) == "" and kept.read_text() == "alike"
 
 
-def test_the_trial_leaves_the_gpus_memory_and_tries_what_was_not_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setenv("EMOCA_JAX_BACKEND", "jax")
+def test_the_trial_leaves_the_gpus_memory_and_hears_no_wishes(tmp_path, monkeypatch):
+    monkeypatch.setenv("EMOCA_JAX_BACKEND", "warp")
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")
-    code = """
-import os, emoca_jax
-assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false" and not os.environ["EMOCA_JAX_BACKEND"]
+    code = f"""
+import os
+assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false" and os.environ["EMOCA_JAX_BACKEND"] == "jax"
 assert "JAX_PLATFORMS" not in os.environ
+{WELL}
 """
     assert warp_trial.verdict(tmp_path / "trial", python(code)) == ""
 
@@ -81,6 +108,8 @@ def test_the_trials_scene_shows_what_may_go_wrong():
     assert all((seen.face_index >= 0).mean() > 0.3 and len(np.unique(seen.face_index)) > 20 for seen in here)
     assert (here[0].face_index != here[1].face_index).mean() > 0.1
     assert list(trial.other_surface(here[0], here[0])) == [] != list(trial.other_surface(here[1], here[0]))
+    crowd = trial.drawn(trial.crowd(), "jax", trial.RULES[0])
+    assert (crowd.face_index >= 0).mean() > 0.3 and len(np.unique(crowd.face_index)) > 3_000
 
 
 @pytest.mark.thorough
@@ -99,7 +128,11 @@ def test_nothing_is_tried_for_a_gpu_that_is_only_described():
 
 @pytest.mark.thorough
 @pytest.mark.skipif(bool(NO_WARP), reason=NO_WARP or "-")
-def test_the_kernels_pass_it_here():
-    """By warp's CPU device, as `warp_trial` begins it."""
-    done = subprocess.run([sys.executable, "-m", warp_trial.TRIAL], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_kernels_pass_it_here_as_a_gpu_has_them_tried(tmp_path, monkeypatch):
+    """By warp's CPU device; a Python that has another key tells so."""
+    monkeypatch.setenv("EMOCA_JAX_CACHE", str(tmp_path))
+    assert warp_trial._tried() == ""
+    (kept,) = tmp_path.rglob("warp-trial-*")
+    assert kept.read_text() == "alike" and kept.name.endswith(warp_trial.key_here())
+    command = (sys.executable, "-P", "-c", warp_trial.CODE, str(ROOT), "another")
+    assert "has another emoca_jax" in warp_trial.verdict(tmp_path / "other", command)

@@ -22,6 +22,7 @@ from emoca_jax.objectives.detail import EMOCA_DETAIL_WEIGHTS, DetailBatch, detai
 from emoca_jax.training.stages.detail import Detailing, detail_stage, whole_loss
 from emoca_jax.training.stages.detail_networks import DECODER, DETAIL, DetailNetworks
 from emoca_jax.training.stages.encoders import EXPRESSION, FLAME, TRUNK
+from emoca_jax.training.stages.pictures import WITH_DETAIL
 from tests.flame.small_head import EXPRESSIONS
 from tests.training import coarse_toy
 
@@ -83,6 +84,20 @@ def test_wrinkles_reach_every_layer_of_both_networks_and_none_that_is_frozen() -
     for name, part in pull(parameters).items():
         reached = [bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(part)]
         assert all(reached) if name in (DETAIL, DECODER) else not any(reached), name
+
+
+@pytest.mark.thorough
+def test_a_run_shows_wrinkles_beside_the_coarse_shape() -> None:
+    """In a column of their own, which no displacement would leave like the other, and people at rest have none."""
+    minimised, state = detailing(SMALL), begun(SMALL)
+    batch = coarse_toy.examples(2)
+    stage = detail_stage("toy", minimised, state, optax.adam(1e-4), lambda: [batch])
+    shown = stage.show(*state)
+    assert shown is not None and shown.columns == WITH_DETAIL
+    photo, _, coarse, detail, rest = np.split(shown.picture.astype(int), 5, axis=1)
+    np.testing.assert_array_equal(photo, batch["images"].reshape(photo.shape))
+    assert np.abs(detail - coarse).max() > 3 and np.ptp(coarse) > 20
+    assert np.ptp(rest) > 20
 
 
 # ResNet-50s and maps of 256 texels take a minute to compile.

@@ -30,7 +30,7 @@ def test_columns_show_what_their_names_say() -> None:
     codes = codes_from(split_open(head, jnp.zeros((2, open_outputs(head)))))
     codes = codes.replace(camera=codes.camera * jnp.array([[0.4, 1.0, 1.0]]))
     units = jnp.asarray(draw.uniform(0.5, 1, codes.expression.shape).astype(np.float32))
-    turned = codes.replace(expression=units, pose=codes.pose + 0.2)
+    turned = codes.replace(expression=units, pose=codes.pose + 0.2, jaw=codes.jaw + 0.2, eyes=codes.eyes + 0.3)
     columns = np.asarray(jax.jit(drawn_in_columns)(head, turned, images))
     alpha = np.asarray(decode(head, turned, (SIDE, SIDE)).alpha)[..., None]
     assert 0.02 < alpha.mean() < 0.98
@@ -45,6 +45,7 @@ def test_columns_show_what_their_names_say() -> None:
 
     faces = as_faces(jnp.asarray(columns))
     assert faces.columns == COLUMNS and faces.picture.shape == (2 * SIDE, 4 * SIDE, 3)
+    assert not as_faces(jnp.full((4, 1, 2, 2, 3), jnp.nan)).picture.any()
     below = faces.picture[SIDE:, 2 * SIDE : 3 * SIDE]
     np.testing.assert_allclose(below / 255, np.clip(coarse[1], 0, 1), atol=0.5 / 255 + 1e-6)
     assert as_faces(jnp.zeros((5, 1, 4, 4, 3))).columns == WITH_DETAIL
@@ -79,3 +80,14 @@ def test_the_last_faces_are_kept_and_the_page_shows_them(tmp_path: Path) -> None
         np.testing.assert_array_equal(np.asarray(picture), pictures[-1])
     (events,) = (tmp_path / "tensorboard").iterdir()
     assert events.read_bytes().count(b"\x89PNG") == len(pictures)
+    # A picture that cannot be written, or is somebody else's, ends no run.
+    (tmp_path / "faces.png").write_bytes(b"not a picture")
+    with Sight(tmp_path, "toy", 2) as sight:
+        sight.report()
+    assert "<img" not in (tmp_path / "report.html").read_text()
+    (tmp_path / "faces.png").unlink()
+    (tmp_path / "faces.png").mkdir()
+    with Sight(tmp_path, "toy", 2) as sight:
+        sight.begin(0)
+        sight.show(1, Faces(pictures[0], ("photo",)))
+    assert (tmp_path / "faces.png").is_dir()

@@ -1,11 +1,12 @@
-"""Draws a few scenes by the kernels for GPUs and by plain JAX on a CPU: `python -m emoca_jax.render.backends.trial`.
+"""Draws a few scenes by the kernels for GPUs and by plain JAX on a CPU, and says in what they differ.
 
-Prints what differs, a line each, and exits with 1 where something does. `warp_trial.py` asks on a GPU that has
-not drawn by them before; on a CPU it is warp's CPU device that draws.
+`warp_trial.py` asks, in a process of its own, on a GPU that has not drawn by them before; on a CPU it is warp's CPU
+device that draws.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -17,12 +18,15 @@ from jaxtyping import Float, Int
 
 from emoca_jax.render.antialias import antialias
 from emoca_jax.render.backends.choice import Backend
+from emoca_jax.render.backends.warp_trial import ALIKE, DIFFERS, LONGEST, key_here
 from emoca_jax.render.rasterize import rasterize
 from emoca_jax.render.soft import soft_rasterize, soft_silhouette
 
 SIZE = (48, 57)
 """Pixels, down and across."""
 FACES, VERTICES, BATCH, SEED = 60, 40, 2, 0
+LARGE, MANY, SMALL = (224, 224), 10_000, 0.03
+"""Of the other scene: pixels, faces, and how far they reach."""
 RULES: tuple[Mapping[str, Any], ...] = ({}, {"perspective": True, "near": 0.3, "cull": "back"})
 SAME_DEPTH, SAME_GRADIENT = 1e-6, 1e-4
 """What docs/rendering.md promises of any back end, of gradients in parts of the largest."""
@@ -36,12 +40,17 @@ COLOURING = {"sigma": SIGMA, "gamma": 0.05, "near": -2.0, "far": 3.0, "faces_per
 
 
 class Scene(NamedTuple):
-    """A soup of faces of any size, some off the picture and some in front of the near plane."""
+    """Faces of any size and topology."""
 
     vertices: Float[np.ndarray, "batch vertices 3"]
     faces: Int[np.ndarray, "faces 3"]
     weights: Float[np.ndarray, "batch height width 4"]
     """Of barycentrics and depths, whose sum has a gradient."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Pixels, down and across."""
+        return self.weights.shape[1], self.weights.shape[2]
 
 
 class Drawn(NamedTuple):
@@ -60,18 +69,28 @@ class Softened(NamedTuple):
 
 
 def scene() -> Scene:
-    """The same every time."""
+    """A soup of faces, most of them large, some off the picture and some in front of the near plane; the same every
+    time."""
     rng = np.random.default_rng(SEED)
     vertices = rng.uniform(-1.3, 1.3, (BATCH, VERTICES, 3)).astype(np.float32)
     faces = rng.integers(0, VERTICES, (FACES, 3)).astype(np.int32)
     return Scene(vertices, faces, rng.normal(size=(BATCH, *SIZE, 4)).astype(np.float32))
 
 
+def crowd() -> Scene:
+    """As many faces as a head has, and as small; the same every time."""
+    rng = np.random.default_rng(SEED)
+    middle = rng.uniform(-1.1, 1.1, (1, MANY, 1, 3))
+    vertices = (middle + rng.uniform(-SMALL, SMALL, (1, MANY, 3, 3))).astype(np.float32).reshape(1, -1, 3)
+    faces = np.arange(3 * MANY, dtype=np.int32).reshape(-1, 3)
+    return Scene(vertices, faces, rng.normal(size=(1, *LARGE, 4)).astype(np.float32))
+
+
 def drawn(shown: Scene, backend: Backend, rules: Mapping[str, Any]) -> Drawn:
     """Its surface."""
 
     def loss(vertices: Any) -> Any:
-        seen = rasterize(vertices, jnp.asarray(shown.faces), SIZE, backend=backend, **rules)
+        seen = rasterize(vertices, jnp.asarray(shown.faces), shown.size, backend=backend, **rules)
         depth = jnp.where(seen.face_index >= 0, seen.depth, 0.0)
         return jnp.sum(seen.barycentric * shown.weights[..., :3]) + jnp.sum(depth * shown.weights[..., 3]), seen
 
@@ -84,7 +103,7 @@ def softened(shown: Scene, backend: Backend) -> Softened:
 
     def picture(vertices: Any) -> Any:
         return soft_silhouette(
-            vertices, jnp.asarray(shown.faces), SIZE, sigma=SIGMA, faces_per_pixel=NEAREST, backend=backend
+            vertices, jnp.asarray(shown.faces), shown.size, sigma=SIGMA, faces_per_pixel=NEAREST, backend=backend
         )
 
     return _with_gradient(picture, shown)
@@ -94,7 +113,7 @@ def coloured(shown: Scene, backend: Backend) -> Softened:
     """Soft, the colour of a vertex being where it is."""
 
     def picture(vertices: Any) -> Any:
-        return soft_rasterize(vertices, jnp.asarray(shown.faces), vertices, SIZE, backend=backend, **COLOURING)
+        return soft_rasterize(vertices, jnp.asarray(shown.faces), vertices, shown.size, backend=backend, **COLOURING)
 
     return _with_gradient(picture, shown)
 
@@ -104,7 +123,7 @@ def smoothed(shown: Scene, backend: Backend) -> Softened:
 
     def picture(vertices: Any) -> Any:
         faces = jnp.asarray(shown.faces)
-        seen = jax.lax.stop_gradient(rasterize(vertices, faces, SIZE, backend=backend))
+        seen = jax.lax.stop_gradient(rasterize(vertices, faces, shown.size, backend=backend))
         return antialias(seen.barycentric, seen, vertices, faces, backend=backend)
 
     return _with_gradient(picture, shown)
@@ -126,9 +145,8 @@ def other_surface(ours: Drawn, theirs: Drawn) -> Iterator[str]:
         yield f"other faces in {other.sum()} of {other.size} pixels"
         return
     seen = theirs.face_index >= 0
-    far = np.abs(ours.depth[seen] - theirs.depth[seen]).max(initial=0) / max(
-        1, np.abs(theirs.depth[seen]).max(initial=0)
-    )
+    deepest = max(1, np.abs(theirs.depth[seen]).max(initial=0))
+    far = np.abs(ours.depth[seen] - theirs.depth[seen]).max(initial=0) / deepest
     if not far <= SAME_DEPTH:
         yield f"depths are {far:.1e} off"
     yield from _apart("the gradient is", ours.gradient, theirs.gradient, SAME_GRADIENT)
@@ -151,10 +169,10 @@ def _apart(what: str, ours: np.ndarray, theirs: np.ndarray, most: float) -> Iter
 def differences() -> Iterator[str]:
     """Between the kernels on this platform and plain JAX on a CPU."""
     shown, cpu = scene(), jax.local_devices(backend="cpu")[0]
-    for rules in RULES:
-        ours = drawn(shown, "warp", rules)
+    for faces, rules in (*((shown, rules) for rules in RULES), (crowd(), RULES[0])):
+        ours = drawn(faces, "warp", rules)
         with jax.default_device(cpu):
-            theirs = drawn(shown, "jax", rules)
+            theirs = drawn(faces, "jax", rules)
         yield from other_surface(ours, theirs)
     for name, outlined, same in OUTLINED:
         here = outlined(shown, "warp")
@@ -168,12 +186,14 @@ OUTLINED: tuple[tuple[str, Callable[[Scene, Backend], Softened], tuple[float, fl
 """What is drawn with outlines that have gradients, and how far values and gradients may be off."""
 
 
-def main() -> int:
-    """Exit code: 0 where all is alike, else 1."""
+def main(key: str) -> int:
+    """Exit code: 0 where all is alike, else 1. key: of what is tried, as who asks knows it (`warp_trial.key_here`)."""
+    # Who asks may be gone before this comes to its end.
+    faulthandler.dump_traceback_later(LONGEST, exit=True)
+    if key_here() != key:
+        print("the Python that tried them has another emoca_jax, jax or warp", file=sys.stderr)
+        return 1
     found = list(differences())
-    print("\n".join(found))
+    print("; ".join(found))
+    print(f"{DIFFERS if found else ALIKE} {key}")
     return 1 if found else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

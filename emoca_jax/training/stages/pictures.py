@@ -28,19 +28,20 @@ def first_faces(batch: dict[str, Any]) -> dict[str, Any]:
     return {name: array[:SHOWN] for name, array in batch.items()}
 
 
-def as_faces(columns: Float[Array, "columns faces height width 3"]) -> Faces:
+def as_faces(columns: Float[Array, "pictures faces height width 3"]) -> Faces:
     """The pictures of `drawn_in_columns` as one, with their names."""
     names = WITH_DETAIL if len(columns) == len(WITH_DETAIL) else COLUMNS
     return Faces(as_grid(np.asarray(columns)), names)
 
 
 def as_grid(
-    columns: Float[np.ndarray, "columns faces height width 3"],
+    columns: Float[np.ndarray, "pictures faces height width 3"],
 ) -> UInt8[np.ndarray, "rows across 3"]:
     """Pictures beside and below each other, as bytes."""
     count, faces, height, width, _ = columns.shape
     grid = columns.transpose(1, 2, 0, 3, 4).reshape(faces * height, count * width, 3)
-    return np.round(np.clip(grid, 0, 1) * WHITE).astype(np.uint8)
+    # What is no number, of a run that goes wrong, is black.
+    return np.round(np.clip(np.nan_to_num(grid), 0, 1) * WHITE).astype(np.uint8)
 
 
 def drawn_in_columns(
@@ -51,7 +52,7 @@ def drawn_in_columns(
     detail: DetailModel | None = None,
     displacement: Float[Array, "faces rows columns"] | None = None,
     official: bool = False,
-) -> Float[Array, "columns faces height width 3"]:
+) -> Float[Array, "pictures faces height width 3"]:
     """COLUMNS, or WITH_DETAIL where a detail model is given: photos in [0, 1], the heads drawn over them, their shapes
     as clay, and the shapes of the same people at rest, facing the camera.
 

@@ -14,15 +14,22 @@ OLDEST = (1, 19)
 """Of warp: the first that was tried."""
 
 
-@functools.cache
-def why_not() -> str:
-    """Why there are none, as a clause that says what to do; empty where there are."""
+def why_missing() -> str:
+    """Why nothing can be imported, as a clause that says what to do; empty where something can. Imports nothing."""
     try:
         found = version("warp-lang")
     except PackageNotFoundError:
         return "warp is missing; install it with: pip install 'emoca-jax[gpu]'"
     if tuple(int(part) for part in found.split(".")[:2]) < OLDEST:
         return f"warp {found} is too old; install a newer one with: pip install --upgrade 'emoca-jax[gpu]'"
+    return ""
+
+
+@functools.cache
+def why_not() -> str:
+    """Why there are none, likewise; empty where there are."""
+    if reason := why_missing():
+        return reason
     if "warp" not in sys.modules:
         import warp
 
