@@ -27,8 +27,10 @@ from emoca_jax.nets.mediapipe import blaze_blocks
 from emoca_jax.render import neighbours, texture
 from emoca_jax.texture import unwrap
 from emoca_jax.training.described import missing_packages
+from tests.accelerators import of_the_main_job
 from tests.accelerators.programs import PROGRAMS
 from tests.accelerators.steps import STEPS
+from tests.accelerators.table import Program
 from tests.accelerators.targets import TARGETS
 
 ROOT = Path(__file__).parents[1]
@@ -44,6 +46,11 @@ INSIDE_OTHERS = (
 """Jitted functions that are compiled as parts of programs in the table, with or without gradients."""
 
 Report = dict[str, Any]
+
+
+def _marks(target: str, program: Program) -> list[pytest.MarkDecorator]:
+    listed_there = program.call.__module__ == of_the_main_job.__name__
+    return [pytest.mark.slow] * (target in program.slow) + [pytest.mark.main_job] * listed_there
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +71,7 @@ def reports(request: pytest.FixtureRequest) -> dict[tuple[str, str], Report]:
 @pytest.mark.parametrize(
     ("target", "program"),
     [
-        pytest.param(target, name, marks=[pytest.mark.slow] if target in program.slow else [])
+        pytest.param(target, name, marks=_marks(target, program))
         for target in TARGETS
         for name, program in PROGRAMS.items()
         if target not in program.never

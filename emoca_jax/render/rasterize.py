@@ -64,7 +64,8 @@ def rasterize(
     to no face, faces with a depth below 1e-8 are dropped, and 1e-8 is added to the area in the barycentrics.
 
     backend: "jax" for plain JAX; "native" for compiled kernels, which give the same faster (`choice.py`); "warp" for
-    those for NVIDIA GPUs, which no GPU has run yet; None for compiled ones where there are any.
+    those for NVIDIA GPUs, which no GPU has run yet; None for compiled ones where there are any, on a GPU where they
+    have passed a trial on it.
 
     Differentiable in `vertices` through `barycentric` and `depth`, with zero gradient from the background; by kernels
     in reverse mode only. Errors:
