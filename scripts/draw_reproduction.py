@@ -83,7 +83,7 @@ def _arms(axis: Axes, numbers: Numbers) -> None:
     axis.set_yticks(range(len(names)), [_short(name) for name in names])
     axis.invert_yaxis()
     axis.axvline(0, color=FAINT, linewidth=0.8)
-    axis.legend(frameon=False, fontsize=8.5, labelcolor=INK)
+    _legend_below(axis)
     _dress(axis, "emotion read from the reconstruction")
 
 
@@ -106,7 +106,7 @@ def _changes(axis: Axes, numbers: Numbers) -> None:
     axis.axvline(0, color=FAINT, linewidth=0.8)
     claimed = [row for row, name in enumerate(names) if name in CLAIMED]
     axis.vlines(ASKED, min(claimed) - 0.4, max(claimed) + 0.4, color=INK, linestyle=":", label="asked for")
-    axis.legend(frameon=False, fontsize=8.5, labelcolor=INK)
+    _legend_below(axis)
     axis.locator_params(axis="x", nbins=6)
     _dress(axis, "what the emotion loss changes")
 
@@ -128,6 +128,13 @@ def sweep_figure(numbers: Numbers, *, chosen: float) -> Figure:
         axis.legend(frameon=False, fontsize=8.5, labelcolor=INK, loc=corner)
         _dress(axis, f"{title}, validation people, one seed")
     return figure
+
+
+def _legend_below(axis: Axes) -> None:
+    """Where no point can be."""
+    axis.legend(
+        frameon=False, fontsize=8.5, labelcolor=INK, loc="upper right", bbox_to_anchor=(1.0, -0.07), ncols=len(COLOURS)
+    )
 
 
 def _points(
