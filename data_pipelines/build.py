@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_pipelines import NAMES
-from emoca_jax.ending import end_on_signals, undone_at_end
 from emoca_jax.errors import InputError, surprise
+from emoca_jax.files.ending import end_on_signals, undone_at_end
 from emoca_jax.files.regular import user_path
 
 if TYPE_CHECKING:

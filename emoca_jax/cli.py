@@ -7,9 +7,10 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-# Nothing that takes time, before ^C is guarded.
-from emoca_jax.ending import end_on_signals
 from emoca_jax.errors import InputError
+
+# Nothing that takes time, before ^C is guarded.
+from emoca_jax.files.ending import end_on_signals
 
 if TYPE_CHECKING:
     import argparse
@@ -31,7 +32,7 @@ exit code: 0 all done, 1 some inputs failed (each with a sentence why), 2 nothin
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code and never raises for bad input or ^C.
 
-    arguments: None for those of this process, which ^C, SIGTERM and SIGHUP then end at once (see `ending`).
+    arguments: None for those of this process, which ^C, SIGTERM and SIGHUP then end at once (see `files.ending`).
     """
     if arguments is None:
         end_on_signals()

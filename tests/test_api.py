@@ -19,7 +19,7 @@ from emoca_jax.arrays import CHECKS
 
 COMMAND_LINE = ("emoca_jax.cli", "emoca_jax.commands", "emoca_jax.__main__")
 INSIDE = "emoca_jax.render.backends."
-COMPILED = (f"{INSIDE}kernels.", f"{INSIDE}native.compiling", f"{INSIDE}warp_kernels.")
+COMPILED = (f"{INSIDE}kernels.", f"{INSIDE}native.compiling", f"{INSIDE}native.dialect", f"{INSIDE}warp_kernels.")
 """numba's and warp's dialects: pieces of machine code for each other alone, and what compiles them."""
 CALLED_BY_OTHERS = (f"{INSIDE}warp_kernels.presence",)
 ROOMS = ("emoca_jax", "data_pipelines", "scripts", "benchmarks", "configs", "fuzz", "tests")

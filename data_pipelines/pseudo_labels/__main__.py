@@ -16,8 +16,8 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from emoca_jax.commands import compile_cache
-from emoca_jax.ending import end_on_signals
 from emoca_jax.errors import InputError, surprise
+from emoca_jax.files.ending import end_on_signals
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emoca_jax.commands import compile_cache
-from emoca_jax.ending import last_words
 from emoca_jax.errors import InputError, surprise
+from emoca_jax.files.ending import last_words
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -18,8 +18,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save
 
-from emoca_jax.ending import finished_first, undone_at_end
 from emoca_jax.errors import InputError
+from emoca_jax.files.ending import finished_first, undone_at_end
 from emoca_jax.files.regular import read_regular
 from emoca_jax.model_folder import DESCRIPTION_NAME, file_sha256, inside
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from emoca_jax.ending import undone_at_end
 from emoca_jax.errors import InputError, checked_path
+from emoca_jax.files.ending import undone_at_end
 from emoca_jax.files.regular import open_regular
 
 try:

@@ -22,7 +22,7 @@ from emoca_jax.errors import InputError
 from emoca_jax.render.backends.blocks import Boxes, Chunk, for_each_chunk, take
 from emoca_jax.render.backends.choice import Backend, draws_by_warp, draws_natively
 from emoca_jax.render.backends.native.outline import ALONE, FINENESS, IGNORED, native_antialias
-from emoca_jax.render.backends.warp_outline import warp_antialias
+from emoca_jax.render.backends.warp.outline import warp_antialias
 from emoca_jax.render.neighbours import OUTER, REPEATED, Edges
 from emoca_jax.render.neighbours import mesh_edges as edges_of
 from emoca_jax.render.rasterize import Fragments

@@ -23,7 +23,7 @@ from emoca_jax.render.backends.edge_functions import (
 from emoca_jax.render.backends.native.surface import native_surface
 from emoca_jax.render.backends.per_image import for_each_image
 from emoca_jax.render.backends.visible_faces import Cull, Rules, visible_faces
-from emoca_jax.render.backends.warp_surface import warp_surface
+from emoca_jax.render.backends.warp.surface import warp_surface
 
 
 class Fragments(struct.PyTreeNode):

@@ -41,9 +41,9 @@ from emoca_jax.render.backends.soft_pairs import (
     touch,
 )
 from emoca_jax.render.backends.soft_sums import accumulate
-from emoca_jax.render.backends.warp_blend import warp_blend
+from emoca_jax.render.backends.warp.blend import warp_blend
+from emoca_jax.render.backends.warp.silhouette import warp_silhouette
 from emoca_jax.render.backends.warp_kernels.shapes import MOST_FACES as MOST_BY_WARP
-from emoca_jax.render.backends.warp_silhouette import warp_silhouette
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -53,7 +53,7 @@ WRITER = """
 import os, sys, time
 from emoca_jax.files.whole import write_file
 os.replace = lambda *_: (print("ready", flush=True), time.sleep(60))
-from emoca_jax.ending import end_on_signals
+from emoca_jax.files.ending import end_on_signals
 end_on_signals()
 write_file(sys.argv[1], b"data")
 """

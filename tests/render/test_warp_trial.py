@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emoca_jax.render.backends import choice, trial, warp_trial
+from emoca_jax.render.backends import choice
+from emoca_jax.render.backends.warp import alike, trial
 from emoca_jax.running_on import as_if_on
 from tests.render.conftest import NO_WARP
 
@@ -29,12 +30,12 @@ def python(code: str) -> tuple[str, ...]:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 def test_a_trial_that_fails_is_a_reason_that_is_kept(code, reason, tmp_path):
     kept = tmp_path / "trial"
-    told = warp_trial.verdict(kept, python(code))
+    told = trial.verdict(kept, python(code))
     assert f"({reason})" in told and f"remove {kept} to have them tried again" in told
     # Nobody tries again until then.
-    assert warp_trial.verdict(kept, python(WELL)) == told
+    assert trial.verdict(kept, python(WELL)) == told
     kept.unlink()
-    assert warp_trial.verdict(kept, python(WELL)) == ""
+    assert trial.verdict(kept, python(WELL)) == ""
 
 
 @pytest.mark.parametrize(
@@ -53,23 +54,23 @@ def test_a_trial_that_fails_is_a_reason_that_is_kept(code, reason, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 def test_what_may_end_otherwise_the_next_time_is_not_kept(command, reason, tmp_path):
     kept = tmp_path / "trial"
-    told = warp_trial.verdict(kept, command, longest=1 if "sleep" in command[-2] else 60)
+    told = trial.verdict(kept, command, longest=1 if "sleep" in command[-2] else 60)
     assert reason in told and "the next process tries again" in told and not kept.exists()
 
 
 def test_a_trial_that_goes_well_is_not_made_again(tmp_path):
     kept = tmp_path / "trial"
-    assert warp_trial.verdict(kept, python(WELL)) == ""
-    assert warp_trial.verdict(kept, python("exit(1)")) == ""
+    assert trial.verdict(kept, python(WELL)) == ""
+    assert trial.verdict(kept, python("exit(1)")) == ""
     # What is damaged, or was emptied by a full disk, is nothing.
     for damaged in (b"", b"\xff\xfe"):
         kept.write_bytes(damaged)
-        assert "exit code 1" in warp_trial.verdict(kept, python("exit(1)"))
-    assert warp_trial.verdict(tmp_path / "missing" / "trial", python(WELL)) == ""
+        assert "exit code 1" in trial.verdict(kept, python("exit(1)"))
+    assert trial.verdict(tmp_path / "missing" / "trial", python(WELL)) == ""
     # A trial that fails beside one that went well loses.
     kept.unlink()
     beside = f"open({str(kept)!r}, 'w').write('alike'); print('other faces\\ndiffers {KEY}')"
-    assert warp_trial.verdict(kept, python(beside)) == "" and kept.read_text() == "alike"
+    assert trial.verdict(kept, python(beside)) == "" and kept.read_text() == "alike"
 
 
 def test_the_trial_leaves_the_gpus_memory_and_hears_no_wishes(tmp_path, monkeypatch):
@@ -81,44 +82,44 @@ assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false" and os.environ["EM
 assert "JAX_PLATFORMS" not in os.environ
 {WELL}
 """
-    assert warp_trial.verdict(tmp_path / "trial", python(code)) == ""
+    assert trial.verdict(tmp_path / "trial", python(code)) == ""
 
 
 def test_every_difference_is_told():
     shape = (1, 4, 5)
-    surface = trial.Drawn(np.zeros(shape, np.int32), np.ones(shape, np.float32), np.ones((1, 3, 3), np.float32))
-    outline = trial.Softened(np.ones(shape, np.float32), np.ones((1, 3, 3), np.float32))
-    assert [*trial.other_surface(surface, surface), *trial.other_outline(outline, outline)] == []
+    surface = alike.Drawn(np.zeros(shape, np.int32), np.ones(shape, np.float32), np.ones((1, 3, 3), np.float32))
+    outline = alike.Softened(np.ones(shape, np.float32), np.ones((1, 3, 3), np.float32))
+    assert [*alike.other_surface(surface, surface), *alike.other_outline(outline, outline)] == []
     other = surface.face_index.copy()
     other[0, 1, 2] = 7
-    assert list(trial.other_surface(surface._replace(face_index=other), surface)) == ["other faces in 1 of 20 pixels"]
+    assert list(alike.other_surface(surface._replace(face_index=other), surface)) == ["other faces in 1 of 20 pixels"]
     deeper = surface._replace(depth=surface.depth + np.float32(1e-5))
-    assert list(trial.other_surface(deeper, surface)) == ["depths are 1.0e-05 off"]
+    assert list(alike.other_surface(deeper, surface)) == ["depths are 1.0e-05 off"]
     for value in (1.001, np.nan):
         steeper = surface._replace(gradient=np.float32(value) * surface.gradient)
-        assert next(trial.other_surface(steeper, surface)).startswith("the gradient is")
+        assert next(alike.other_surface(steeper, surface)).startswith("the gradient is")
     fainter = outline._replace(values=np.float32(0.99) * outline.values)
-    assert list(trial.other_outline(fainter, outline)) == ["soft values are 1.0e-02 of the largest off"]
+    assert list(alike.other_outline(fainter, outline)) == ["soft values are 1.0e-02 of the largest off"]
 
 
 def test_the_trials_scene_shows_what_may_go_wrong():
     """Both back ends that are here agree on it, it has much to see, and every rule changes it."""
-    shown = trial.scene()
-    here = [trial.drawn(shown, "jax", rules) for rules in trial.RULES]
+    shown = alike.scene()
+    here = [alike.drawn(shown, "jax", rules) for rules in alike.RULES]
     assert all((seen.face_index >= 0).mean() > 0.3 and len(np.unique(seen.face_index)) > 20 for seen in here)
     assert (here[0].face_index != here[1].face_index).mean() > 0.1
-    assert list(trial.other_surface(here[0], here[0])) == [] != list(trial.other_surface(here[1], here[0]))
-    crowd = trial.drawn(trial.crowd(), "jax", trial.RULES[0])
+    assert list(alike.other_surface(here[0], here[0])) == [] != list(alike.other_surface(here[1], here[0]))
+    crowd = alike.drawn(alike.crowd(), "jax", alike.RULES[0])
     assert (crowd.face_index >= 0).mean() > 0.3 and len(np.unique(crowd.face_index)) > 3_000
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name, outlined, same", trial.OUTLINED)
+@pytest.mark.parametrize("name, outlined, same", alike.OUTLINED)
 def test_a_thousandth_of_a_picture_further_is_another_outline(name, outlined, same):
-    shown = trial.scene()
+    shown = alike.scene()
     seen, moved = (outlined(shown._replace(vertices=shown.vertices + np.float32(by)), "jax") for by in (0, 1e-3))
-    assert np.ptp(seen.values) > 0.5 and list(trial.other_outline(seen, seen, name=name, same=same)) == []
-    assert len(list(trial.other_outline(moved, seen, name=name, same=same))) == 2
+    assert np.ptp(seen.values) > 0.5 and list(alike.other_outline(seen, seen, name=name, same=same)) == []
+    assert len(list(alike.other_outline(moved, seen, name=name, same=same))) == 2
 
 
 def test_nothing_is_tried_for_a_gpu_that_is_only_described():
@@ -131,8 +132,8 @@ def test_nothing_is_tried_for_a_gpu_that_is_only_described():
 def test_the_kernels_pass_it_here_as_a_gpu_has_them_tried(tmp_path, monkeypatch):
     """By warp's CPU device; a Python that has another key tells so."""
     monkeypatch.setenv("EMOCA_JAX_CACHE", str(tmp_path))
-    assert warp_trial._tried() == ""
+    assert trial._tried() == ""
     (kept,) = tmp_path.rglob("warp-trial-*")
-    assert kept.read_text() == "alike" and kept.name.endswith(warp_trial.key_here())
-    command = (sys.executable, "-P", "-c", warp_trial.CODE, str(ROOT), "another")
-    assert "has another emoca_jax" in warp_trial.verdict(tmp_path / "other", command)
+    assert kept.read_text() == "alike" and kept.name.endswith(trial.key_here())
+    command = (sys.executable, "-P", "-c", trial.CODE, str(ROOT), "another")
+    assert "has another emoca_jax" in trial.verdict(tmp_path / "other", command)

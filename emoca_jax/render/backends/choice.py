@@ -15,8 +15,8 @@ from jax import lax
 
 from emoca_jax import running_on
 from emoca_jax.errors import InputError
-from emoca_jax.render.backends import warp_trial
 from emoca_jax.render.backends.native import library
+from emoca_jax.render.backends.warp.trial import draw_unasked
 from emoca_jax.render.backends.warp_kernels import presence
 
 Backend = Literal["jax", "native", "warp"]
@@ -47,7 +47,7 @@ def draws_natively(backend: Backend | None, kernels: library.Library) -> bool:
 
 def draws_by_warp(backend: Backend | None) -> bool:
     """Whether the kernels for GPUs are to be used, where there are some for what is drawn; None means on a GPU that has
-    drawn by them in a trial (`warp_trial`).
+    drawn by them in a trial (`warp/trial.py`).
 
     Errors: InputError for another word, and where they are asked for and cannot be had.
     """
@@ -55,7 +55,7 @@ def draws_by_warp(backend: Backend | None) -> bool:
     if asked is None:
         # What is described beside a CPU is in plain JAX: nobody knows the GPU that it is for.
         here = running_on.backend() == jax.default_backend() == "gpu"
-        return here and not jax.config.read("jax_enable_x64") and warp_trial.draw_unasked()
+        return here and not jax.config.read("jax_enable_x64") and draw_unasked()
     if asked != "warp":
         return False
     reason = FLOAT32_ONLY if jax.config.read("jax_enable_x64") else presence.why_not_there()

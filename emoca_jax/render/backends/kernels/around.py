@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from emoca_jax.render.backends.edge_functions import OFFICIAL_EPSILON as PLAIN_EPSILON
-from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import ONE, ZERO, cross, doubled_area, fused, pixel_range
 from emoca_jax.render.backends.kernels.hard import are_finite, corners_of, points_at
+from emoca_jax.render.backends.native.dialect import inlined, kernel
 from emoca_jax.render.backends.soft_pairs import FARTHEST as PLAIN_FARTHEST
 from emoca_jax.render.backends.soft_pairs import SMALLEST_WEIGHT_SUM as PLAIN_WEIGHT_SUM
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 
 from emoca_jax.render.backends.kernels.call_frame import argument, extent, floats, integers, item_of, lead, result
-from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import ZERO, fused
 from emoca_jax.render.backends.kernels.pieces import add_up, piece, pieces_items
+from emoca_jax.render.backends.native.dialect import inlined, kernel
 
 
 def unrolled(loop: Callable[..., None]) -> Callable[..., None]:

@@ -31,11 +31,11 @@ from emoca_jax.render.backends.kernels.call_frame import (
     longs,
     result,
 )
-from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import ONE, ZERO, centre
 from emoca_jax.render.backends.kernels.pieces import add_up, give
 from emoca_jax.render.backends.kernels.soft import BAND_HEIGHT, rank_of
 from emoca_jax.render.backends.native.blend import FAINTEST_TOP as PLAIN_TOP
+from emoca_jax.render.backends.native.dialect import inlined, kernel
 
 FAINTEST_TOP = np.float32(PLAIN_TOP)
 NOTHING = np.float32(-np.inf)

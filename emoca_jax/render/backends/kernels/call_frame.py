@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from emoca_jax.render.backends.kernels.dialect import intrinsic, kernel
+from emoca_jax.render.backends.native.dialect import intrinsic, kernel
 
 SCALARS = {"i32": (types.int32, ir.IntType(32)), "i64": (types.int64, ir.IntType(64)),
            "f32": (types.float32, ir.FloatType())}  # fmt: skip

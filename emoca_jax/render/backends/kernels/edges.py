@@ -12,7 +12,7 @@ from llvmlite import binding
 from emoca_jax.render.backends.edge_functions import OFFICIAL_EPSILON as PLAIN_EPSILON
 from emoca_jax.render.backends.edge_functions import SMALLEST as PLAIN_SMALLEST
 from emoca_jax.render.backends.kernels.call_frame import fma
-from emoca_jax.render.backends.kernels.dialect import inlined, kernel
+from emoca_jax.render.backends.native.dialect import inlined, kernel
 
 FUSES = bool(binding.get_host_cpu_features().get("fma")) or "x86" not in binding.get_process_triple()
 ZERO, ONE, SMALLEST, OFFICIAL_EPSILON = (

@@ -19,7 +19,6 @@ from emoca_jax.render.backends.kernels.call_frame import (
     load_i64,
     result,
 )  # fmt: skip
-from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import (
     OFFICIAL_EPSILON,
     ONE,
@@ -34,6 +33,7 @@ from emoca_jax.render.backends.kernels.edges import (
     sign,
 )  # fmt: skip
 from emoca_jax.render.backends.kernels.sharing import allocate, free
+from emoca_jax.render.backends.native.dialect import inlined, kernel
 
 BANDS, BAND_HEIGHT = 8, 16
 """Into at most so many bands of at least so many rows is an image cut where there are few, for several threads."""

@@ -14,9 +14,9 @@ from emoca_jax.render.backends.kernels.call_frame import (
     lead,
     result,
 )
-from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import ONE, ZERO
 from emoca_jax.render.backends.kernels.pieces import add_up, piece, pieces_items
+from emoca_jax.render.backends.native.dialect import inlined, kernel
 
 TWO, THREE, SIX = np.float32(2), np.float32(3), np.float32(6)
 LIGHT = 27

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from emoca_jax.render.backends.kernels.call_frame import argument, extent, floats, integers, item_of, lead, result
-from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import ZERO, cross
 from emoca_jax.render.backends.kernels.hard import corners_of
 from emoca_jax.render.backends.kernels.pieces import give
+from emoca_jax.render.backends.native.dialect import inlined, kernel
 
 # Arguments: vertices [vertices, 3], faces [faces, 3]; of the derivative also what pulls at the sums [vertices, 3].
 

@@ -20,9 +20,9 @@ from emoca_jax.render.backends.kernels.call_frame import (
     long_array,
     result,
 )
-from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import ONE, ZERO, cross, fused, sign
 from emoca_jax.render.backends.kernels.sharing import allocate, free
+from emoca_jax.render.backends.native.dialect import inlined, kernel
 from emoca_jax.render.backends.native.outline import ALONE, IGNORED
 from emoca_jax.render.backends.native.outline import FINENESS as PLAIN_FINENESS
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from emoca_jax.render.backends.kernels.call_frame import extent, lead, result
-from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import ZERO
+from emoca_jax.render.backends.native.dialect import inlined, kernel
 
 PIECES, PIECE = 8, 4096
 """Into at most so many pieces of at least so many points is a list cut, for several threads."""

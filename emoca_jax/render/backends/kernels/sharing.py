@@ -30,7 +30,7 @@ from emoca_jax.render.backends.kernels.call_frame import (
     store_i32,
     store_i64,
 )  # fmt: skip
-from emoca_jax.render.backends.kernels.dialect import intrinsic, kernel
+from emoca_jax.render.backends.native.dialect import intrinsic, kernel
 
 # The block that the threads of a call share: the next item, how many there are, how many are done, who still looks at
 # the block, whose call it is, which stage.

@@ -35,11 +35,11 @@ from emoca_jax.render.backends.kernels.call_frame import (
     longs,
     result,
 )
-from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import ONE, ZERO, centre
 from emoca_jax.render.backends.kernels.hard import FACE_PARTS
 from emoca_jax.render.backends.kernels.pieces import add_up
 from emoca_jax.render.backends.kernels.sharing import allocate, free
+from emoca_jax.render.backends.native.dialect import inlined, kernel
 
 BAND_HEIGHT = 8
 """Rows of pixels whose lists are kept at once."""

@@ -18,7 +18,6 @@ from emoca_jax.render.backends.kernels.call_frame import (
     load_i64,
     result,
 )  # fmt: skip
-from emoca_jax.render.backends.kernels.dialect import kernel
 from emoca_jax.render.backends.kernels.edges import (
     OFFICIAL_EPSILON,
     ONE,
@@ -32,6 +31,7 @@ from emoca_jax.render.backends.kernels.edges import (
 )  # fmt: skip
 from emoca_jax.render.backends.kernels.hard import corners_of, facing, points_at, rules_of
 from emoca_jax.render.backends.kernels.pieces import add_up, give
+from emoca_jax.render.backends.native.dialect import kernel
 
 
 @kernel

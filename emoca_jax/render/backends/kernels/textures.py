@@ -21,10 +21,10 @@ from emoca_jax.render.backends.kernels.call_frame import (
     load_i64,
     result,
 )
-from emoca_jax.render.backends.kernels.dialect import inlined, kernel
 from emoca_jax.render.backends.kernels.edges import ONE, ZERO, fused
 from emoca_jax.render.backends.kernels.pieces import piece, pieces_items, pieces_of
 from emoca_jax.render.backends.native.colour import BLOCK
+from emoca_jax.render.backends.native.dialect import inlined, kernel
 
 BANDS, BAND_HEIGHT = 8, 16
 """Into at most so many bands of at least so many rows a texture is cut, for several threads."""

@@ -13,8 +13,8 @@ from typing import Any
 
 from llvmlite import binding
 
-from emoca_jax.render.backends.kernels.dialect import ENTRY
 from emoca_jax.render.backends.kernels.sharing import entries
+from emoca_jax.render.backends.native.dialect import ENTRY
 
 PARTS = {
     "hard": ("hard", "surface_gradient"),

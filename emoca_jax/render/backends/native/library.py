@@ -40,7 +40,14 @@ KERNELS: dict[Library, tuple[str, ...]] = {
 }  # fmt: skip
 """Names of the kernels that are compiled together, by what they are called together (`compiling.PARTS`)."""
 BACKENDS = Path(__file__).parents[1]
-SHARED = ("edge_functions.py", "native/blend.py", "native/colour.py", "native/outline.py", "soft_pairs.py")
+SHARED = (
+    "edge_functions.py",
+    "native/dialect.py",
+    "native/blend.py",
+    "native/colour.py",
+    "native/outline.py",
+    "soft_pairs.py",
+)
 """Files in that folder, beside all of `kernels`, whose constants are compiled in."""
 COMPILER = "native/compiling.py"
 LONGEST = 300

@@ -13,8 +13,8 @@ from jaxtyping import Array, Float, Int
 from emoca_jax.render.backends.native.blend import Sums
 from emoca_jax.render.backends.native.surface import existing
 from emoca_jax.render.backends.per_image import on_own_devices
-from emoca_jax.render.backends.warp_silhouette import derivative_of, silhouette_shapes
-from emoca_jax.render.backends.warp_surface import by_platform, merging_batches
+from emoca_jax.render.backends.warp.silhouette import derivative_of, silhouette_shapes
+from emoca_jax.render.backends.warp.surface import by_platform, merging_batches
 
 OF_OUTLINES = 3
 """Options that say which faces count and how much of a pixel they cover, the first of six."""

@@ -14,8 +14,8 @@ from jaxtyping import Array, Bool, Float, Int
 from emoca_jax.render.backends.native.silhouette import Silhouette
 from emoca_jax.render.backends.native.surface import existing
 from emoca_jax.render.backends.per_image import on_own_devices
+from emoca_jax.render.backends.warp.surface import by_platform, merging_batches
 from emoca_jax.render.backends.warp_kernels.shapes import GROUP
-from emoca_jax.render.backends.warp_surface import by_platform, merging_batches
 
 
 def warp_silhouette(

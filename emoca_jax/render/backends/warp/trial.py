@@ -28,7 +28,7 @@ from emoca_jax.render.backends.warp_kernels import presence
 CODE = """
 import sys
 sys.path.append(sys.argv[1])
-from emoca_jax.render.backends.trial import main
+from emoca_jax.render.backends.warp.alike import main
 sys.exit(main(sys.argv[2]))
 """
 """What the process runs, of this package's folder and the key of what is tried, which it must find the same."""
@@ -46,7 +46,7 @@ FOR_THE_TRIAL = {
 }  # fmt: skip
 """Most of the GPU's memory may be taken already; what is tried says its back end; errors end with their own words."""
 NOT_FOR_THE_TRIAL = ("JAX_PLATFORMS", "XLA_FLAGS", "JAX_ENABLE_X64", "JAX_DISABLE_JIT")
-BACKENDS = Path(__file__).parent
+BACKENDS = Path(__file__).parents[1]
 _lock = threading.Lock()
 
 
@@ -140,7 +140,7 @@ def _run(command: tuple[str, ...], longest: float) -> tuple[str, bool]:
 def key_here() -> str:
     """Changes with whatever the verdict depends on."""
     found = hashlib.sha256()
-    for path in (*sorted((BACKENDS / "warp_kernels").glob("*.py")), *sorted(BACKENDS.glob("*.py"))):
+    for path in (*sorted(BACKENDS.glob("warp*/*.py")), *sorted(BACKENDS.glob("*.py"))):
         found.update(path.read_bytes())
     device = jax.local_devices()[0]
     told = [device.device_kind, device.client.platform_version, *map(version, ("jax", "jaxlib", "warp-lang"))]

@@ -15,7 +15,7 @@ from emoca_jax.commands import compile_cache
 from emoca_jax.jobs import reconstruct as capture
 from tests.export.made_up_face import made_up_face
 
-SOURCE = os.fspath(Path(__file__).parents[1])
+SOURCE = os.fspath(Path(__file__).parents[2])
 
 
 def interrupted(folder, code, moment, name="SIGINT"):
@@ -67,13 +67,13 @@ def test_at_any_moment(tmp_path, moment):
 
 CALLBACK = """
 import gc, sys, time
-from emoca_jax.ending import end_on_signals
+from emoca_jax.files.ending import end_on_signals
 end_on_signals()
 gc.callbacks.append(lambda *_: (print("ready", flush=True), time.sleep(20)))
 gc.collect()
 """
 COMPILED = """
-from emoca_jax.ending import end_on_signals
+from emoca_jax.files.ending import end_on_signals
 end_on_signals()
 import numpy as np, jax
 print("ready", flush=True)
@@ -81,7 +81,7 @@ jax.jit(lambda x: jax.lax.fori_loop(0, 10**9, lambda i, y: y * 0.999 + i, x))(np
 """
 WORDS = """
 import time
-from emoca_jax.ending import end_on_signals, last_words
+from emoca_jax.files.ending import end_on_signals, last_words
 end_on_signals()
 with last_words(lambda: time.sleep(20)):
     print("ready", flush=True)

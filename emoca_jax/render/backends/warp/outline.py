@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from emoca_jax.render.backends.native.outline import Image
 from emoca_jax.render.backends.per_image import on_own_devices
-from emoca_jax.render.backends.warp_surface import by_platform, merging_batches
+from emoca_jax.render.backends.warp.surface import by_platform, merging_batches
 
 
 def warp_antialias(

@@ -1,6 +1,6 @@
 """Draws a few scenes by the kernels for GPUs and by plain JAX on a CPU, and says in what they differ.
 
-`warp_trial.py` asks, in a process of its own, on a GPU that has not drawn by them before; on a CPU it is warp's CPU
+`trial.py` asks, in a process of its own, on a GPU that has not drawn by them before; on a CPU it is warp's CPU
 device that draws.
 """
 
@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 
 from emoca_jax.render.antialias import antialias
 from emoca_jax.render.backends.choice import Backend
-from emoca_jax.render.backends.warp_trial import ALIKE, DIFFERS, LONGEST, key_here
+from emoca_jax.render.backends.warp.trial import ALIKE, DIFFERS, LONGEST, key_here
 from emoca_jax.render.rasterize import rasterize
 from emoca_jax.render.soft import soft_rasterize, soft_silhouette
 
@@ -187,7 +187,7 @@ OUTLINED: tuple[tuple[str, Callable[[Scene, Backend], Softened], tuple[float, fl
 
 
 def main(key: str) -> int:
-    """Exit code: 0 where all is alike, else 1. key: of what is tried, as who asks knows it (`warp_trial.key_here`)."""
+    """Exit code: 0 where all is alike, else 1. key: of what is tried, as who asks knows it (`trial.key_here`)."""
     # Who asks may be gone before this comes to its end.
     faulthandler.dump_traceback_later(LONGEST, exit=True)
     if key_here() != key:
