@@ -127,6 +127,18 @@ def test_nothing_is_tried_for_a_gpu_that_is_only_described():
         assert not choice.draws_by_warp(None)
 
 
+@pytest.mark.skipif(not NO_WARP, reason="warp is here")
+def test_without_warp_plain_jax_draws_and_one_warning_says_what_to_install():
+    """As on a GPU; nothing in it asks where it runs."""
+    trial._why_not_unasked.cache_clear()
+    try:
+        with pytest.warns(RuntimeWarning, match=r"plain JAX: warp is missing.*pip install 'emoca-jax\[gpu\]'") as told:
+            assert not trial.draw_unasked() and not trial.draw_unasked()
+        assert len(told) == 1
+    finally:
+        trial._why_not_unasked.cache_clear()
+
+
 @pytest.mark.thorough
 @pytest.mark.skipif(bool(NO_WARP), reason=NO_WARP or "-")
 def test_the_kernels_pass_it_here_as_a_gpu_has_them_tried(tmp_path, monkeypatch):
