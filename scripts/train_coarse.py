@@ -108,16 +108,21 @@ def stage_on_drawings(
 
 def coarse_on_photos(config: Config) -> tuple[Stage, Batches]:
     """E_flame or E_expression for FLAME, on a packaged dataset of photos with 68 landmarks, from a converted folder."""
-    folder = read_model_folder(config.model)
-    encoders = official_encoders(config)
+    training, held_out = packaged_photos(config, official_encoders(config).size)
+    return stage_of_folder(config, read_model_folder(config.model), held_out), training
+
+
+def stage_of_folder(
+    config: Config, folder: ModelFolder, held_out: Callable[[], Iterable[dict[str, np.ndarray]]]
+) -> Stage:
+    """The stage with all that a converted folder has for it: head, mask, networks to start from and to judge."""
     judges = Judges(
         emotion=_frozen(folder, "emotion_resnet50") if config.weights.get("emotion") else None,
         identity=_frozen(folder, "identity_resnet50") if config.weights.get("identity") else None,
     )
-    training, held_out = packaged_photos(config, encoders.size)
     head, mask = jax.device_put(official_head(folder)), jnp.asarray(folder.map("face_eye_mask"))
-    start = official_start(folder, encoders, config)
-    return stage_on_photos(config, head, mask, judges, start, held_out), training
+    start = official_start(folder, official_encoders(config), config)
+    return stage_on_photos(config, head, mask, judges, start, held_out)
 
 
 def stage_on_photos(

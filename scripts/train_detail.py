@@ -44,14 +44,19 @@ PARTS = {
 
 def detail_on_photos(config: Config) -> tuple[Stage, Batches]:
     """E_detail and D_detail for FLAME, on packaged photos of known people; no landmarks are needed."""
-    folder = read_model_folder(config.model)
     training, held_out = packaged_photos(config, official_encoders(config).size, kept=("image",))
+    return stage_of_folder(config, read_model_folder(config.model), held_out), training
+
+
+def stage_of_folder(
+    config: Config, folder: ModelFolder, held_out: Callable[[], Iterable[dict[str, np.ndarray]]]
+) -> Stage:
+    """The stage with all that a converted folder has for it: head, maps, VGG-19 and networks to start from."""
     head = jax.device_put(folder.head)
     mask, fixed = folder.map("face_eye_mask"), folder.map("fixed_displacement")
     model = detail_model(head, {}, mask, fixed, blend=config.blend, official=config.official)
     vgg = jax.device_put(folder.variables("vgg19")) if config.weights.get("mrf") else None
-    start = functools.partial(started, config, folder)
-    return stage_on_photos(config, head, model, vgg, start, held_out), training
+    return stage_on_photos(config, head, model, vgg, functools.partial(started, config, folder), held_out)
 
 
 def stage_on_photos(
