@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from data_pipelines.frozen_sets import NUMBERS, FrozenSets
 from data_pipelines.sources import Source
@@ -81,7 +82,8 @@ def load_sets(folder: Path, name: str, origin: Origin) -> FrozenSets | None:
             found = Origin(*json.loads(str(file["origin"]))) if "origin" in file else None
             rest = [file[field] for field in FrozenSets._fields[1:]]
         if found == origin:
-            sets = FrozenSets(np.load(maps), *rest)
+            # Maps stay on disk: of many turns they are more than memory holds.
+            sets = FrozenSets(np.load(maps, mmap_mode="r"), *rest)
             if len({len(part) for part in sets}) == 1 and sets.maps.shape[1:] == (NUMBERS,):
                 return sets
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -90,6 +92,15 @@ def load_sets(folder: Path, name: str, origin: Origin) -> FrozenSets | None:
         raise InputError(f"{others}: {maps.name} beside it does not belong to it; {way_out}")
     told = "does not say what its looks are of" if found is None else f"has looks of {found}"
     raise InputError(f"{others}: {told}; expected are looks of {origin}; {way_out}")
+
+
+def gathered(
+    parts: list[Float[np.ndarray, "_ numbers"]], rows: Int[np.ndarray, "batch"]
+) -> Float[np.ndarray, "batch numbers"]:
+    """The rows, counted through all parts, without all of these in memory."""
+    starts = np.cumsum([0, *map(len, parts)])
+    places = np.searchsorted(starts, rows, side="right") - 1
+    return np.stack([parts[place][row - starts[place]] for place, row in zip(places, rows, strict=True)])
 
 
 def _files(folder: Path, name: str) -> tuple[Path, Path]:

@@ -1,11 +1,13 @@
 """Trains the network that reads a face's picture through networks that stay as they are, assets/picture_reader.npz:
 
     python scripts/train_picture_reader.py --data_dir datasets --sets runs/picture_sets [--seed 0]
+    python scripts/train_picture_reader.py --data_dir more --judges datasets --sets runs/more_sets --start READER.npz
 
 It learns from drawn open faces alone (python -m data_pipelines.build open_faces, see docs/emotion.md). The frozen
 networks look at each of them `TURNS` times, changed at random; these looks are kept in the folder of `--sets`, .8 GB
 for every turn of 12,000 faces, and taken from there by the next run with the same seed and faces. The same looks and
-seed give the same bytes on one machine.
+seed give the same bytes on one machine. Several folders of drawn faces are learned from together, and a reader that is
+there already may be taught on.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +30,9 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from data_pipelines.augment import Amounts
+from data_pipelines.frozen_levels import grown, levelled, spread_of, strayed, unlevelled
 from data_pipelines.frozen_sets import Eyes, FrozenSets, frozen_sets, maps_of
-from data_pipelines.kept_looks import load_sets, origin_of, save_sets
+from data_pipelines.kept_looks import gathered, load_sets, origin_of, save_sets
 from data_pipelines.sources import Source, open_records
 from emoca_jax.capture.detect import load_networks
 from emoca_jax.emotion.class_affect import CLASS_AFFECT
@@ -40,7 +44,6 @@ from emoca_jax.evaluation.emotion import Labels, Told, measures, temperature
 from emoca_jax.files.whole import open_folder
 from emoca_jax.losses.affect import concordance
 from emoca_jax.nets.emotion.affect import AffectRead
-from emoca_jax.nets.emotion.frozen import Maps
 from emoca_jax.nets.emotion.open import load_expression_networks
 from emoca_jax.nets.emotion.picture_reader import PictureReader
 from emoca_jax.nets.weights import Parameters, load_weights, save_weights
@@ -49,13 +52,10 @@ ASSETS = Path(__file__).parents[1] / "emoca_jax" / "assets"
 TURNS, JUDGED = 3, 9
 """Looks at every face that trains, numbered from 0, and the number of those that judge, which no turn may have."""
 BATCH, EPOCHS, RATE, WARM_UP, DECAY = 256, 14, 1e-3, 100, 0.05
+GOING_ON = 0.4
+"""Of the rate, where a reader is taught on: it is to keep what it knows."""
 AVERAGED = 0.01
 """Share of a step's parameters in their moving average, which ships."""
-STRAY = 0.3
-"""Deviation by which each channel of each map is scaled and moved, anew in every picture: what photos' differ by from
-drawn faces'."""
-HIDDEN_MAPS = 0.1
-"""Share of the maps that is hidden as a whole, so that none is relied on alone."""
 SMOOTH = 0.05
 """Share of the target that is spread over all classes."""
 FLOOR = 0.1
@@ -67,9 +67,11 @@ SPREAD_OF = 7
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0, 130 where it was interrupted, or 2 where something is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", type=Path, required=True, help="open_faces with train and validation")
+    parser.add_argument("--data_dir", type=Path, nargs="+", required=True, metavar="DIR", help="open_faces with train")
+    parser.add_argument("--judges", type=Path, metavar="DIR", help="with validation (default: the first that trains)")
     parser.add_argument("--sets", type=Path, required=True, help="keep the looks in this folder, or take them")
     parser.add_argument("--turns", type=int, default=TURNS, help=f"looks at every face (default: {TURNS})")
+    parser.add_argument("--start", type=Path, help="a reader (.npz) that is taught on")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=ASSETS / f"{ASSET}.npz")
@@ -94,15 +96,17 @@ def make(asked: argparse.Namespace) -> None:
         value = getattr(asked, name)
         if value < least or (most is not None and value > most):
             raise InputError(f"--{name} is {value}; give {least} {'or more' if most is None else f'to {most}'}")
-    faces, others = (open_records("open_faces", split, data_dir=asked.data_dir) for split in ("train", "validation"))
-    if len(faces) * asked.turns < BATCH:
+    sources = [open_records("open_faces", "train", data_dir=folder) for folder in asked.data_dir]
+    others = open_records("open_faces", "validation", data_dir=asked.judges or asked.data_dir[0])
+    faces = sum(map(len, sources))
+    if faces * asked.turns < BATCH:
         raise InputError(
-            f"{asked.data_dir}: {asked.turns} looks at each of {len(faces)} faces that train are fewer than one batch, "
+            f"{asked.data_dir[0]}: {asked.turns} looks at each of {faces} faces that train are fewer than one batch, "
             f"{BATCH}; package more faces, or give more --turns"
         )
+    start = None if asked.start is None else load_reader(asked.start)
     folder = open_folder(asked.sets)
-    turns: list[tuple[str, int, Source]] = [(f"turn{turn}", turn, faces) for turn in range(asked.turns)]
-    turns.append(("judges", JUDGED, others))
+    turns = [*turns_at(sources, asked.turns), ("judges", JUDGED, others)]
     # What is kept is taken first: should it be refused, then before the eyes look for hours.
     origins = [origin_of(source, seed=asked.seed, turn=turn) for _, turn, source in turns]
     looks = [load_sets(folder, name, origin) for (name, *_), origin in zip(turns, origins, strict=True)]
@@ -112,12 +116,29 @@ def make(asked: argparse.Namespace) -> None:
         if kept is None:
             save_sets(folder, name, whole[-1], origin)
     *sets, judges = whole
-    parameters = trained(sets, asked.seed, asked.epochs)
+    parameters = trained(sets, asked.seed, asked.epochs, start)
     heat = heat_of(parameters, judges)
     parameters["affect"] = cooled(parameters["affect"], heat)
     save_weights(asked.output, {"params": parameters})
     told = judged(load_weights(asked.output), judges)
-    describe(asked, len(faces), heat, told)
+    describe(asked, faces, heat, told)
+
+
+def load_reader(path: Path) -> dict:
+    """Parameters of a reader that this script made. Errors: InputError where the file is none."""
+    parameters = jax.device_get(load_weights(path)["params"])
+    if not {"hidden", "affect", "units"} <= parameters.keys():
+        raise InputError(f"{path}: holds no picture reader; give a file that this script has left")
+    return parameters
+
+
+def turns_at(sources: Sequence[Source], turns: int) -> list[tuple[str, int, Source]]:
+    """Name of the kept looks, number of the turn and faces of every turn at every source, the first source's first."""
+    return [
+        (f"turn{turn}" if number == 0 else f"more{number}_turn{turn}", turn, source)
+        for number, source in enumerate(sources)
+        for turn in range(turns)
+    ]
 
 
 def looked(source: Source, seed: int, turn: int) -> FrozenSets:
@@ -127,25 +148,16 @@ def looked(source: Source, seed: int, turn: int) -> FrozenSets:
     return frozen_sets(source, eyes, key, amounts=None if turn == JUDGED else Amounts())
 
 
-def spread_of(flat: Float[np.ndarray, "looks numbers"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Mean and deviation of each map's channels."""
-    spread = {}
-    for name, values in maps_of(flat).items():
-        array = np.asarray(values).reshape(-1, values.shape[-1])
-        # Channels that never say anything are not made loud.
-        spread[name] = array.mean(0), array.std(0) + 1e-3 * array.std() + 1e-6
-    return spread
-
-
-def trained(looks: list[FrozenSets], seed: int, epochs: int) -> dict:
-    """Parameters for maps as they come, averaged over the last steps."""
+def trained(looks: list[FrozenSets], seed: int, epochs: int, start: dict | None = None) -> dict:
+    """Parameters for maps as they come, averaged over the last steps; `start`, where given, is taught on."""
     network, key = PictureReader(), jax.random.key(seed)
     spread = spread_of(looks[0].maps[::SPREAD_OF])
     read, units, expression, affect = (np.concatenate(parts) for parts in list(zip(*looks, strict=True))[1:])
     weight = 1 / (units.std(0) + FLOOR) ** 2
-    faces, rows = len(looks[0].read), len(read)
+    rows = len(read)
     steps = epochs * (rows // BATCH)
-    schedule = optax.warmup_cosine_decay_schedule(0.0, RATE, min(WARM_UP, steps // 10), steps)
+    rate = RATE if start is None else RATE * GOING_ON
+    schedule = optax.warmup_cosine_decay_schedule(0.0, rate, min(WARM_UP, steps // 10), steps)
     optimiser = optax.adamw(schedule, weight_decay=DECAY)
 
     def loss(parameters: dict, key: Key[Array, ""], flat: Array, read: Array, units: Array, *truth: Array) -> Array:
@@ -164,48 +176,24 @@ def trained(looks: list[FrozenSets], seed: int, epochs: int) -> dict:
         return (parameters, moments, averaged), value
 
     initial: Any = network.init(key, maps_of(jnp.asarray(looks[0].maps[:1])), jnp.asarray(read[:1]))
-    parameters = initial["params"]
+    parameters = initial["params"] if start is None else grown(initial["params"], start, spread)
     state, values, random = (parameters, optimiser.init(parameters), parameters), [], np.random.default_rng(seed)
     for epoch in range(epochs):
         order = random.permutation(rows)
-        for start in range(0, rows - BATCH + 1, BATCH):
-            chosen = order[start : start + BATCH]
-            flat = np.stack([looks[row // faces].maps[row % faces] for row in chosen])
-            batch = (flat, read[chosen], units[chosen], expression[chosen], affect[chosen])
-            state, value = step(state, jax.random.fold_in(key, epoch * rows + start), batch)
+        for first in range(0, rows - BATCH + 1, BATCH):
+            chosen = order[first : first + BATCH]
+            batch = (
+                gathered([part.maps for part in looks], chosen),
+                read[chosen],
+                units[chosen],
+                expression[chosen],
+                affect[chosen],
+            )
+            state, value = step(state, jax.random.fold_in(key, epoch * rows + first), batch)
             values.append(value)
         print(f"epoch {epoch + 1}: {np.mean(jax.device_get(values)):.4f}", flush=True)
         values = []
     return unlevelled(jax.device_get(state[2]), spread)
-
-
-def levelled(maps: Maps, spread: dict[str, tuple[np.ndarray, np.ndarray]]) -> Maps:
-    """Every channel with mean 0 and deviation 1."""
-    result = {}
-    for name, x in maps.items():
-        mean, deviation = (part[None, None, None] for part in spread[name])
-        result[name] = (x - mean) / deviation
-    return result
-
-
-def unlevelled(parameters: dict, spread: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict:
-    """Parameters that do to maps as they come what these do to levelled ones."""
-    result = dict(parameters)
-    for name, (mean, deviation) in spread.items():
-        kernel = parameters[name]["kernel"] / deviation[:, None]
-        result[name] = {"kernel": kernel, "bias": parameters[name]["bias"] - mean @ kernel}
-    return result
-
-
-def strayed(key: Key[Array, ""], maps: Maps) -> Maps:
-    """Every channel of every picture a little louder or fainter, and shifted; some maps of it hidden."""
-    result = {}
-    for number, (name, x) in enumerate(sorted(maps.items())):
-        move, hide = jax.random.split(jax.random.fold_in(key, number))
-        gain, shift = STRAY * jax.random.normal(move, (2, len(x), 1, 1, x.shape[-1]))
-        shown = jax.random.bernoulli(hide, 1 - HIDDEN_MAPS, (len(x), 1, 1, 1)).astype(x.dtype)
-        result[name] = (x * (1 + gain) + shift) * shown / (1 - HIDDEN_MAPS)
-    return result
 
 
 def emotion_loss(told: AffectRead, expression: Int[Array, "batch"], affect: Float[Array, "batch 2"]) -> Array:
@@ -267,13 +255,18 @@ def judged(parameters: Parameters, judges: FrozenSets) -> dict[str, float]:
     return {**found, "units off by": round(float(np.abs(units - judges.units[:count]).mean()), 4)}
 
 
+def taught_on(start: Path | None) -> str:
+    """Which reader was taught on, for the description."""
+    return "" if start is None else f", from the reader {hashlib.sha256(start.read_bytes()).hexdigest()[:16]}"
+
+
 def describe(asked: argparse.Namespace, faces: int, heat: float, told: dict[str, float]) -> None:
     description = {
         "format": 1,
         "what": "half-float weights of emoca_jax.emotion.pictures: layers of other networks to emotion and 52 units",
         "sources": {
             "training": f"scripts/train_picture_reader.py, {asked.turns} looks at each of {faces} open faces, seed "
-            f"{asked.seed}, {asked.epochs} epochs; nobody's photos"
+            f"{asked.seed}, {asked.epochs} epochs{taught_on(asked.start)}; nobody's photos"
         },
         "licence": "Apache-2.0",
         "temperature": round(heat, 3),

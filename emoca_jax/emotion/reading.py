@@ -30,12 +30,15 @@ CLASS_COUNTS = {
 }  # fmt: skip
 """Photos of each class in AffectNet's training set (Mollahosseini et al. 2017, table 3), as common as in what networks
 learn from that was gathered from the web."""
-BALANCE = 0.25
+BALANCE = 0.2
 """Power to which the expression networks' shares are freed of how common a class is: they hardly ever say fear and
 disgust. Chosen on drawn faces (docs/emotion.md)."""
-PICTURE_POWER, UNITS_POWER = 0.5, 0.4
+PICTURE_POWER, UNITS_POWER = 0.5, 0.6
 """Powers with which the shares of the picture reader and of EMO-MLP count beside theirs. Drawn faces alone would have
 the picture reader tell nearly everything, with which calm people are read as sad or disgusted (docs/emotion.md)."""
+PICTURE_AFFECT = 0.3
+"""Share of the picture reader's own valence and arousal in the joint ones: multiplied shares draw faint and mixed faces
+to the calm class that the networks of photos know best (docs/emotion.md)."""
 LEAST_SHARE = 1e-4
 
 
@@ -75,7 +78,8 @@ def joint_reading(read: ExpressionRead, picture: EmotionReading, units: EmotionR
     """What the expression networks, the picture reader and EMO-MLP, which reads units, see in one face.
 
     They are taken for witnesses who know little of each other. The networks know no contempt: as to that they are taken
-    to say nothing. Valence and arousal are the classes' places in the plane, by their shares.
+    to say nothing. Valence and arousal are the classes' places in the plane, by their shares, joint and of the picture
+    reader alone.
     """
     shares = dict(zip(EXPRESSION_CLASSES, np.asarray(read.probabilities, np.float64), strict=True))
     freed = {name: (share + LEAST_SHARE) / CLASS_COUNTS[name] ** BALANCE for name, share in shares.items()}
@@ -87,7 +91,9 @@ def joint_reading(read: ExpressionRead, picture: EmotionReading, units: EmotionR
         for name in AFFECTNET_CLASSES
     }
     probabilities = {name: float(weight / sum(weights.values())) for name, weight in weights.items()}
-    return EmotionReading(OPEN_NETWORKS, probabilities, *affect_from_classes(probabilities))
+    joint, alone = (np.array(affect_from_classes(told)) for told in (probabilities, picture.probabilities))
+    valence, arousal = (1 - PICTURE_AFFECT) * joint + PICTURE_AFFECT * alone
+    return EmotionReading(OPEN_NETWORKS, probabilities, float(valence), float(arousal))
 
 
 def picture_reading(

@@ -17,7 +17,6 @@ from PIL import Image
 from emoca_jax.capture.detect import load_networks
 from emoca_jax.capture.found_faces import PhotoFace, found_faces
 from emoca_jax.capture.images import Photo, as_photo
-from emoca_jax.emotion.class_affect import affect_from_classes
 from emoca_jax.emotion.networks import (
     CODES_NETWORK,
     CODES_NETWORK_NAME,
@@ -127,19 +126,15 @@ def read_emotion(
     results = []
     for found in found_faces(model.detector, photo, faces):
         began = time.perf_counter()
-        readings = tuple(_off_the_photo(model, found)) if model.fitted is None else _fitted(model.fitted, found)
+        readings = tuple(_off_the_photo(model, found)) if model.fitted is None else _fitted(model, model.fitted, found)
         results.append(EmotionResult(**vars(found), readings=readings, seconds=time.perf_counter() - began))
     return results
 
 
-def _fitted(model: OpenModel, found: PhotoFace) -> tuple[EmotionReading, ...]:
-    """Off the photo, and off the head fitted to it."""
-    result = fitted_face(model, found, FitWeights())
-    emotion = result.emotion
-    return (
-        EmotionReading(emotion.classes_by, emotion.photo, *affect_from_classes(emotion.photo)),
-        units_reading(result.head, result.codes),
-    )
+def _fitted(model: EmotionModel, fitted: OpenModel, found: PhotoFace) -> tuple[EmotionReading, ...]:
+    """Off the photo, as without a fit, and off the head fitted to it."""
+    result = fitted_face(fitted, found, FitWeights())
+    return (*_off_the_photo(model, found), units_reading(result.head, result.codes))
 
 
 def _off_the_photo(model: EmotionModel, found: PhotoFace) -> Iterator[EmotionReading]:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from data_pipelines.augment import Amounts
 from data_pipelines.frozen_sets import AT_ONCE, NUMBERS, Eyes, FrozenSets, frozen_sets
-from data_pipelines.kept_looks import Origin, load_sets, origin_of, save_sets
+from data_pipelines.kept_looks import Origin, gathered, load_sets, origin_of, save_sets
 from emoca_jax.capture.detect import detect_largest, load_networks
 from emoca_jax.emotion.landmark_units import load_unit_reader
 from emoca_jax.emotion.units import ARKIT_UNITS, MIRRORED
@@ -130,3 +130,9 @@ def test_the_origin_knows_faces_by_labels_pictures_and_order():
     first, turned, relabelled, again = (origin_of(source, seed=0, turn=0) for source in sources)
     assert first == again
     assert len({first.data, turned.data, relabelled.data}) == 3
+
+
+def test_looks_of_several_sizes_are_counted_through():
+    parts = [np.arange(rows * 5, dtype=np.float16).reshape(rows, 5) + 100 * rows for rows in (4, 1, 7)]
+    rows = np.array([11, 0, 3, 4, 5, 4])
+    np.testing.assert_array_equal(gathered(parts, rows), np.concatenate(parts)[rows])

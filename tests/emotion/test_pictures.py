@@ -48,8 +48,8 @@ def test_it_is_a_plain_network(looks):
 
 def test_what_learned_from_levelled_maps_reads_maps_as_they_come(looks):
     pytest.importorskip("grain", reason="grain has no wheel here")
+    from data_pipelines.frozen_levels import levelled, spread_of, unlevelled
     from data_pipelines.frozen_sets import maps_of
-    from scripts.train_picture_reader import levelled, spread_of, unlevelled
 
     maps, units = looks
     loud = {name: 7 * x + 3 for name, x in maps.items()}
@@ -67,6 +67,42 @@ def test_what_learned_from_levelled_maps_reads_maps_as_they_come(looks):
     ]
     np.testing.assert_allclose(told[1], told[0], atol=1e-3 * np.abs(told[0]).max())
     assert np.abs(told[0] - np.asarray(READ({"params": learned}, back, units).unit_logits)).max() > 0.1, "scale matters"
+
+
+def test_a_reader_that_is_taught_on_begins_as_it_was(looks):
+    """Whatever scale its training takes, and where it does not know a map, that map counts nothing."""
+    pytest.importorskip("grain", reason="grain has no wheel here")
+    from data_pipelines.frozen_levels import grown, unlevelled
+
+    maps, units = looks
+    random = np.random.default_rng(1)
+    spread = {name: (random.normal(size=count), random.random(count) + 0.5) for name, (_, count) in MAPS.items()}
+    start = jax.tree.map(np.asarray, load_picture_reader()["params"])
+    blank = jax.tree.map(np.ones_like, start)
+    again = unlevelled(jax.tree.map(np.asarray, grown(blank, start, spread)), spread)
+    told = [READ({"params": weights}, maps, units).unit_logits for weights in (start, again)]
+    np.testing.assert_allclose(told[1], told[0], atol=1e-3 * np.abs(told[0]).max())
+    # "dense" is the first of the alphabet: behind the 52 units, 7 x 7 cells of 16 channels.
+    lacking = {name: layer for name, layer in start.items() if name != "dense"}
+    rows = start["hidden"]["kernel"]
+    lacking["hidden"] = {**start["hidden"], "kernel": np.delete(rows, slice(52, 52 + 7 * 7 * 16), axis=0)}
+    without = unlevelled(jax.tree.map(np.asarray, grown(blank, lacking, spread)), spread)
+    told = [
+        READ({"params": without}, {**maps, "dense": other}, units).unit_logits
+        for other in (maps["dense"], maps["dense"] + 5)
+    ]
+    np.testing.assert_allclose(told[1], told[0], atol=1e-5)
+
+
+def test_looks_at_several_folders_have_names_of_their_own():
+    """Those at the first are called as where there is one folder: what was kept is found again."""
+    pytest.importorskip("grain", reason="grain has no wheel here")
+    from scripts.train_picture_reader import turns_at
+
+    sources: Any = list("abc")
+    one, more = turns_at(sources[:1], 2), turns_at(sources, 2)
+    assert one == [("turn0", 0, "a"), ("turn1", 1, "a")] == more[:2]
+    assert len({name for name, *_ in more}) == 6 and [source for *_, source in more] == list("aabbcc")
 
 
 def test_training_without_drawn_faces_says_what_is_missing(tmp_path, capsys):
@@ -88,7 +124,7 @@ def test_numbers_out_of_range_are_refused_before_any_look(tmp_path, capsys, opti
     assert f"{option[0]} is {option[1]}; give" in capsys.readouterr().err
 
 
-def test_fewer_looks_than_a_batch_and_an_interruption_end_in_a_sentence(tmp_path, capsys, monkeypatch):
+def test_fewer_looks_than_a_batch_another_network_and_an_interruption_end_in_a_sentence(tmp_path, capsys, monkeypatch):
     pytest.importorskip("grain", reason="grain has no wheel here")
     from scripts import train_picture_reader as script
 
@@ -101,5 +137,9 @@ def test_fewer_looks_than_a_batch_and_an_interruption_end_in_a_sentence(tmp_path
     assert script.main(command) == 2
     assert "3 looks at each of 85 faces" in capsys.readouterr().err
     assert not (tmp_path / "sets").exists()
+    other = tmp_path / "other.npz"
+    np.savez(other, **{"dense/kernel": np.zeros((2, 2))})
+    assert script.main([*command, "--turns", "4", "--start", str(other)]) == 2
+    assert f"{other}: holds no picture reader" in capsys.readouterr().err
     assert script.main([*command, "--turns", "4"]) == 130
     assert "interrupted" in capsys.readouterr().err

@@ -21,11 +21,14 @@ PARTS = (
 )  # fmt: skip
 MESH_MAPS = {
     "mesh": (6, 128),
+    **{f"{region}_fine": (8, 64) for region in REGIONS},
     **{region: (4, 128) for region in REGIONS},
     **{f"{branch}_{part}": (2, 32) for branch, part in PARTS},
 }
-"""Name of each map -> cells a side, channels: the trunk's, those of the attention branches' stems, and those from which
-the branches tell their points."""
+"""Name of each map -> cells a side, channels: the trunk's, those of the attention branches' stems halfway and at their
+ends, and those from which the branches tell their points."""
+HALFWAY = "block4"
+"""The stem's last block before it goes down to 4 x 4 cells (`REGION_STEM`)."""
 
 
 class MeshLook(NamedTuple):
@@ -48,6 +51,7 @@ def look_at_faces(parameters: Parameters, crops: UInt8[Array, "batch 192 192 3"]
 def mesh_look(parameters: Parameters, crops: Float[Array, "batch 192 192 3"]) -> MeshLook:
     """The same inside another program, RGB in [0, 1]."""
     wanted = {("middle",): "mesh", **{(region, "stem"): region for region in REGIONS}}
+    wanted |= {(region, "stem", HALFWAY): f"{region}_fine" for region in REGIONS}
     wanted |= {(branch, part, "last"): f"{branch}_{part}" for branch, part in PARTS}
     outputs: Any = FaceMesh(attention=True, mouth_looks=MOUTH_LOOKS).apply(
         parameters,
