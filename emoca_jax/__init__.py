@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from emoca_jax.codes import Codes
     from emoca_jax.errors import InputError
     from emoca_jax.flame import load_head
+    from emoca_jax.jobs.one_person import reconstruct_person
     from emoca_jax.jobs.reconstruct import encode_faces, load_model, reconstruct
     from emoca_jax.jobs.result import FaceResult
     from emoca_jax.model import Reconstruction, decode
@@ -23,6 +24,7 @@ __all__ = [
     "load_head",
     "load_model",
     "reconstruct",
+    "reconstruct_person",
     "render",
 ]
 
@@ -36,6 +38,7 @@ HOME = {
     "load_head": "flame",
     "load_model": "jobs.reconstruct",
     "reconstruct": "jobs.reconstruct",
+    "reconstruct_person": "jobs.one_person",
 }
 
 

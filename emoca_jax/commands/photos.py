@@ -36,6 +36,9 @@ class PhotoCommand(NamedTuple):
     """Writes what is of all photos together: at the end, and when the run is interrupted."""
     compiles: str = ""
     """Whose programs it compiles (see `compile_cache.mark_warm`)."""
+    first: Callable[[Any, Path], str | None] | None = None
+    """Model and photo, for every photo before the first is worked on, where photos belong together -> a sentence for
+    whoever gave it. Errors: as of `work`."""
 
 
 def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +87,8 @@ def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) ->
 
     try:
         with last_words(interrupted):
+            if command.first:
+                photos = _seen_first(model, photos, command.first, tally, errors)
             _do_all(model, photos, command, tally, errors)
     except KeyboardInterrupt:
         interrupted()
@@ -168,6 +173,24 @@ def _prepare_output(inputs: Sequence[str], output: Path) -> None:
     if any(os.path.isdir(name) and os.path.realpath(output) == os.path.realpath(name) for name in inputs):
         raise InputError(f"{output}: is also an input, and results would be taken for photos; give another --output")
     open_folder(output)
+
+
+def _seen_first(
+    model: Any, photos: list[Path], first: Callable[[Any, Path], str | None], tally: _Tally, errors: Console
+) -> list[Path]:
+    """The photos that can be worked on, after all were looked at."""
+    kept = []
+    for photo in photos:
+        try:
+            sentence = first(model, photo)
+        except Exception as error:  # as in _do_all
+            _report(errors, error, photo)
+            tally.failed += 1
+        else:
+            kept.append(photo)
+            if sentence:
+                errors.print(f"emoca: {sentence}")
+    return kept
 
 
 def _do_all(model: Any, photos: list[Path], command: PhotoCommand, tally: _Tally, errors: Console) -> None:

@@ -11,6 +11,9 @@ from emoca_jax.errors import InputError
 from emoca_jax.files.face_formats import FACE_FORMATS, MORE_FORMATS, NAME_STYLES, format_problem
 
 if TYPE_CHECKING:
+    from emoca_jax.codes import Codes
+    from emoca_jax.jobs.one_person import PersonPhoto
+    from emoca_jax.jobs.open_model import Method
     from emoca_jax.jobs.result import FaceResult
 
 TILE_RANGE = (64, 2048)
@@ -45,6 +48,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--head",
         metavar="open|PATH",
         help="of the open model: the head that ships, or a converted one (default: open)",
+    )
+    parser.add_argument(
+        "--one-person",
+        action="store_true",
+        help="the photos show one person: all get the same identity, of all photos together; of a photo with several "
+        "faces the largest counts; open model, method fit or landmarks",
     )
     parser.add_argument(
         "--official", action="store_true", help="for a converted model: reproduce the bugs of the official code as well"
@@ -88,12 +97,21 @@ def run(arguments: argparse.Namespace) -> int:
         model = load_model(arguments.model, head=arguments.head, official=arguments.official)
         if arguments.method:
             check_method(model, arguments.method)
+        if arguments.one_person:
+            from emoca_jax.jobs.one_person import check_person
+
+            check_person(model, arguments.method)
         return model
+
+    person = _Person(arguments.method) if arguments.one_person else None
 
     def work(model: Any, photo: Path, stem: str) -> list[list[Row]]:
         from emoca_jax.jobs.reconstruct import reconstruct
 
-        faces = reconstruct(model, photo, faces=arguments.faces, method=arguments.method)
+        if person:
+            faces = [person.face(model, photo)]
+        else:
+            faces = reconstruct(model, photo, faces=arguments.faces, method=arguments.method)
         for face in faces:
             place, size = arguments.output / f"{stem}_{face.face}", arguments.size
             face.save(place, arguments.format, size=size, names=arguments.names, lod=arguments.lod)
@@ -101,7 +119,43 @@ def run(arguments: argparse.Namespace) -> int:
 
     other_way = arguments.method if arguments.method != "fit" else None
     compiles = (other_way or "") if arguments.model == "open" else "converted"
-    return run_on_photos(arguments.inputs, arguments.output, PhotoCommand(load, work, COLUMNS, compiles=compiles))
+    if person:
+        compiles = "-".join(filter(None, (compiles, "person")))
+    first = person.look_at if person else None
+    command = PhotoCommand(load, work, COLUMNS, first=first, compiles=compiles)
+    return run_on_photos(arguments.inputs, arguments.output, command)
+
+
+class _Person:
+    """The photos of one person: all looked at before the first head is made."""
+
+    def __init__(self, method: Method | None) -> None:
+        self.method: Method = method or "fit"
+        self.photos: dict[Path, PersonPhoto] = {}
+        self.codes: dict[Path, Codes] = {}
+
+    def look_at(self, model: Any, path: Path) -> str | None:
+        from emoca_jax.capture.images import read_photo
+        from emoca_jax.jobs.one_person import MOST_PHOTOS, look_for_person
+
+        if len(self.photos) == MOST_PHOTOS:
+            raise InputError(f"{path} is left out: one identity is solved for of {MOST_PHOTOS} photos at most")
+        self.photos[path] = photo = look_for_person(model, read_photo(path))
+        if not photo.others:
+            return None
+        x, y = photo.found.photo_scale * (photo.found.box[:2] + photo.found.box[2:]) / 2
+        return f"{path} shows {1 + photo.others} faces: the largest, around ({x:.0f}, {y:.0f}), is taken"
+
+    def face(self, model: Any, path: Path) -> FaceResult:
+        from emoca_jax.jobs.one_person import codes_of_person, face_of_person
+        from emoca_jax.objectives.photo import FitWeights
+
+        if not self.codes:
+            told = codes_of_person(model, list(self.photos.values()), FitWeights())
+            self.codes = dict(zip(self.photos, told, strict=True))
+        # What is done is not needed again.
+        photo = self.photos.pop(path)
+        return face_of_person(model, photo, self.codes[path], FitWeights(), method=self.method)
 
 
 def _row(face: FaceResult) -> Row:

@@ -79,13 +79,16 @@ def fit_landmarks(
     """
 
     def one(landmarks: Array, probabilities: Array, units: Array | None, begun: Codes | None) -> LandmarkFit:
-        start = _closed_start(model, landmarks, units) if begun is None else variables_of(begun)
+        start = closed_start(model, landmarks, units) if begun is None else variables_of(begun)
         return _fit_one(model, landmarks, probabilities, units, start, steps)
 
     return jax.vmap(one)(landmarks, probabilities, units, begun)
 
 
-def _closed_start(model: LandmarkModel, landmarks: jax.Array, units: jax.Array | None) -> Variables:
+def closed_start(
+    model: LandmarkModel, landmarks: Float[Array, "478 3"], units: Float[Array, "units"] | None
+) -> Variables:
+    """Where a face's fit begins if nothing else is known; arguments as of `fit_landmarks`."""
     start = closed_form(model, landmarks[model.index]).variables
     if units is None:
         return start
@@ -102,8 +105,8 @@ def _fit_one(
 ) -> LandmarkFit:
     goal = landmark_goal(model, landmarks, probabilities, flame.rotation_matrix(start.rotation), units)
     flat, unravel = ravel_pytree(start)
-    lower, upper = (ravel_pytree(bound)[0] for bound in _bounds(model, start))
-    cost = jax.tree.map(jnp.zeros_like, start).replace(expression=_sparsity(model, goal))
+    lower, upper = (ravel_pytree(bound)[0] for bound in bounds(model, start))
+    cost = jax.tree.map(jnp.zeros_like, start).replace(expression=sparsity(model, goal))
     minimum = bounded_least_squares(
         lambda parameters: residuals(model, goal, codes_of(unravel(parameters))),
         flat,
@@ -155,11 +158,11 @@ def energy(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[Arra
     """What the landmark fit minimises."""
     r = residuals(model, goal, codes)
     return 0.5 * jnp.vdot(r, r, precision=PRECISION) + jnp.vdot(
-        _sparsity(model, goal), codes.expression, precision=PRECISION
+        sparsity(model, goal), codes.expression, precision=PRECISION
     )
 
 
-def _sparsity(model: LandmarkModel, goal: LandmarkGoal) -> Float[Array, "units"]:
+def sparsity(model: LandmarkModel, goal: LandmarkGoal) -> Float[Array, "units"]:
     """Linear price of each unit."""
     share = 1.0 if goal.units is None else jnp.where(jnp.isnan(goal.units), 1.0, SPARSITY_WHEN_READ)
     return SPARSITY_WEIGHT * share * model.prior.cost
@@ -188,7 +191,7 @@ def _read_residuals(
     return [READ_WEIGHT * jnp.sqrt(prior.trust) * jnp.where(jnp.isnan(units), 0.0, expression - units)]
 
 
-def _bounds(model: LandmarkModel, start: Variables) -> tuple[Variables, Variables]:
+def bounds(model: LandmarkModel, start: Variables) -> tuple[Variables, Variables]:
     """Box bounds; a head with named units opens its mouth by jawOpen, so its jaw joint stays shut."""
     jaw_limit = 0.0 if model.points.bounded_expression else 1.0
     everything = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.inf), start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -26,6 +27,13 @@ class Minimum(NamedTuple):
     cost: Float[Array, ""]
 
 
+class NormalEquations(NamedTuple):
+    """What Gauss and Newton know of a sum of squares at one place."""
+
+    hessian: Float[Array, "n n"]
+    gradient: Float[Array, "n"]
+
+
 def bounded_least_squares(
     residuals: Callable[[Float[Array, "n"]], Float[Array, "m"]],
     start: Float[Array, "n"],
@@ -39,27 +47,63 @@ def bounded_least_squares(
     Traceable (jit, vmap). A step that does not lower the cost is not taken. Equal bounds freeze a parameter.
     Source: Levenberg 1944, Marquardt 1963; bounds by active-set pivoting on each step's quadratic.
     """
+    equations = functools.partial(normal_equations, residuals)
+    return bounded_minimum(
+        equations,
+        lambda x: _half_square(residuals(x)),
+        start,
+        lower,
+        upper,
+        linear,
+        steps,
+    )
 
-    def cost(x: jax.Array, r: jax.Array) -> jax.Array:
-        return 0.5 * jnp.vdot(r, r, precision=PRECISION) + jnp.vdot(linear, x, precision=PRECISION)
+
+def normal_equations(
+    residuals: Callable[[Float[Array, "n"]], Float[Array, "m"]], x: Float[Array, "n"]
+) -> NormalEquations:
+    """Of half the square of the residuals, at x."""
+    r, push = jax.linearize(residuals, x)
+    jacobian = jax.vmap(push)(jnp.eye(x.shape[0], dtype=x.dtype))
+    return NormalEquations(precise_matmul(jacobian, jacobian.T), precise_matmul(jacobian, r))
+
+
+def bounded_minimum(
+    equations: Callable[[Float[Array, "n"]], NormalEquations],
+    half_square: Callable[[Float[Array, "n"]], Float[Array, ""]],
+    start: Float[Array, "n"],
+    lower: Float[Array, "n"],
+    upper: Float[Array, "n"],
+    linear: Float[Array, "n"],
+    steps: int,
+) -> Minimum:
+    """`bounded_least_squares` for whoever knows more of the residuals: which of them depends on what, say.
+
+    equations, half_square: of the residuals, at given parameters.
+    """
+
+    def cost(x: jax.Array) -> jax.Array:
+        return half_square(x) + jnp.vdot(linear, x, precision=PRECISION)
 
     def step(state: tuple, _: None) -> tuple[tuple, None]:
         x, value, damping = state
-        r, push = jax.linearize(residuals, x)
-        jacobian = jax.vmap(push)(jnp.eye(x.shape[0], dtype=x.dtype))
-        hessian = precise_matmul(jacobian, jacobian.T)
-        gradient = precise_matmul(jacobian, r) + linear
+        hessian, pull = equations(x)
+        gradient = pull + linear
         damped = hessian + jnp.diag(damping * jnp.diag(hessian) + 1e-9 * jnp.max(jnp.diag(hessian)))
         candidate = jnp.clip(x + _box_quadratic(damped, gradient, lower - x, upper - x), lower, upper)
-        candidate_value = cost(candidate, residuals(candidate))
+        candidate_value = cost(candidate)
         better = candidate_value < value
         damping = jnp.clip(damping * jnp.where(better, DAMPING_DOWN, DAMPING_UP), *DAMPING_RANGE)
         return (jnp.where(better, candidate, x), jnp.where(better, candidate_value, value), damping), None
 
     start = jnp.clip(start, lower, upper)
-    state = (start, cost(start, residuals(start)), jnp.asarray(DAMPING_START, start.dtype))
+    state = (start, cost(start), jnp.asarray(DAMPING_START, start.dtype))
     (x, value, _), _ = jax.lax.scan(step, state, None, length=steps)
     return Minimum(x, value)
+
+
+def _half_square(r: Float[Array, "m"]) -> Float[Array, ""]:
+    return 0.5 * jnp.vdot(r, r, precision=PRECISION)
 
 
 def _box_quadratic(

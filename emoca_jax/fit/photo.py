@@ -59,7 +59,7 @@ def inside_oval(landmarks: Float[Array, "478 3"], size: int) -> Float[Array, "si
     return (jnp.sum(left_of, axis=-1) % 2).astype(jnp.float32)
 
 
-@kept(static=("steps",))
+@kept(static=("steps", "identity_held"))
 def fit_photo(
     head: FaceHead,
     model: LandmarkModel,
@@ -70,14 +70,16 @@ def fit_photo(
     units: Float[Array, "units"] | None,
     *,
     steps: int = ADAM_STEPS,
+    identity_held: bool = False,
 ) -> PhotoFit:
     """Refine landmark-fitted codes on the photo itself.
 
     Light and albedo start from a closed form, then Adam lowers landmark energy + distance of a turned face's outline
     from the photo's + photometric error + emotion consistency. The emotion term moves expression and nothing else
     (EMOCA freezes identity, section 3.2): it compares deep features of an expression network on photo and rendering.
-    units: as `fit_landmarks` takes them.
+    units: as `fit_landmarks` takes them. identity_held: the start's shape stays, as other photos have a part in it.
     """
+    rates = {name: rate for name, rate in RATES.items() if not (identity_held and name == "shape")}
     mask = inside_oval(seen.landmarks, seen.image.shape[0])
     rotation = flame.rotation_matrix(start.pose[0])
     goal = landmark_goal(model, seen.landmarks, weights.emotion * seen.read.probabilities, rotation, units)
@@ -97,7 +99,7 @@ def fit_photo(
         with jax.numpy_dtype_promotion("standard"):
             update, moments = optimiser.update(cast(Any, gradient), moments)
         codes = codes.replace(
-            **{name: getattr(codes, name) + rate * getattr(update, name) for name, rate in RATES.items()}
+            **{name: getattr(codes, name) + rate * getattr(update, name) for name, rate in rates.items()}
         )
         expression = jnp.clip(codes.expression, model.prior.lower, model.prior.upper)
         jaw = jnp.where(head.bounded_expression, start.jaw, codes.jaw)

@@ -21,11 +21,11 @@ from emoca_jax.similarity import align_similarity
 class Variables(struct.PyTreeNode):
     """The part of the codes that landmarks see."""
 
-    shape: Float[Array, "shapes"]
-    expression: Float[Array, "expressions"]
-    rotation: Float[Array, "3"]
-    camera: Float[Array, "3"]
-    jaw: Float[Array, "3"]
+    shape: Float[Array, "*batch shapes"]
+    expression: Float[Array, "*batch expressions"]
+    rotation: Float[Array, "*batch 3"]
+    camera: Float[Array, "*batch 3"]
+    jaw: Float[Array, "*batch 3"]
 
 
 class Start(struct.PyTreeNode):

@@ -76,6 +76,11 @@ def fitted_face(model: OpenModel, found: PhotoFace, weights: FitWeights, *, meth
     began = time.perf_counter()
     seen = look(model.expression, found, person=model.person)
     fit = fit_face(model, seen, weights, method=method)
+    return finished_face(model, found, seen, fit, began=began)
+
+
+def finished_face(model: OpenModel, found: PhotoFace, seen: SeenFace, fit: PhotoFit, *, began: float) -> FaceResult:
+    """All that is told of a fitted face. began: as `assemble` takes it."""
     drawn = read(model.expression, fit.picture, seen.crop)
     looks = picture_networks(model.expression, model.detector["mesh"])
     readings = compared_readings(looks, model.head, fit.codes, seen, fit.picture, drawn)

@@ -12,7 +12,7 @@ from emoca_jax.capture import detect, person
 from emoca_jax.export import tables
 from emoca_jax.export.pictures import comparison
 from emoca_jax.export.rig import shapes
-from emoca_jax.fit import landmark_model, one_pass
+from emoca_jax.fit import landmark_model, one_pass, one_person
 from emoca_jax.fit import landmarks as landmark_fit
 from emoca_jax.fit.photo import fit_photo
 from emoca_jax.jobs import assemble, look
@@ -124,13 +124,28 @@ def landmarks_once_encoded(chips: int) -> Call:
     return Call((*_landmarks_to_fit(chips), begun), (1, 2, 3, 4), steps)
 
 
+@program(one_person.fit_person)
+def landmarks_of_one_person(chips: int) -> Call:
+    # Of three photos, on every chip.
+    return Call(_landmarks_to_fit(3))
+
+
 @program(fit_photo)
 def photo_fit(chips: int) -> Call:
+    return Call(_photo_to_fit())
+
+
+@program(fit_photo)
+def photo_fit_of_known_identity(chips: int) -> Call:
+    return Call(_photo_to_fit(), options={"identity_held": True})
+
+
+def _photo_to_fit() -> tuple:
     face_model = open_model()
     fixed = shapes_of((face_model.head, face_model.landmarks, face_model.expression))
     # Light and albedo begin here.
     start = open_codes().replace(albedo=array(0))
-    return Call((*fixed, _seen(), start, shapes_of(FitWeights()), start.expression))
+    return *fixed, _seen(), start, shapes_of(FitWeights()), start.expression
 
 
 @program(assemble.measure, slow=SLOW_ON_TPU)

@@ -17,7 +17,9 @@ from emoca_jax.errors import InputError
 from emoca_jax.fit.landmark_model import face_width, project
 from emoca_jax.fit.landmarks import fit_landmarks
 from emoca_jax.fit.one_pass import encode_landmarks
+from emoca_jax.flame.rotations import rotation_matrix, yaw_degrees
 from emoca_jax.jobs.look import look
+from emoca_jax.jobs.one_person import reconstruct_person
 from emoca_jax.jobs.open_encoder import OpenEncoderModel
 from emoca_jax.jobs.open_model import STEPS_ONCE_ENCODED, OpenModel, codes_by_landmarks, load_open_model
 from emoca_jax.jobs.reconstruct import check_method, encode_faces, reconstruct
@@ -108,6 +110,31 @@ def test_a_model_is_asked_only_for_what_it_can(model: OpenModel) -> None:
     ):
         with pytest.raises(InputError, match=said):
             check_method(one, method)
+
+
+def test_one_person_wants_a_model_that_fits_and_photos_in_the_plural(model: OpenModel) -> None:
+    encoders = OpenEncoderModel.__new__(OpenEncoderModel)
+    for one, method in ((encoders, None), (model, "encoder")):
+        with pytest.raises(InputError, match="is fitted, by the open model with method fit or landmarks"):
+            reconstruct_person(one, [PHOTO, PHOTO], method=method)
+    for images in (str(PHOTO), [PHOTO], [PHOTO] * 25):
+        with pytest.raises(InputError, match=r"wants two to 24 photos .* not (1|25)"):
+            reconstruct_person(model, images)
+
+
+@pytest.mark.slow
+def test_photo_and_mirror_image_have_one_identity_and_their_own_turn(model: OpenModel) -> None:
+    """It is the mirror image of itself, as both photos tell the same of each other's sides."""
+    photo = as_photo(PHOTO).pixels
+    faces = reconstruct_person(model, [photo, photo[:, ::-1].copy()])
+    np.testing.assert_array_equal(faces[0].codes.shape, faces[1].codes.shape)
+    turns = [float(yaw_degrees(rotation_matrix(jnp.asarray(face.codes.pose[0])))) for face in faces]
+    assert abs(turns[0]) > 3 and abs(turns[0] + turns[1]) < 1
+    points = np.asarray(model.head.faces)[np.asarray(model.head.landmarks_mediapipe.face_index)]
+    # The tip of the nose lies in the middle.
+    tip = points[list(np.asarray(model.head.mediapipe_index)).index(1)]
+    assert abs(faces[0].neutral_vertices[tip, 0].mean()) < 5e-4
+    assert max(face.fit_error for face in faces) < 1.5
 
 
 def test_the_quick_way_of_a_head_without_encoder_says_what_to_do(model: OpenModel) -> None:
