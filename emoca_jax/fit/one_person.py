@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jax.scipy.linalg import block_diag
+from jax.scipy import linalg
 from jaxtyping import Array, Float
 
 from emoca_jax import flame
@@ -110,7 +110,7 @@ def together(parts: NormalEquations, shapes: int) -> NormalEquations:
     """Equations of all photos' unknowns, off those of each: photos know of each other by identity alone."""
     shared = jnp.sum(parts.hessian[:, :shapes, :shapes], axis=0)
     across = jnp.concatenate(list(parts.hessian[:, :shapes, shapes:]), axis=1)
-    own = block_diag(*parts.hessian[:, shapes:, shapes:])
+    own = linalg.block_diag(*parts.hessian[:, shapes:, shapes:])
     return NormalEquations(
         jnp.block([[shared, across], [across.T, own]]),
         jnp.concatenate([jnp.sum(parts.gradient[:, :shapes], axis=0), parts.gradient[:, shapes:].ravel()]),
