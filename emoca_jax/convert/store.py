@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +115,15 @@ class Store:
         return self._staging / name if self._staging is not None else None
 
     def publish(self, description: Mapping[str, Any], texts: Mapping[str, str]) -> None:
-        """Move everything into the output, the description last, and remove files that it no longer speaks of."""
+        """Move everything into the output, the description last, and remove files that it no longer speaks of.
+
+        Errors: CannotWrite where the disk is full or not writable, a link leads out of the output, or a file is in the
+        way that no conversion made; then nothing has changed.
+        """
         if self._output is None or self._staging is None:
             return
         before = _files_of(self._output)
-        _check_inside(self._output, [*before, *description["files"], *texts, DESCRIPTION_NAME])
+        _check_inside(self._output, [*(before or ()), *description["files"], *texts, DESCRIPTION_NAME])
         with finished_first(), self._moving:
             self._publish(self._output, self._staging, before, description, texts)
 
@@ -127,7 +131,7 @@ class Store:
         self,
         output: Path,
         staging: Path,
-        before: Iterable[str],
+        before: Mapping[str, str] | None,
         description: Mapping[str, Any],
         texts: Mapping[str, str],
     ) -> None:
@@ -135,24 +139,40 @@ class Store:
             for name, text in {**texts, DESCRIPTION_NAME: json.dumps(description, indent=1)}.items():
                 (staging / name).write_text(text, encoding="utf-8", errors="replace")
             staged = [path.relative_to(staging) for path in staging.rglob("*") if path.is_file()]
+            if before is not None:
+                described = os.path.lexists(output / DESCRIPTION_NAME)
+                _check_ours(output, staging, staged, {*before, *(texts if described else ()), DESCRIPTION_NAME})
             for name in sorted(staged, key=lambda name: (str(name) == DESCRIPTION_NAME, name)):
                 (output / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(staging / name, output / name)
         except OSError as error:
             raise _cannot_write(output, error) from error
-        for name in set(before) - set(description["files"]):
-            with contextlib.suppress(OSError):
-                (output / name).unlink()
-                (output / name).parent.rmdir()
+        for name in set(before or ()) - set(description["files"]):
+            with contextlib.suppress(OSError, InputError):
+                if before and file_sha256(output / name) == before[name]:  # what somebody put there since is theirs
+                    (output / name).unlink()
+                    (output / name).parent.rmdir()
 
 
-def _files_of(folder: Path) -> set[str]:
-    """What an older description there speaks of; only names inside the folder."""
+def _files_of(folder: Path) -> dict[str, str] | None:
+    """What an older description there speaks of -> sha256; only names inside the folder. None where it is damaged."""
+    if not os.path.lexists(folder / DESCRIPTION_NAME):
+        return {}
     try:
         files = json.loads(read_regular(folder / DESCRIPTION_NAME))["files"]
-        return {name for name in files if not Path(name).is_absolute() and ".." not in Path(name).parts}
+        return {name: files[name] for name in files if not Path(name).is_absolute() and ".." not in Path(name).parts}
     except (InputError, ValueError, KeyError, TypeError):
-        return set()
+        return None
+
+
+def _check_ours(output: Path, staging: Path, staged: Iterable[Path], ours: Container[str]) -> None:
+    """Nothing is replaced but what conversions made, `ours`, and what has the same contents anyway."""
+    for name in staged:
+        place = output / name
+        if name.as_posix() in ours or not os.path.lexists(place):
+            continue
+        if os.path.islink(place) or not place.is_file() or file_sha256(place) != file_sha256(staging / name):
+            raise CannotWrite(f"{place}: is there already and no conversion made it; give another --output, or move it")
 
 
 def _check_inside(output: Path, names: Iterable[str]) -> None:

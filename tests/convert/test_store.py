@@ -70,6 +70,28 @@ def test_links_inside_lead_nowhere(tmp_path, capsys):
     assert "link that leads out" in capsys.readouterr().err
 
 
+def test_what_no_conversion_made_stays(tmp_path):
+    """Files of the user's in the output are neither replaced nor, where an older description names them, removed."""
+    out, arrays = tmp_path / "out", {"k": np.zeros(3)}
+    out.mkdir()
+    for mine in ("report.txt", "a.safetensors"):
+        (out / mine).write_bytes(b"mine")
+        with Store(out) as store, pytest.raises(CannotWrite, match=f"{mine}: is there already"):
+            store.put("a.safetensors", arrays)
+            store.publish({"files": store.files}, {"report.txt": "r"})
+        assert os.listdir(out) == [mine] and (out / mine).read_bytes() == b"mine"
+        (out / mine).unlink()
+    for _ in range(2):  # its own may be replaced, and what a killed run left there
+        with Store(out) as store:
+            store.put("a.safetensors", arrays)
+            store.publish({"files": store.files}, {"report.txt": "r"})
+    (out / "a.safetensors").write_bytes(b"mine")
+    with Store(out) as store:
+        store.put("b.safetensors", arrays)
+        store.publish({"files": store.files}, {"report.txt": "r"})
+    assert (out / "a.safetensors").read_bytes() == b"mine" and "b.safetensors" in os.listdir(out)
+
+
 def test_one_after_the_other_into_one_folder(tmp_path):
     """The second sees what the first has written, however they begin."""
     began, log = threading.Event(), []
