@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         parser = _parser()
+        if "" in (sys.argv[1:] if arguments is None else arguments):
+            # As a path it would be the folder that the user happens to be in.
+            raise InputError("one of the arguments is empty; give a name (is a variable of the shell not set?)")
         parsed = parser.parse_args(arguments)
         if parsed.command is None:
             parser.print_help(sys.stderr)

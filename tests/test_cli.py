@@ -332,6 +332,14 @@ def test_bad_usage(words, capsys):
     assert stop.value.code == 2 and "emoca reconstruct: error:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", ["reconstruct,,--output,o", "render,a.glb,--output,", "convert,", "info,"])
+def test_an_empty_name_is_not_the_folder_one_happens_to_be_in(photos, capsys, monkeypatch, words):
+    photo(photos / "a.jpg")
+    monkeypatch.chdir(photos)
+    assert main(words.split(",")) == 2 and "one of the arguments is empty" in capsys.readouterr().err
+    assert os.listdir() == ["a.jpg"]
+
+
 def test_formats_that_are_not_written_say_why_and_levels_want_a_glb(capsys):
     with pytest.raises(SystemExit):
         main(["reconstruct", "a.jpg", "--format", "glb,vrm"])

@@ -21,7 +21,7 @@ from emoca_jax.errors import InputError
 from emoca_jax.files.regular import open_regular, user_path
 
 SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif"),
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo", ".png", ".apng", ".webp", ".avif", ".avifs"),
     *(".gif", ".tif", ".tiff", ".bmp", ".dib"),
 )
 """What a folder is searched for, in any case."""
@@ -89,6 +89,8 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
         with open_regular(path) as file:
             try:
                 with _without_pillow_limits(), Image.open(without_large_texts(file), formats=_formats()) as image:
+                    if getattr(image, "default_image", False):
+                        image.seek(1)  # an animated png's picture for programs that show none is no frame of it
                     yield image, _checked_size(image)
             except UnidentifiedImageError:
                 file.seek(0)

@@ -7,11 +7,15 @@ from emoca_jax.files.failed_downloads import failed_download, packed
 HEIC = "a HEIC photo: export it as JPEG"
 RAW = "a raw photo: export it as JPEG"
 VIDEO = "a video: take single frames out of it"
+UNSHOWN = "a picture that no browser shows: export it as png"
 SUFFIXES = (
     dict.fromkeys((".heic", ".heif", ".hif", ".heics"), HEIC)
     | dict.fromkeys((".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"), RAW)
     | dict.fromkeys((".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".3gp"), VIDEO)
-    | {".jxl": "a JPEG XL photo: export it as JPEG", ".svg": "a drawing: export it as png"}
+    | {".jxl": "a JPEG XL photo: export it as JPEG"}
+    | dict.fromkeys((".svg", ".eps", ".ps", ".ai"), "a drawing: export it as png")
+    | dict.fromkeys((".ico", ".cur", ".icns"), "an icon: export it as png")
+    | dict.fromkeys((".tga", ".ppm", ".pgm", ".pbm", ".pnm", ".pcx", ".sgi", ".qoi", ".dds", ".exr", ".hdr"), UNSHOWN)
     | dict.fromkeys((".jp2", ".j2k", ".jpx"), "a JPEG 2000 photo: export it as JPEG")
     | dict.fromkeys((".psd", ".xcf", ".kra"), "a project of a painting program: export it as png")
     | {".pdf": "a PDF: take the photo out of it"}
@@ -26,6 +30,13 @@ SIGNS = {
     b"gimp xcf": SUFFIXES[".xcf"],
     b"%PDF": SUFFIXES[".pdf"],
     b"<svg": SUFFIXES[".svg"],
+    b"%!PS": SUFFIXES[".eps"],
+    b"\0\0\1\0": SUFFIXES[".ico"],
+    b"icns": SUFFIXES[".icns"],
+    b"P5\n": UNSHOWN,
+    b"P6\n": UNSHOWN,
+    b"qoif": UNSHOWN,
+    b"DDS ": UNSHOWN,
     b"\x1a\x45\xdf\xa3": VIDEO,
 }
 """First bytes -> the same."""

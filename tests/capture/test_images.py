@@ -104,6 +104,13 @@ def test_an_animation_counts_by_its_first_frame(tmp_path, name):
     np.testing.assert_allclose(read_photo(tmp_path / name).pixels.astype(int), picture(), atol=tolerance)
 
 
+def test_a_png_for_programs_that_show_no_animation_is_no_frame_of_it(tmp_path):
+    """Browsers show the animation; so does this."""
+    frames = [Image.fromarray(picture())] * 2
+    Image.new("RGB", frames[0].size).save(tmp_path / "a.png", save_all=True, append_images=frames, default_image=True)
+    np.testing.assert_array_equal(read_photo(tmp_path / "a.png").pixels, picture())
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP"])
 def test_the_name_says_nothing_about_the_format(tmp_path, kind):
     for name in ("a.jpg", "a.png", "IMG_1234"):
@@ -125,6 +132,10 @@ OTHERS = {
     "j.jpg": (b"PK\3\4", "is a zip archive: unpack it first"),
     "k.svg": (b'<?xml version="1.0"?><svg>', "is a drawing"),
     "l.jpg": (b"%PDF-1.7", "is a PDF"),
+    "m.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "is a drawing: export it as png"),
+    "n.png": (b"\0\0\1\0\1\0\0\0\0\0\1\0\x20\0", "is an icon: export it as png"),
+    "o.TGA": (bytes(18), "is a picture that no browser shows: export it as png"),
+    "p.jpg": (b"P6\n2 2\n255\n", "is a picture that no browser shows"),
 }
 
 
