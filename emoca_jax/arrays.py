@@ -32,6 +32,8 @@ Kind = TypeVar("Kind", Array, np.ndarray)
 ANNOTATION = re.compile(r"(\w+)\[[\w. |]+, '([^']*)'\]")
 KINDS = {"Float": "floats", "Integer": "integers", "Num": "numbers", "Bool": "booleans"}
 SIZE_ANNOTATION = "tuple[int, int]"
+LONGEST_SIDE = 1 << 15
+"""Pixels: the numbers of the pixels of a square picture still fit into 32 bits."""
 
 
 def to_rank(array: Shaped[Kind, "*shape"], rank: int) -> Shaped[Kind, "*ones_and_shape"]:
@@ -100,6 +102,7 @@ def _taken(name: str, value: Any, types: tuple[Any, ...], kind: str, shape: str)
 
 def _size(name: str, value: Any) -> tuple[int, int]:
     sides = value if isinstance(value, tuple) else ()
-    if len(sides) != 2 or not all(isinstance(side, int | np.integer) and side >= 1 for side in sides):
-        raise InputError(f"{name} must be a tuple (height, width) of whole numbers of at least 1, not {value!r}.")
+    if len(sides) != 2 or not all(isinstance(side, int | np.integer) and 1 <= side <= LONGEST_SIDE for side in sides):
+        wanted = f"a tuple (height, width) of whole numbers from 1 to {LONGEST_SIDE}"
+        raise InputError(f"{name} must be {wanted}, not {value!r}.")
     return int(sides[0]), int(sides[1])

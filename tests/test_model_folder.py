@@ -148,6 +148,7 @@ def first(tensors):
         (lambda t: t.update({first(t): t[first(t)][:1].copy()}), "in place of float32"),
         (lambda t: t[first(t)].fill(np.nan), "NaN"),
         (lambda t: t[first(t)].fill(1e38), "absurd"),
+        (lambda t: t[next(path for path in t if path.endswith("/var"))].fill(-1), "variances below zero in"),
     ],
 )
 def test_networks_are_what_they_declare(folder, edit, says):

@@ -59,7 +59,7 @@ def save_face(
     for a format or a style that is unknown or cannot be written here, a place that cannot be written, and a file of one
     of these names that is no result.
     """
-    path, formats = result_path(path), set(formats)
+    path, formats = result_path(path), _chosen(formats)
     checked_size("size", size, least=16, most=4096)
     for problem in filter(None, map(format_problem, sorted(formats))):
         raise InputError(problem)
@@ -104,6 +104,13 @@ def save_face(
     if "png" in formats:
         files[".png"] = png_bytes(comparison(result, size=size))
     return write_results({path.with_name(path.name + ending): data for ending, data in files.items()})
+
+
+def _chosen(formats: Iterable[str]) -> set[str]:
+    """The formats asked for. Errors: InputError where these are none, or one name that is no tuple of one."""
+    if isinstance(formats, str) or not isinstance(formats, Iterable) or not (chosen := set(formats)):
+        raise InputError(f"formats must be names such as ('glb', 'json'), not {formats!r}.")
+    return chosen
 
 
 def _detail_files(result: ReconstructedFace, name: str, normals: bytes) -> dict[str, bytes]:

@@ -70,8 +70,16 @@ INDEX_LIMITS: dict[str, str | int] = {
 }
 LARGEST = 1e6
 """Of any number in a head: metres, weights, shares of colour, by far."""
-UNEVEN_WEIGHTS = 0.05
-"""Skin weights may have been rounded to 8 bits each."""
+SHARES = {
+    "skin_weights": 0.05,
+    "joint_regressor": 0.5,
+    "landmarks_static.barycentric": 0.05,
+    "landmarks_contour.barycentric": 0.05,
+    "landmarks_full.barycentric": 0.05,
+    "landmarks_mediapipe.barycentric": 0.05,
+}
+"""Arrays whose last axis holds shares of a whole -> how far from 1 their sum may be: weights may have been rounded to 8
+bits each; nobody promises what regressors that were fitted sum to, but a joint moves with the head."""
 TUPLE_FIELDS = ("parents", "joint_names", "expression_names", "part_names")
 STATIC_FIELDS = (*TUPLE_FIELDS, "name", "bounded_expression")
 
@@ -297,9 +305,12 @@ def check_head_arrays(
         limit = target if isinstance(target, int) else sizes[target]
         if arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < limit:
             raise InputError(f"{place}: array {name!r} points outside 0..{limit - 1}: write or convert the head again.")
-    weights = arrays["skin_weights"]
-    if weights.size and (weights.min() < 0 or np.abs(weights.sum(1) - 1).max() > UNEVEN_WEIGHTS):
-        raise InputError(f"{place}: the skin weights of a vertex do not sum to 1: write or convert the head again.")
+    for name, uneven in SHARES.items():
+        shares = arrays[name]
+        if shares.size and np.abs(shares.sum(-1) - 1).max() > uneven:
+            raise InputError(f"{place}: shares in array {name!r} do not sum to 1: write or convert the head again.")
+    if (arrays["skin_weights"] < 0).any():
+        raise InputError(f"{place}: array 'skin_weights' holds negative shares: write or convert the head again.")
 
 
 def _check_arrays(

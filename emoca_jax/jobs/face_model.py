@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from emoca_jax.capture.detect import load_networks
 from emoca_jax.capture.person import load_person_network
 from emoca_jax.detail import DetailModel
+from emoca_jax.errors import InputError
 from emoca_jax.fit.landmark_model import LandmarkModel
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.nets.emotion.open import Parameters, load_expression_networks
 from emoca_jax.texture.layout import TextureLayout
 from emoca_jax.texture.surface import SkinSurface
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,3 +35,10 @@ class FaceModel:
     detector: Parameters = field(default_factory=load_networks)
     expression: Parameters = field(default_factory=load_expression_networks)
     person: Parameters = field(default_factory=load_person_network)
+
+
+def checked_model(model: T) -> T:
+    """The model, which is no name of one. Errors: InputError where it cannot find a face."""
+    if not hasattr(model, "detector"):
+        raise InputError(f"model must be what a `load_...` function gives, not {model!r:.80}.")
+    return model

@@ -30,6 +30,7 @@ from emoca_jax.emotion.pictures import picture_networks
 from emoca_jax.emotion.reading import EmotionReading, photo_reading, reading_of, units_reading
 from emoca_jax.errors import InputError, checked_path
 from emoca_jax.faces import EmotionResult
+from emoca_jax.jobs.face_model import checked_model
 from emoca_jax.jobs.look import look
 from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel, fitted_face, load_open_model
 from emoca_jax.jobs.trained_model import load_encoders
@@ -124,7 +125,7 @@ def read_emotion(
     """
     photo = image if isinstance(image, Photo) else as_photo(image)
     results = []
-    for found in found_faces(model.detector, photo, faces):
+    for found in found_faces(checked_model(model).detector, photo, faces):
         began = time.perf_counter()
         readings = tuple(_off_the_photo(model, found)) if model.fitted is None else _fitted(model, model.fitted, found)
         results.append(EmotionResult(**vars(found), readings=readings, seconds=time.perf_counter() - began))

@@ -13,6 +13,7 @@ from emoca_jax.capture.found_faces import PhotoFace, found_faces
 from emoca_jax.capture.images import Photo, as_photo
 from emoca_jax.errors import InputError, checked_path
 from emoca_jax.jobs.encoded_face import EncodedFace
+from emoca_jax.jobs.face_model import checked_model
 from emoca_jax.jobs.open_encoder import (
     OpenEncoderModel,
     encode_open,
@@ -71,7 +72,7 @@ def reconstruct(
     (one pass) with the open model; a converted or trained one encodes; None: what the model is for.
     Errors: InputError where the photo cannot be read or shows no face, or the method is not one of the model's.
     """
-    check_method(model, method)
+    check_method(checked_model(model), method)
     photo = image if isinstance(image, Photo) else as_photo(image)
     weights = weights or FitWeights()
 
@@ -108,7 +109,7 @@ def encode_faces(
     For the open model, or an encoder that was trained for the open head (FOLDER/model of a run). image, faces, errors:
     as of `reconstruct`, which gives what can be saved.
     """
-    if not isinstance(model, OpenModel | OpenEncoderModel):
+    if not isinstance(checked_model(model), OpenModel | OpenEncoderModel):
         raise InputError(NOT_QUICK)
     photo = image if isinstance(image, Photo) else as_photo(image)
     found = found_faces(model.detector, photo, faces)

@@ -48,6 +48,8 @@ NETWORKS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "identity_resnet50": (ResNet50("vggface2"), IMAGE),
     "vgg19": (VGG19(), IMAGE),
 }
+VARIANCE = "/var"
+"""End of the path of a batch normalisation's variances."""
 MOST_NAMED = 3
 
 
@@ -76,6 +78,8 @@ def check_network(
         # NaN compares false.
         elif not (np.abs(array).max(initial=0.0) <= LARGEST):
             wrong.append(f"holds NaN, infinity or absurd numbers in {path}")
+        elif path.endswith(VARIANCE) and array.min(initial=0.0) < 0:
+            wrong.append(f"holds variances below zero in {path}")
     if wrong:
         more = f" and {len(wrong) - MOST_NAMED} more faults" if len(wrong) > MOST_NAMED else ""
         raise InputError(f"{place} is damaged: it {'; '.join(wrong[:MOST_NAMED])}{more}: {advice}.")

@@ -59,6 +59,7 @@ def test_scales_must_fit(saved, scale):
     [
         ("skin_weights", 0.0, "do not sum to 1"),
         ("skin_weights", np.nan, "NaN"),
+        ("joint_regressor", 0.0, "'joint_regressor' do not sum to 1"),
         ("template", 1e38, "absurd"),
         ("shape_dirs", np.inf, "NaN or infinity"),
     ],
@@ -67,6 +68,14 @@ def test_numbers_are_sound(tmp_path, name, value, says):
     head = small_head()
     save_head(head.replace(**{name: np.full_like(getattr(head, name), value)}), tmp_path / "head.npz")
     with pytest.raises(InputError, match=says):
+        load_head(tmp_path / "head.npz")
+
+
+def test_shares_of_a_triangle_are_all_of_it(tmp_path):
+    head = small_head()
+    bent = head.landmarks_full.replace(barycentric=2 * head.landmarks_full.barycentric)
+    save_head(head.replace(landmarks_full=bent), tmp_path / "head.npz")
+    with pytest.raises(InputError, match=r"'landmarks_full\.barycentric' do not sum to 1"):
         load_head(tmp_path / "head.npz")
 
 
