@@ -28,6 +28,7 @@ def drawn(
 
 
 VERTICES, FACES = jnp.zeros((2, 5, 3)), jnp.zeros((4, 3), int)
+SIZES = "a tuple (height, width) of whole numbers from 1 to 32768"
 
 
 def test_what_fits_goes_through_as_jax_has_it():
@@ -59,11 +60,11 @@ def inside(
         ({"faces": jnp.zeros((4, 4), int)}, "faces must be integers [faces, 3], not int32 [4, 4]."),
         ({"faces": jnp.zeros((4, 3))}, "faces must be integers [faces, 3], not float32 [4, 3]."),
         ({"faces": FACES[None].repeat(2, 0)}, "faces must be integers [faces, 3], not int32 [2, 4, 3]."),
-        ({"size": 32}, "size must be a tuple (height, width) of whole numbers from 1 to 32768, not 32."),
-        ({"size": [32, 32]}, "size must be a tuple (height, width) of whole numbers from 1 to 32768, not [32, 32]."),
-        ({"size": (4, 40000)}, "size must be a tuple (height, width) of whole numbers from 1 to 32768, not (4, 40000)."),
-        ({"size": (0, 4)}, "size must be a tuple (height, width) of whole numbers from 1 to 32768, not (0, 4)."),
-        ({"size": (4.0, 4)}, "size must be a tuple (height, width) of whole numbers from 1 to 32768, not (4.0, 4)."),
+        ({"size": 32}, f"size must be {SIZES}, not 32."),
+        ({"size": [32, 32]}, f"size must be {SIZES}, not [32, 32]."),
+        ({"size": (4, 1 << 16)}, f"size must be {SIZES}, not (4, 65536)."),
+        ({"size": (0, 4)}, f"size must be {SIZES}, not (0, 4)."),
+        ({"size": (4.0, 4)}, f"size must be {SIZES}, not (4.0, 4)."),
         (
             {"light": jnp.ones((3, 3))},
             "light must be floats [..., 3] that go with the arguments before it, not float32 [3, 3].",
