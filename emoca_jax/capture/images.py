@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -186,7 +187,10 @@ def _without_pillow_limits() -> Iterator[None]:
         limits = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
         Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = None, LARGEST_TEXT
         try:
-            yield
+            with warnings.catch_warnings():
+                # Of damaged metadata, which say nothing about the pixels, lines of Pillow's source would be shown.
+                warnings.simplefilter("ignore")
+                yield
         finally:
             Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = limits
 

@@ -50,18 +50,21 @@ def read_picture(source: bytes | Image.Image) -> UInt8[np.ndarray, "height width
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours
+            warnings.simplefilter("ignore")  # the limit is ours, and damaged metadata say nothing about the pixels
             if isinstance(source, bytes):
                 file = without_large_texts(io.BytesIO(source), largest=PILLOWS_LARGEST_TEXT)
                 picture = Image.open(file, formats=TEXTURE_FORMATS)
             else:
                 picture = source
-        if picture.width * picture.height > MOST_PIXELS:
-            raise InputError(f"has a texture of more than {MOST_PIXELS // 1_000_000} megapixels; scale it down")
-        if picture.format not in (None, *TEXTURE_FORMATS):
-            raise InputError(f"has a texture of the format {picture.format}; save it as a png")
-        picture = eight_bits(picture).convert("RGB")
-        picture.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE), Image.Resampling.BOX)
+            if picture.width * picture.height > MOST_PIXELS:
+                raise InputError(f"has a texture of more than {MOST_PIXELS // 1_000_000} megapixels; scale it down")
+            if picture.format not in (None, *TEXTURE_FORMATS):
+                raise InputError(f"has a texture of the format {picture.format}; save it as a png")
+            picture = eight_bits(picture).convert("RGB")
+            picture.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE), Image.Resampling.BOX)
+    except UnidentifiedImageError as error:
+        known = ", ".join(name.lower() for name in TEXTURE_FORMATS)
+        raise InputError(f"has a texture that cannot be read (none of {known}); save it as a png") from error
     except (*DAMAGE, InputError) as error:
         raise InputError(f"has a texture that cannot be read ({error})") from error
     return np.array(picture)

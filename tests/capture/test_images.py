@@ -2,6 +2,7 @@
 
 import io
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -102,6 +103,19 @@ def test_an_animation_counts_by_its_first_frame(tmp_path, name):
     frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
     tolerance = {"a.gif": 30, "a.avif": 30}.get(name, 0)
     np.testing.assert_allclose(read_photo(tmp_path / name).pixels.astype(int), picture(), atol=tolerance)
+
+
+def test_damaged_metadata_pass_without_a_word(tmp_path):
+    """Pillow warns of them, with a line of its source."""
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x1e\0" + struct.pack("<HHII", 274, 3, 1, 6)  # 1 of 30 entries
+    Image.fromarray(picture()).save(tmp_path / "a.jpg", quality=95, exif=exif)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        read_photo(tmp_path / "a.jpg")
+        assert not heard
+        with Image.open(tmp_path / "a.jpg") as image:
+            image.getexif()
+        assert heard, "Pillow does not mind"
 
 
 def test_a_png_for_programs_that_show_no_animation_is_no_frame_of_it(tmp_path):
