@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from emoca_jax.errors import InputError
+from emoca_jax.errors import InputError, surprise
 
 # Nothing that takes time, before ^C is guarded.
 from emoca_jax.files.ending import end_on_signals
@@ -61,9 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
     except OSError as error:
-        # What no reader or writer of ours foresaw: a working folder that is gone, say, or one that may not be entered.
-        place = f"{error.filename}: " if error.filename else ""
-        print(f"emoca: {place}{error.strerror or error}; check the folder and its permissions", file=sys.stderr)
+        print(f"emoca: {surprise(error)}", file=sys.stderr)
         return 2
 
 

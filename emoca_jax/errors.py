@@ -16,6 +16,10 @@ def surprise(error: Exception) -> str:
     """A sentence for an error that nobody foresaw: what it is, in one line."""
     if isinstance(error, MemoryError):
         return "does not fit into memory; close other programs, or give less"
+    if isinstance(error, OSError):
+        # What no reader or writer of ours foresaw: a working folder that is gone, say, or a disk that fails.
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or error}; check the folder and its permissions"
     reason = " ".join(str(error).split())[:LONGEST_REASON]
     return f"an error that was not foreseen, please report it ({type(error).__name__}: {reason})"
 

@@ -340,6 +340,15 @@ def test_an_empty_name_is_not_the_folder_one_happens_to_be_in(photos, capsys, mo
     assert os.listdir() == ["a.jpg"]
 
 
+def test_a_working_folder_that_is_gone(tmp_path, capsys, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["reconstruct", "a.jpg"]) == 2
+    assert capsys.readouterr().err == "emoca: a.jpg: No such file or directory; check the folder and its permissions\n"
+
+
 def test_formats_that_are_not_written_say_why_and_levels_want_a_glb(capsys):
     with pytest.raises(SystemExit):
         main(["reconstruct", "a.jpg", "--format", "glb,vrm"])
