@@ -177,6 +177,8 @@ def main() -> int:
                     (HERE / "failures" / f"{options.seed}-{number}-{target.file}").write_bytes(data)
                     print(f"number {number} ({target.file}): {result.reason}", flush=True)
             (folder / target.file).write_bytes(corpus[target.file])
+            # Now, as a run that is stopped tells no more.
+            print(f"{target.file}: {dict(sorted(counts[target.file].items()))}", flush=True)
         seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak_before
     return report(counts, seconds, slowest, peak)
