@@ -11,6 +11,7 @@ import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -294,7 +295,7 @@ def test_a_huge_photo_is_done(photos):
 @pytest.mark.usefixtures("types_unchecked")
 def test_nan_in_python():
     with pytest.raises(InputError, match="NaN"):
-        capture.reconstruct(None, np.full((64, 64, 3), np.nan))
+        capture.reconstruct(SimpleNamespace(detector=None), np.full((64, 64, 3), np.nan))
 
 
 @pytest.mark.parametrize("read", ["reconstruct", "read_emotion"])

@@ -26,7 +26,6 @@ WRONG = {
     "faces 3": lambda folder: ej.reconstruct(Model(), PHOTO, faces=3),
     "faces of emotions": lambda folder: read_emotion.read_emotion(Model(), PHOTO, faces="first"),
     "model that is a name": lambda folder: ej.reconstruct("open", PHOTO),
-    "model of one pass": lambda folder: ej.encode_faces(None, PHOTO),
     "model of emotions": lambda folder: read_emotion.read_emotion(5, PHOTO),
     "formats as text": lambda folder: FACE.save(folder / "a", "glb"),
     "formats none": lambda folder: FACE.save(folder / "a", []),

@@ -109,7 +109,7 @@ def encode_faces(
     For the open model, or an encoder that was trained for the open head (FOLDER/model of a run). image, faces, errors:
     as of `reconstruct`, which gives what can be saved.
     """
-    if not isinstance(checked_model(model), OpenModel | OpenEncoderModel):
+    if not isinstance(model, OpenModel | OpenEncoderModel):
         raise InputError(NOT_QUICK)
     photo = image if isinstance(image, Photo) else as_photo(image)
     found = found_faces(model.detector, photo, faces)
