@@ -33,10 +33,10 @@ learn from that was gathered from the web."""
 BALANCE = 0.2
 """Power to which the expression networks' shares are freed of how common a class is: they hardly ever say fear and
 disgust. Chosen on drawn faces (docs/emotion.md)."""
-PICTURE_POWER, UNITS_POWER = 0.5, 0.6
+PICTURE_POWER, UNITS_POWER = 0.45, 0.5
 """Powers with which the shares of the picture reader and of EMO-MLP count beside theirs. Drawn faces alone would have
 the picture reader tell nearly everything, with which calm people are read as sad or disgusted (docs/emotion.md)."""
-PICTURE_AFFECT = 0.3
+PICTURE_AFFECT = 0.2
 """Share of the picture reader's own valence and arousal in the joint ones: multiplied shares draw faint and mixed faces
 to the calm class that the networks of photos know best (docs/emotion.md)."""
 LEAST_SHARE = 1e-4
