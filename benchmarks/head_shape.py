@@ -39,7 +39,6 @@ from data_pipelines.open_faces.views import view_from
 from emoca_jax import flame
 from emoca_jax.capture.found_faces import PhotoFace, found_faces
 from emoca_jax.capture.images import as_photo
-from emoca_jax.emotion.landmark_units import read_head_units
 from emoca_jax.errors import InputError
 from emoca_jax.evaluation.now import STATIC_LANDMARKS
 from emoca_jax.evaluation.scan import scan_to_mesh
@@ -48,7 +47,7 @@ from emoca_jax.flame.head import FaceHead
 from emoca_jax.flame.rotations import yaw_degrees
 from emoca_jax.jobs.look import look
 from emoca_jax.jobs.one_person import PersonPhoto, codes_of_person
-from emoca_jax.jobs.open_model import Method, OpenModel, codes_by_landmarks, fit_face
+from emoca_jax.jobs.open_model import Method, OpenModel, codes_by_landmarks, fit_face, head_units, picture_of
 from emoca_jax.mediapipe_points import JAW_OF_68, NOSE
 from emoca_jax.objectives.photo import FitWeights
 
@@ -112,8 +111,8 @@ def told_of(
         truth, found = view_of(model, made, (seed, person, view, yaw), place)
         if found is not None:
             seen = look(model.expression, found, person=model.person if method == "fit" else None)
-            units = read_head_units(seen.landmarks, model.head.expression_names)
-            views[side] = PersonPhoto(found, seen, units, 0, 0.0)
+            pixels = picture_of(model, seen)
+            views[side] = PersonPhoto(found, seen, pixels, head_units(model, seen, pixels), 0, 0.0)
     place = kept / f"{seed}_{person}_{'_'.join(map(str, sides))}_{method}.npz" if kept else None
     if place and place.exists():
         return dict(np.load(place)), truth
@@ -131,7 +130,7 @@ def fitted(model: OpenModel, views: dict[int, PersonPhoto], method: Method) -> T
     for side, view in views.items():
         weights = FitWeights()
         if method == "fit":
-            codes = fit_face(model, view.seen, weights).codes
+            codes = fit_face(model, view.seen, weights, view.told).codes
         else:
             codes = codes_by_landmarks(model, view.seen, weights, view.units, method=method)
         told[f"shape {side}"] = np.asarray(codes.shape)

@@ -38,7 +38,7 @@ from emoca_jax.capture.images import as_photo
 from emoca_jax.errors import InputError
 from emoca_jax.jobs.assemble import measured
 from emoca_jax.jobs.look import cut_plane, look
-from emoca_jax.jobs.open_model import fit_face
+from emoca_jax.jobs.open_model import fit_face, picture_of
 from emoca_jax.objectives.photo import FitWeights
 from emoca_jax.texture.layout import TEXTURE_SIZE, TextureLayout
 from emoca_jax.texture.unwrap import FLOOR, Observed, UnwrappedTexture, completed
@@ -89,7 +89,7 @@ def case(made: Studio, model: Any, seed: int, person: int, view: int, side: int)
         return None
     seen = look(model.expression, found, person=model.person)
     crop = np.asarray(seen.to_pixels)
-    codes = jax.tree.map(np.asarray, fit_face(model, seen, FitWeights()).codes)
+    codes = jax.tree.map(np.asarray, fit_face(model, seen, FitWeights(), picture_of(model, seen)).codes)
     looked_up = measured(model, found, seen, codes, cut_plane(found.photo, crop, TEXTURE_SIZE)).texture
     painted = texture(made.head, made.maps, recipe.skin, recipe.codes.albedo, recipe.codes.expression)
     size = len(model.layout.skin)

@@ -20,7 +20,7 @@ from emoca_jax.capture.found_faces import found_faces
 from emoca_jax.capture.images import read_photo
 from emoca_jax.fit.landmark_model import face_width, project, visible_points
 from emoca_jax.jobs.look import CROP_SIZE, look, read
-from emoca_jax.jobs.open_model import OpenModel, fit_face
+from emoca_jax.jobs.open_model import OpenModel, fit_face, picture_of
 from emoca_jax.losses.emotion_consistency import emotion_feature_distance
 from emoca_jax.nets.emotion.open import EXPRESSION_CLASSES, ExpressionRead
 from emoca_jax.objectives.photo import FitWeights, SeenFace, composite
@@ -55,9 +55,9 @@ def main() -> None:
     rows, table = [], []
     for path in parser.parse_args().photos:
         seen = look(model.expression, next(found_faces(model.detector, read_photo(path), "largest")))
-        tiles = [_tile(seen.image, path.name)]
+        tiles, told = [_tile(seen.image, path.name)], picture_of(model, seen)
         for name, weights in VARIANTS.items():
-            fit = fit_face(model, seen, weights)
+            fit = fit_face(model, seen, weights, told)
             codes, shown = fit.codes, read(model.expression, fit.picture, seen.crop)
             decoded = jax.jit(ej.decode, static_argnums=2)(model.head, codes, (CROP_SIZE, CROP_SIZE))
             tiles.append(_tile(composite(seen.image, decoded.rendering, decoded.alpha), f"{name} emotion consistency"))

@@ -89,7 +89,9 @@ def people(photos, monkeypatch):
 
     def look(model, photo):
         (face,) = made_up_reconstruct(model, photo.source, faces="largest")
-        return one_person.PersonPhoto(face, None, None, others=2 if "group" in photo.source.name else 0, seconds=0.0)
+        return one_person.PersonPhoto(
+            face, None, None, None, others=2 if "group" in photo.source.name else 0, seconds=0.0
+        )
 
     def codes_of(model, taken, weights):
         if len(taken) < 2:

@@ -63,6 +63,10 @@ def read_head_units(landmarks: Float[Array, "478 _axes"], names: tuple[str, ...]
     """
     if not knows_units(names):
         return None
-    told = np.asarray(landmark_units(load_unit_reader(), landmarks))
-    strength: dict[str, float] = dict(zip(ARKIT_UNITS, told.tolist(), strict=True))
+    return in_head_order(np.asarray(landmark_units(load_unit_reader(), landmarks)), names)
+
+
+def in_head_order(units: Float[np.ndarray, "52"], names: tuple[str, ...]) -> Float[np.ndarray, "units"]:
+    """Strengths of `ARKIT_UNITS` in the order of a head's units, NaN for units that are none of them."""
+    strength: dict[str, float] = dict(zip(ARKIT_UNITS, units.tolist(), strict=True))
     return np.array([strength.get(name, np.nan) for name in names], np.float32)

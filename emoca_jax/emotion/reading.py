@@ -104,21 +104,27 @@ def picture_reading(
     return reading_of(PICTURE_READER, jax.tree.map(np.asarray, read))
 
 
-def witnesses(networks: PictureNetworks, seen: SeenFace) -> tuple[EmotionReading, EmotionReading, EmotionReading]:
-    """What the expression networks, the picture reader and EMO-MLP, off landmarks, tell of a photo, each by itself."""
+def witnesses(
+    networks: PictureNetworks, seen: SeenFace, *, told: AffectRead | None = None
+) -> tuple[EmotionReading, EmotionReading, EmotionReading]:
+    """What the expression networks, the picture reader and EMO-MLP, off landmarks, tell of a photo, each by itself.
+
+    told: what the picture reader sees, where it has looked already.
+    """
+    picture = read_picture(networks, seen.image, seen.crop) if told is None else told
     units = landmark_units(load_unit_reader(), jax.numpy.asarray(seen.landmarks))
-    told = jax.tree.map(np.asarray, read_units(load_units_network(), units, ARKIT_UNITS))
+    by_units = read_units(load_units_network(), units, ARKIT_UNITS)
     alone = open_reading(seen.read)
     return (
         EmotionReading(EXPRESSION_NETWORKS, alone.probabilities, alone.valence, alone.arousal),
-        picture_reading(networks, seen.image, seen.crop),
-        reading_of(LANDMARK_UNITS, told),
+        reading_of(PICTURE_READER, jax.tree.map(np.asarray, picture)),
+        reading_of(LANDMARK_UNITS, jax.tree.map(np.asarray, by_units)),
     )
 
 
-def photo_reading(networks: PictureNetworks, seen: SeenFace) -> EmotionReading:
-    """`joint_reading` of a photo; units are those read off its landmarks."""
-    _, picture, units = witnesses(networks, seen)
+def photo_reading(networks: PictureNetworks, seen: SeenFace, *, told: AffectRead | None = None) -> EmotionReading:
+    """`joint_reading` of a photo; units are those read off its landmarks. told: as of `witnesses`."""
+    _, picture, units = witnesses(networks, seen, told=told)
     return joint_reading(seen.read, picture, units)
 
 
@@ -129,16 +135,18 @@ def compared_readings(
     seen: SeenFace,
     picture: Float[AnyArray, "height width 3"],
     drawn: ExpressionRead,
+    *,
+    told: AffectRead | None = None,
 ) -> tuple[EmotionReading, EmotionReading]:
     """Of a photo and of the drawing of its reconstruction in its place, by the same networks.
 
     drawn: what the expression networks see in the drawing. A head's own units stand for the landmarks of its drawing,
-    and of a head that names none the expression networks tell alone.
+    and of a head that names none the expression networks tell alone. told: as of `witnesses`.
     """
     if not knows_units(head.expression_names):
         return open_reading(seen.read), open_reading(drawn)
     rendering = joint_reading(drawn, picture_reading(networks, picture, seen.crop), units_reading(head, codes))
-    return photo_reading(networks, seen), rendering
+    return photo_reading(networks, seen, told=told), rendering
 
 
 def units_reading(head: FaceHead, codes: Codes) -> EmotionReading:

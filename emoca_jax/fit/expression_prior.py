@@ -76,7 +76,7 @@ UNIT_COST = {
     "mouthClose": 2.0,
     "mouthDimple": 1.5,
     "mouthPucker": 0.8,
-    "mouthFunnel": 4.0,
+    "mouthFunnel": 1.0,
     "mouthLeft": 3.0,
     "mouthRight": 3.0,
     "mouthLowerDown": 1.5,
@@ -97,16 +97,19 @@ READ_TRUST = {
     "mouthClose": 0.05,
     "tongueOut": 0.0,
     "eyeWide": 0.2,
+    "browDown": 1.0,
     "brow": 0.4,
     "eyeBlink": 0.05,
     "eyeLookDown": 0.5,
-    "mouthFrown": 0.3,
+    "mouthLeft": 1.5,
+    "mouthRight": 1.5,
     "mouthPress": 2.5,
     "mouthPucker": 2.0,
     "mouthFunnel": 2.0,
 }
-"""How much is believed of what a network reads off landmarks, by name stem; 1 where not given. Nothing of what it
-cannot read, little where geometry sees it better (wide eyes, brows, lids, frowns), much where that is blind (lips)."""
+"""How much is believed of what networks read off landmarks and in the picture, by name stem; 1 where not given. Nothing
+of what they cannot read, little where geometry sees it better (wide eyes, raised brows, lids), much where that is blind
+(lips) or takes crooked faces for moved mouths."""
 
 EMOTION_UNITS = {
     "happy": {"mouthSmile": 0.70, "cheekSquint": 0.40, "mouthDimple": 0.05},
@@ -143,7 +146,7 @@ class ExpressionPrior(struct.PyTreeNode):
     emotion_weight: Float[Array, "7 units"]
     """How much each class says about each unit (0 = nothing)."""
     trust: Float[Array, "units"]
-    """How much is believed of what a network reads off landmarks."""
+    """How much is believed of what networks read off landmarks and in the picture."""
 
 
 OPPONENT_WEIGHT, SYMMETRY_WEIGHT = 0.6, 0.7

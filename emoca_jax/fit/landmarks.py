@@ -33,6 +33,9 @@ READ_WEIGHT = 13.0
 """Of units that were read off the landmarks."""
 SPARSITY_WHEN_READ = 0.4
 """Share of the sparsity that stays then: a unit that is still has been read as such."""
+EMOTION_WHEN_READ = 0.35
+"""Share of EMOTION_WEIGHT that stays then: seven classes say less of a frown or a raised brow than landmarks do, and a
+face that looks calm as a whole would lose both (benchmarks/drawn_units.py)."""
 SHAPE_LIMIT = 3.5
 """Bound on identity codes, standard deviations."""
 SEAL_SHARE = 0.2
@@ -147,7 +150,7 @@ def residuals(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[A
             goal.share * DEPTH_SHARE * depth,
             goal.seal * (upper - lower).ravel(),
             precise_matmul(model.identity, codes.shape),
-            *prior_residuals(model.prior, codes.expression, goal.probabilities),
+            *prior_residuals(model.prior, codes.expression, goal.probabilities, goal.units),
             *_read_residuals(model.prior, codes.expression, goal.units),
             JAW_WEIGHT * codes.jaw,
         ]
@@ -164,21 +167,26 @@ def energy(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[Arra
 
 def sparsity(model: LandmarkModel, goal: LandmarkGoal) -> Float[Array, "units"]:
     """Linear price of each unit."""
-    share = 1.0 if goal.units is None else jnp.where(jnp.isnan(goal.units), 1.0, SPARSITY_WHEN_READ)
-    return SPARSITY_WEIGHT * share * model.prior.cost
+    return SPARSITY_WEIGHT * _share_when_read(goal.units, SPARSITY_WHEN_READ) * model.prior.cost
+
+
+def _share_when_read(units: Float[Array, "units"] | None, share: float) -> Float[Array, "units"] | float:
+    """The share for units that were read, 1 for those that were not."""
+    return 1.0 if units is None else jnp.where(jnp.isnan(units), 1.0, share)
 
 
 def prior_residuals(
     prior: ExpressionPrior,
     expression: Float[Array, "units"],
     probabilities: Float[Array, "7"],
+    units: Float[Array, "units"] | None,
 ) -> list[Float[Array, "_residuals"]]:
     """Residual blocks of the quadratic priors of the units: size, couplings, emotion."""
     mean, weight = expected_units(prior, probabilities)
     return [
         EXPRESSION_WEIGHT * expression,
         COUPLING_WEIGHT * precise_matmul(prior.couplings, expression),
-        EMOTION_WEIGHT * jnp.sqrt(weight) * (expression - mean),
+        EMOTION_WEIGHT * _share_when_read(units, EMOTION_WHEN_READ) * jnp.sqrt(weight) * (expression - mean),
     ]
 
 

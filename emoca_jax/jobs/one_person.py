@@ -20,14 +20,14 @@ from emoca_jax.capture.detect import detect_faces
 from emoca_jax.capture.found_faces import PhotoFace, found_faces
 from emoca_jax.capture.images import Photo, as_photo
 from emoca_jax.codes import Codes
-from emoca_jax.emotion.landmark_units import read_head_units
 from emoca_jax.errors import InputError
 from emoca_jax.fit.one_person import fit_person
 from emoca_jax.fit.photo import ADAM_STEPS, fit_photo
 from emoca_jax.jobs.look import look
-from emoca_jax.jobs.open_model import Method, OpenModel, finished_face
+from emoca_jax.jobs.open_model import Method, OpenModel, finished_face, head_units, picture_of
 from emoca_jax.jobs.reconstruct import AnyModel, check_method
 from emoca_jax.jobs.result import FaceResult
+from emoca_jax.nets.emotion.affect import AffectRead
 from emoca_jax.objectives.photo import FitWeights, SeenFace
 
 MOST_PHOTOS = 24
@@ -45,8 +45,10 @@ class PersonPhoto:
 
     found: PhotoFace
     seen: SeenFace
+    told: AffectRead | None
+    """What the picture reader sees (`picture_of`)."""
     units: Float[np.ndarray, "units"] | None
-    """Read off the landmarks."""
+    """What the fit begins with (`head_units`)."""
     others: int
     """Faces in the photo beside the person's."""
     seconds: float
@@ -90,8 +92,8 @@ def look_for_person(model: OpenModel, photo: Photo) -> PersonPhoto:
     (found,) = found_faces(model.detector, photo, "largest")
     others = max(len(detect_faces(model.detector, photo.pixels)) - 1, 0)
     seen = look(model.expression, found, person=model.person)
-    units = read_head_units(seen.landmarks, model.head.expression_names)
-    return PersonPhoto(found, seen, units, others, time.perf_counter() - began)
+    told = picture_of(model, seen)
+    return PersonPhoto(found, seen, told, head_units(model, seen, told), others, time.perf_counter() - began)
 
 
 def codes_of_person(model: OpenModel, photos: Sequence[PersonPhoto], weights: FitWeights) -> list[Codes]:
@@ -117,4 +119,4 @@ def face_of_person(
     steps = ADAM_STEPS if method == "fit" else 0
     given = model.head, model.landmarks, model.expression, photo.seen, codes, weights, photo.units
     fit = fit_photo(*given, steps=steps, identity_held=True)
-    return finished_face(model, photo.found, photo.seen, fit, began=began)
+    return finished_face(model, photo.found, photo.seen, fit, photo.told, began=began)

@@ -14,9 +14,11 @@ from jaxtyping import Array, Float
 from emoca_jax import flame
 from emoca_jax.capture.found_faces import PhotoFace
 from emoca_jax.codes import Codes
-from emoca_jax.emotion.landmark_units import read_head_units
-from emoca_jax.emotion.pictures import picture_networks
+from emoca_jax.emotion.landmark_units import in_head_order, landmark_units, load_unit_reader, read_head_units
+from emoca_jax.emotion.pictures import picture_networks, read_picture
 from emoca_jax.emotion.reading import compared_readings
+from emoca_jax.emotion.told_units import told_units
+from emoca_jax.emotion.units import knows_units
 from emoca_jax.errors import InputError
 from emoca_jax.files.kept_programs import kept
 from emoca_jax.fit.inner_landmarks import with_landmarks
@@ -31,6 +33,7 @@ from emoca_jax.jobs.face_model import FaceModel
 from emoca_jax.jobs.look import fit_crop, look, read, to_plane
 from emoca_jax.jobs.result import FaceResult
 from emoca_jax.model import pose
+from emoca_jax.nets.emotion.affect import AffectRead
 from emoca_jax.nets.weights import Parameters
 from emoca_jax.objectives.photo import FitWeights, SeenFace
 from emoca_jax.products import CUBLAS
@@ -75,28 +78,56 @@ def fitted_face(model: OpenModel, found: PhotoFace, weights: FitWeights, *, meth
     """One face of a photo. Errors: InputError where the head has no encoder, and the method is that."""
     began = time.perf_counter()
     seen = look(model.expression, found, person=model.person)
-    fit = fit_face(model, seen, weights, method=method)
-    return finished_face(model, found, seen, fit, began=began)
+    told = picture_of(model, seen)
+    fit = fit_face(model, seen, weights, told, method=method)
+    return finished_face(model, found, seen, fit, told, began=began)
 
 
-def finished_face(model: OpenModel, found: PhotoFace, seen: SeenFace, fit: PhotoFit, *, began: float) -> FaceResult:
-    """All that is told of a fitted face. began: as `assemble` takes it."""
+def finished_face(
+    model: OpenModel, found: PhotoFace, seen: SeenFace, fit: PhotoFit, told: AffectRead | None, *, began: float
+) -> FaceResult:
+    """All that is told of a fitted face. told: of `picture_of`. began: as `assemble` takes it."""
     drawn = read(model.expression, fit.picture, seen.crop)
     looks = picture_networks(model.expression, model.detector["mesh"])
-    readings = compared_readings(looks, model.head, fit.codes, seen, fit.picture, drawn)
+    readings = compared_readings(looks, model.head, fit.codes, seen, fit.picture, drawn, told=told)
     return assemble(model, found, seen, fit.codes, readings, None, began=began)
 
 
+def picture_of(model: OpenModel, seen: SeenFace) -> AffectRead | None:
+    """What the picture reader sees in one face; None for a head whose units it does not know."""
+    if not knows_units(model.head.expression_names):
+        return None
+    return read_picture(picture_networks(model.expression, model.detector["mesh"]), seen.image, seen.crop)
+
+
+def head_units(model: OpenModel, seen: SeenFace, picture: AffectRead | None) -> Float[np.ndarray, "units"] | None:
+    """Units that the fit begins with, in the head's order, NaN where nobody tells; None for a head that names none.
+
+    picture: of `picture_of`.
+    """
+    if picture is None:
+        return None
+    told = told_units(np.asarray(landmark_units(load_unit_reader(), seen.landmarks)), picture)
+    return in_head_order(told, model.head.expression_names)
+
+
 def fit_face(
-    model: OpenModel, seen: SeenFace, weights: FitWeights, *, method: Method = "fit", steps: int = ADAM_STEPS
+    model: OpenModel,
+    seen: SeenFace,
+    weights: FitWeights,
+    picture: AffectRead | None,
+    *,
+    method: Method = "fit",
+    steps: int = ADAM_STEPS,
 ) -> PhotoFit:
     """One face's codes, and its rendering in the photo's place.
 
+    picture: of `picture_of`.
     method: "encoder" for codes in one pass, "landmarks" for those that explain the landmarks, "fit" to go on from these
     through the renderer, for so many steps. Light and albedo are the photo's in all of them.
     Errors: InputError where the head has no encoder, and the method is that.
     """
-    units = read_head_units(seen.landmarks, model.head.expression_names)
+    units = head_units(model, seen, picture)
     start = codes_by_landmarks(model, seen, weights, units, method=method)
     steps = steps if method == "fit" else 0
     return fit_photo(model.head, model.landmarks, model.expression, seen, start, weights, units, steps=steps)
@@ -110,15 +141,18 @@ def codes_by_landmarks(
     *,
     method: Method,
 ) -> Codes:
-    """One face's codes (light and albedo left at zero), as far as its landmarks and the units read off them tell.
+    """One face's codes (light and albedo left at zero), as far as its landmarks and its units tell.
 
-    method, errors: as of `fit_face`, which goes on from here.
+    units: of `head_units`; the encoder takes what is read off landmarks alone. method, errors: as of `fit_face`, which
+    goes on from here.
     """
     # Between programs all is NumPy: each step on the device would be one more program to compile.
     landmarks, at_once = np.asarray(seen.landmarks)[None], None if units is None else units[None]
     begun = None
-    if method != "fit" and model.encoder is not None and at_once is not None:
-        begun = encode_landmarks(model.landmarks, model.encoder, landmarks, at_once)
+    if method != "fit" and model.encoder is not None:
+        off_landmarks = read_head_units(seen.landmarks, model.head.expression_names)
+        if off_landmarks is not None:
+            begun = encode_landmarks(model.landmarks, model.encoder, landmarks, off_landmarks[None])
     if method == "encoder":
         if begun is None:
             raise InputError(NO_ENCODER)

@@ -16,7 +16,7 @@ from emoca_jax.fit.landmark_model import face_width
 from emoca_jax.fit.light import ambient_light
 from emoca_jax.fit.outline import POINTS, find_outline, outline_region, outline_residuals
 from emoca_jax.jobs.look import look
-from emoca_jax.jobs.open_model import fit_face
+from emoca_jax.jobs.open_model import fit_face, picture_of
 from emoca_jax.model import pose
 from emoca_jax.objectives.photo import FitWeights
 from tests.fit.test_fit import model
@@ -119,7 +119,7 @@ def test_the_render_fit_lays_a_turned_face_along_the_person():
     seen = look(chosen.expression, found, person=chosen.person)
     assert seen.person is not None
     blind = seen.replace(person=jnp.zeros_like(seen.person))
-    pulled, left = (fit_face(chosen, face, FitWeights()).codes for face in (seen, blind))
+    pulled, left = (fit_face(chosen, face, FitWeights(), picture_of(chosen, face)).codes for face in (seen, blind))
     width, region = face_width(seen.landmarks), jnp.asarray(outline_region(chosen.head))
     outline = jax.jit(find_outline)(chosen.head, region, left, seen.image, seen.person, seen.landmarks, width)
     off = [float(jnp.sum(outline_residuals(outline, codes) ** 2) ** 0.5) for codes in (pulled, left)]

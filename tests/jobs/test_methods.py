@@ -21,7 +21,14 @@ from emoca_jax.flame.rotations import rotation_matrix, yaw_degrees
 from emoca_jax.jobs.look import look
 from emoca_jax.jobs.one_person import reconstruct_person
 from emoca_jax.jobs.open_encoder import OpenEncoderModel
-from emoca_jax.jobs.open_model import STEPS_ONCE_ENCODED, OpenModel, codes_by_landmarks, load_open_model
+from emoca_jax.jobs.open_model import (
+    STEPS_ONCE_ENCODED,
+    OpenModel,
+    codes_by_landmarks,
+    head_units,
+    load_open_model,
+    picture_of,
+)
 from emoca_jax.jobs.reconstruct import check_method, encode_faces, reconstruct
 from emoca_jax.model import pose
 from emoca_jax.objectives.photo import FitWeights
@@ -66,7 +73,9 @@ def test_by_landmarks_alone_the_codes_are_theirs_and_light_is_the_photos(model: 
     units = read_head_units(seen.landmarks, model.head.expression_names)
     assert units is not None
     begun = encode_landmarks(model.landmarks, model.encoder or {}, landmarks[None], units[None])
-    given = model.landmarks, landmarks[None], probabilities[None], units[None], begun
+    told = head_units(model, seen, picture_of(model, seen))
+    assert told is not None and np.abs(told - units).max() > 0.01
+    given = model.landmarks, landmarks[None], probabilities[None], told[None], begun
     wanted = fit_landmarks(*given, steps=STEPS_ONCE_ENCODED).codes
     for name in ("shape", "expression", "pose", "camera", "eyes"):
         np.testing.assert_allclose(getattr(face.codes, name), getattr(wanted, name)[0], atol=1e-4, err_msg=name)
