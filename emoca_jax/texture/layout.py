@@ -37,11 +37,14 @@ CHIN_POINTS = (48, 54, *range(10, 5, -1))
 """Outline among them, corners of the mouth and jaw, of the chin, which no beard leaves out."""
 MIDDLE_POINTS = (41, 27, 46, 35, 31)
 """Outline among them of the nose and the cheeks beside it: what covers these covers eyes or mouth as well."""
-BROWS_AND_EYES = (tuple(range(17, 22)), tuple(range(22, 27)), tuple(range(36, 42)), tuple(range(42, 48)))
-LIPS = (tuple(range(48, 60)), tuple(range(31, 36)))
-"""Outlines among them of what is not the colour of skin; nostrils are with the lips."""
+BROWS, EYES = (tuple(range(17, 22)), tuple(range(22, 27))), (tuple(range(36, 42)), tuple(range(42, 48)))
+LIPS, NOSTRILS = (tuple(range(48, 60)),), (tuple(range(31, 36)),)
+"""Outlines among them of what is not the colour of skin."""
 REACH = 0.06
-"""How far around such outlines still belongs to them, in jaw widths; it fades out over as much."""
+"""How far around an outline still belongs to it, in jaw widths (14 cm); it fades out over as much. Of brows, which are
+lines here, and of what has the colour of skin."""
+REACH_EYES, REACH_NOSTRILS, REACH_LIPS = 0.035, 0.035, 0.02
+"""The same of what has a rim of its own, from which on it is skin: 2.5 mm and the same again, by the error of a fit."""
 
 
 class TextureLayout(struct.PyTreeNode):
@@ -71,13 +74,20 @@ class TextureLayout(struct.PyTreeNode):
     brows_eyes: Float[Array, "size size"]
     """1 on and around brows and eyes."""
     lips: Float[Array, "size size"]
-    """1 on and around lips and nostrils."""
+    """1 on lips and a millimetre around."""
+    nostrils: Float[Array, "size size"]
+    """1 on and around them."""
     beard: Float[Array, "size size"]
     """1 from the nostrils to the jaw."""
     chin: Float[Array, "size size"]
     """1 below the mouth."""
     middle: Float[Array, "size size"]
     """1 on nose and cheeks beside it."""
+
+    @property
+    def features(self) -> Float[Array, "size size"]:
+        """1 on brows, eyes, lips and nostrils: what is not the colour of skin."""
+        return jnp.maximum(jnp.maximum(self.brows_eyes, self.nostrils), self.lips)
 
 
 def texture_layout(head: FaceHead, *, size: int = TEXTURE_SIZE) -> TextureLayout:
@@ -102,6 +112,9 @@ def texture_layout(head: FaceHead, *, size: int = TEXTURE_SIZE) -> TextureLayout
             np.isin(part, [head.part_names.index(name) for name in names if name in head.part_names]).astype(np.float32)
         )
 
+    def near(*groups: tuple[tuple[tuple[int, ...], ...], float]) -> Array:
+        return jax.device_put(full(np.max([_near(np.asarray(points), position, *group) for group in groups], axis=0)))
+
     mirror, weight = _mirror(position, normal, part)
     nearest = np.empty((2, size, size), np.int32)
     distance_transform_edt(~covered, return_distances=False, return_indices=True, indices=nearest)
@@ -120,11 +133,12 @@ def texture_layout(head: FaceHead, *, size: int = TEXTURE_SIZE) -> TextureLayout
         lashes=jax.device_put(lash_map(head, full(position), mask("skin"))),
         face=jax.device_put(full(face)),
         above_brows=jax.device_put(full(above)),
-        brows_eyes=jax.device_put(full(_near(np.asarray(points), position, BROWS_AND_EYES))),
-        lips=jax.device_put(full(_near(np.asarray(points), position, LIPS))),
-        beard=jax.device_put(full(_near(np.asarray(points), position, (BEARD_POINTS,)))),
-        chin=jax.device_put(full(_near(np.asarray(points), position, (CHIN_POINTS,)))),
-        middle=jax.device_put(full(_near(np.asarray(points), position, (MIDDLE_POINTS,)))),
+        brows_eyes=near((BROWS, REACH), (EYES, REACH_EYES)),
+        lips=near((LIPS, REACH_LIPS)),
+        nostrils=near((NOSTRILS, REACH_NOSTRILS)),
+        beard=near(((BEARD_POINTS,), REACH)),
+        chin=near(((CHIN_POINTS,), REACH)),
+        middle=near(((MIDDLE_POINTS,), REACH)),
     )
 
 
@@ -164,12 +178,12 @@ def _face_region(points: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, 
     return np.exp(-(away**2)).astype(np.float32), np.clip(above * 4 - 1, 0, 1).astype(np.float32)
 
 
-def _near(points: np.ndarray, position: np.ndarray, outlines: tuple[tuple[int, ...], ...]) -> np.ndarray:
+def _near(points: np.ndarray, position: np.ndarray, outlines: tuple[tuple[int, ...], ...], reach: float) -> np.ndarray:
     """1 inside outlines among the landmarks and around them, by the front view and before the ears."""
     jaw = points[:17]
     away = np.min([_distance_outside(position[:, :2], points[list(outline), :2]) for outline in outlines], axis=0)
     front = position[:, 2] > jaw[[0, 16], 2].mean()
-    return (np.clip(1.5 - away / (REACH * np.ptp(jaw[:, 0])), 0, 1) * front).astype(np.float32)
+    return (np.clip(1.5 - away / (reach * np.ptp(jaw[:, 0])), 0, 1) * front).astype(np.float32)
 
 
 def _distance_outside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:

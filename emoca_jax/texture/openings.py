@@ -41,6 +41,8 @@ LIP_LINE = (0.003, 0.011)
 PALE, DARK = (0.12, 0.28), 0.03
 """How much smaller than the lips' the logarithm of red over green may be, and from where it is no lip: lips have .3 to
 .8, teeth .05 to .15. And what is added to both."""
+BARE_LIPS = 0.45
+"""That logarithm of lips without paint, above which both limits grow with it: red lipstick, 1, shines as .4."""
 
 
 class OpeningRows(struct.PyTreeNode):
@@ -154,7 +156,8 @@ def _teeth_on_lips(
 
     usual = jnp.median(redness((points.shown[rows.lips] + points.shown[rows.mouth]) / 2))
     within = distance_outside(grid, points.shown[rows.mouth]) < LIP_LINE[0] * points.width
-    pale = jnp.clip((usual - redness(grid) - PALE[0]) / (PALE[1] - PALE[0]), 0.0, 1.0)
+    less = (usual - redness(grid)) / jnp.maximum(usual / BARE_LIPS, 1.0)
+    pale = jnp.clip((less - PALE[0]) / (PALE[1] - PALE[0]), 0.0, 1.0)
     return jnp.where(within, pale, 0.0)
 
 

@@ -1,18 +1,21 @@
 """What of a skin's detail is pigment, and what is light that smooth shading does not tell: shine, relief and shadows.
 
-Skin has dark spots of many tints, moles, freckles and wrinkles, but a spot that is brighter than what is around it
-shines, and what is paler than it shines as well. What is broader than a mole is on both sides, or it is light. Skin
-that is full of dark and bright is in a light that shows its relief.
+Skin has dark spots of many tints, moles and freckles, but a spot that is brighter than what is around it shines, and
+what is paler than it shines as well. What is broader than a mole is on both sides, or it is light. What is dark, long
+and narrow is a fold, a shadow's edge or a hair. Skin that is full of dark and bright is in a light that shows relief.
 """
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from emoca_jax.texture.layout import TextureLayout, mirrored
-from emoca_jax.texture.windows import box
+from emoca_jax.texture.windows import box, ramp
 
 POOL, BROAD, WIDE = 4, 5, 15
 """Texels that are pooled, and pools over which detail counts as broad, a centimetre, wider than moles; and over which
@@ -26,6 +29,13 @@ SHADE_FROM, SHADE_SHARE = -0.08, 0.5
 RELIEF = 0.04
 """Mean deviation of brightness, log ratio, that skin has of itself: on cheeks and foreheads of photos that were lit
 from the front it is .02 to .04, in hard light from the side .1."""
+LONG, DIRECTIONS, HALF = 11, 8, 2
+"""Texels of half the size, 1.2 cm, along which what is dark is long, in one of so many directions."""
+LINE_DARK, LINE_FROM = 0.08, 0.06
+"""Log ratio from which a texel of a line is as dark as any other, and of one that may be one: pores are less."""
+SPOT, LINE, LINE_KEPT = 0.55, 0.8, 0.4
+"""Mean darkness along the darkest direction less half of that along the brightest, in parts of a texel's own, up to
+which it is a spot, of any size, and from which it is a line, up to 5 mm wide; and what is left of one."""
 TINT_KEPT, TINT_OF_DARK = 0.035, 0.15
 """Log ratio by which the tint of detail may differ from that of its surroundings, and how much more where it is darker:
 a share of the darkness."""
@@ -42,7 +52,7 @@ def pigment(
     detail: of the photo, of the mirror image where only that was seen. seen: how far the photo itself shows it, 0 to 1.
     beard: 1 where one shows.
     """
-    bare = 1 - jnp.maximum(jnp.maximum(layout.brows_eyes, layout.lips), beard)[..., None]
+    bare = 1 - jnp.maximum(layout.features, beard)[..., None]
     broad = _mean(layout.skin, detail, BROAD)
     other = mirrored(layout, jnp.concatenate([broad, seen[..., None]], axis=-1))
     both = seen[..., None] * other[..., 3:]
@@ -53,6 +63,7 @@ def pigment(
     # Lips are bright and dark against skin, so they are compared with themselves.
     lips = layout.lips[..., None]
     own = lips * broad
+    detail = own + (1 - bare * (1 - LINE_KEPT) * _lines(jnp.mean(detail, axis=-1))) * (detail - own)
     brightness = jnp.mean(detail - own, axis=-1, keepdims=True)
     tint = detail - own - brightness
     most = TINT_KEPT + TINT_OF_DARK * jnp.maximum(-brightness, 0.0)
@@ -62,6 +73,20 @@ def pigment(
     relief = _mean(shown, jnp.abs(brightness), WIDE)
     calm = 1 - bare * (1 - RELIEF / jnp.maximum(relief, RELIEF))
     return own + calm * (_without_shine(brightness) + tint * (lips + (1 - lips) * held))
+
+
+def _lines(brightness: Float[Array, "size size"]) -> Float[Array, "size size 1"]:
+    """1 where a texel is dark because of something long and dark: a fold, a hair or a shadow; 0 for spots."""
+    cells = brightness.shape[0] // HALF
+    # As deep everywhere, or the deepest points of a line would be spots.
+    dark = jnp.clip(-brightness.reshape(cells, HALF, cells, HALF).mean((1, 3)), 0.0, LINE_DARK)
+    ways = []
+    for turn in np.arange(DIRECTIONS) * np.pi / DIRECTIONS:
+        steps = np.outer(np.arange(LONG) - LONG // 2, (np.sin(turn), np.cos(turn))).round().astype(int)
+        ways.append(functools.reduce(jnp.add, [jnp.roll(dark, (int(y), int(x)), (0, 1)) for y, x in steps]) / LONG)
+    apart = functools.reduce(jnp.maximum, ways) - functools.reduce(jnp.minimum, ways) / 2
+    line = ramp(apart / jnp.maximum(dark, LINE_FROM), SPOT, LINE)
+    return jnp.repeat(jnp.repeat(line, HALF, 0), HALF, 1)[..., None]
 
 
 def _mean(

@@ -43,7 +43,7 @@ WARMTH = 0.7
 .3 to 1."""
 SHINE = 0.75
 """How much less it counts to be brighter: skin shines, and what covers it is mostly darker."""
-STRANGE_LIPS, STRANGE_EYES, STRANGE_BEARD = 2.0, 1.0, 0.9
+STRANGE_LIPS, STRANGE_EYES, STRANGE_BEARD = 3.5, 1.0, 0.9
 STRANGE_FACE, STRANGE_FOREHEAD, STRANGE_ELSEWHERE = 0.45, 0.35, 0.28
 """Deviation from the expected log ratio at which a texel is not trusted: on lips, brows and eyes, where beards grow,
 elsewhere on the face, above the brows, and on ears, scalp and neck."""
@@ -51,6 +51,8 @@ ALIKE = 0.45
 """Deviation from the face's usual colour of what growing starts from."""
 FROM_FITTED = 0.6
 """The same from the fitted skin, of what gives that usual colour."""
+DARKER = 0.1
+"""Log ratio from which brows, lashes, nostrils and beards are darker than skin: what is not is a streak or a finger."""
 STEEP = 6
 """Power by which trust falls there."""
 FROM_USUAL = 1.8
@@ -66,6 +68,8 @@ MIRROR_SEEN = 0.7
 """From how well the other side was seen this is asked."""
 MIRRORED_SHARE = 0.15
 """What a place seen on the other side alone counts against one seen itself."""
+FEWEST = 30
+"""Texels of 256 x 256 of lips that tell their colour."""
 SHOWN = 0.35
 """Share of a vertex's surroundings that must be trusted for trust to go on from there."""
 
@@ -90,6 +94,8 @@ class TrustedSkin:
     """1 where one shows."""
     spots: Float[np.ndarray, "vertices 3"]
     """Of the log ratio what `smooth` misses because it is smaller, down to SMOOTH."""
+    lips: Float[np.ndarray, "3"]
+    """What the usual log ratio of lips adds to `smooth`, zero where none were seen."""
 
 
 class _Places(NamedTuple):
@@ -99,6 +105,7 @@ class _Places(NamedTuple):
     above_brows: np.ndarray
     brows_eyes: np.ndarray
     lips: np.ndarray
+    nostrils: np.ndarray
     beard: np.ndarray
     chin: np.ndarray
     middle: np.ndarray
@@ -123,21 +130,23 @@ def trusted_skin(
     places = _places(layout, surface.coarse.size)
     ratio, shading, model, sight = (_pooled(x, surface.coarse.size) for x in (ratio, shading, model, sight))
     raw = ratio + shading
-    feature = np.maximum(places.brows_eyes, places.lips)
+    dark_feature = np.maximum(places.brows_eyes, places.nostrils)
+    feature = np.maximum(dark_feature, places.lips)
     core = sight * places.face * (1 - places.above_brows) * (1 - feature)
     bound = STRANGE_FACE + (STRANGE_FOREHEAD - STRANGE_FACE) * places.above_brows
 
     plain = _plain(places, ratio, raw, core, sight)
-    trust = core * _like(_deviation(raw - plain, sight, places), ALIKE)
+    trust = core * _like(_deviation(raw - plain, sight, places)[0], ALIKE)
     both, slack = _other(places, sight) > MIRROR_SEEN, MIRROR_SLACK + (MIRROR_SLACK_FEATURE - MIRROR_SLACK) * feature
     for _ in range(ROUNDS):
-        smoothed, _ = _smoother(surface, trust * (trust > 0.5))
-        deviation = _deviation(raw - surface.coarse.on(smoothed(raw, plain)), sight, places)
+        # Painted lips would make a painted nail beside them expected.
+        smoothed, _ = _smoother(surface, trust * (trust > 0.5) * (1 - places.lips))
+        deviation, dark = _deviation(raw - surface.coarse.on(smoothed(raw, plain)), sight, places)
         shown = _shown_around(feature, trust, sight)
-        here = bound + _bearded(places, deviation, sight) * places.beard * (STRANGE_BEARD - bound)
+        here = bound + dark * _bearded(places, dark * deviation, sight) * places.beard * (STRANGE_BEARD - bound)
         here = places.face * here + (1 - places.face) * STRANGE_ELSEWHERE
-        here = here + shown * (places.brows_eyes * (STRANGE_EYES - here))
-        here = here + shown * (places.lips * (STRANGE_LIPS - here))
+        here = here + shown * dark * dark_feature * (STRANGE_EYES - here)
+        here = here + shown * places.lips * (STRANGE_LIPS - here)
         here = np.minimum(here, np.where(both, LESS_THAN_MIRROR * _other(places, deviation) + slack, np.inf))
         trust = sight * _like(deviation, here)
         trust = trust * _reached(surface, trust, core)
@@ -150,14 +159,21 @@ def trusted_skin(
     of_bare, _ = _smoother(surface, bare)
     of_all, seen = _smoother(surface, trust)
     smooth = of_bare(ratio, usual)
-    smooth = smooth + of_all(ratio - surface.coarse.on(smooth), np.zeros(3))
+    lips = _median_or_none(ratio - surface.coarse.on(smooth), trust * places.lips)
+    on_lips = lip_paint(places.lips)[..., None] * lips
+    smooth = smooth + of_all(ratio - surface.coarse.on(smooth) - on_lips, np.zeros(3))
     spots = of_bare(ratio - surface.coarse.on(smooth), np.zeros(3))
     beard = _dark_chin(places, ratio + np.log(model), bare) * places.beard
     painted, beard = (
         np.clip(surface.coarse.off(x, np.ones_like(x)) / np.maximum(surface.mass, 1e-12), 0, 1)
         for x in (feature, beard)
     )
-    return TrustedSkin(trust, smooth, usual, seen, eyeballs, painted, beard, spots)
+    return TrustedSkin(trust, smooth, usual, seen, eyeballs, painted, beard, spots, lips)
+
+
+def lip_paint(lips: np.ndarray) -> np.ndarray:
+    """How far the colour of lips reaches: to less than where they may still be seen, whose half is skin."""
+    return np.clip(2 * lips - 1, 0, 1)
 
 
 def _places(layout: TextureLayout, size: int) -> _Places:
@@ -165,7 +181,7 @@ def _places(layout: TextureLayout, size: int) -> _Places:
     step = whole // size
     mirror, weight = (np.asarray(x)[::step, ::step] for x in (layout.mirror, layout.mirror_weight))
     rows, columns = np.divmod(mirror, whole)
-    names = ("face", "above_brows", "brows_eyes", "lips", "beard", "chin", "middle")
+    names = ("face", "above_brows", "brows_eyes", "lips", "nostrils", "beard", "chin", "middle")
     maps = [np.asarray(getattr(layout, name))[::step, ::step] for name in names]
     return _Places(*maps, mirror=rows // step * size + columns // step, mirror_weight=weight)
 
@@ -214,11 +230,16 @@ def _median(values: Float[np.ndarray, "side side 3"], weights: Float[np.ndarray,
     return np.median(values[chosen], axis=0) if chosen.any() else np.zeros(3, values.dtype)
 
 
+def _median_or_none(values: Float[np.ndarray, "side side 3"], weights: Float[np.ndarray, "side side"]) -> np.ndarray:
+    """The same, zero where too little was seen."""
+    return _median(values, weights if (weights > 0.5).sum() > FEWEST else np.zeros_like(weights))
+
+
 def _plain(
     places: _Places, ratio: np.ndarray, raw: np.ndarray, core: np.ndarray, sight: np.ndarray
 ) -> Float[np.ndarray, "3"]:
     """The face's usual colour in its light: of nose and cheeks, as far as they look like the skin that was fitted."""
-    fitted = core * _like(_deviation(ratio, sight, places), FROM_FITTED)
+    fitted = core * _like(_deviation(ratio, sight, places)[0], FROM_FITTED)
     return _median(raw, (fitted * places.middle > 0.5).astype(np.float32))
 
 
@@ -226,8 +247,8 @@ def _deviation(
     apart: Float[np.ndarray, "side side 3"],
     sight: Float[np.ndarray, "side side"],
     places: _Places,
-) -> Float[np.ndarray, "side side"]:
-    """How strange each texel looks, its grain averaged."""
+) -> tuple[Float[np.ndarray, "side side"], Float[np.ndarray, "side side"]]:
+    """How strange each texel looks, its grain averaged, and 1 where it is darker than expected, 0 where it is not."""
     mass = np.maximum(uniform_filter(sight, GRAIN), 1e-6)
     mean = uniform_filter(sight[..., None] * apart, GRAIN, axes=(0, 1)) / mass[..., None]
     brightness = (mean[..., 0] + mean[..., 1] + mean[..., 2]) / 3
@@ -240,7 +261,8 @@ def _deviation(
     held = np.clip(warm, np.minimum(most, 0), np.maximum(most, 0))
     tint = tint - held[..., None] * WARM
     strange = np.where(brightness > 0, SHINE * brightness, brightness)
-    return np.sqrt(strange**2 + TINT**2 * np.einsum("...k,...k->...", tint, tint))
+    dark = np.clip(-brightness / DARKER, 0, 1)
+    return np.sqrt(strange**2 + TINT**2 * np.einsum("...k,...k->...", tint, tint)), dark
 
 
 def _smoother(

@@ -23,13 +23,13 @@ from emoca_jax.model import MISSING_ALBEDO_GREY, Reconstruction
 from emoca_jax.texture.eyes import eye_ratio
 from emoca_jax.texture.layout import TextureLayout, mirrored
 from emoca_jax.texture.light import light_left
-from emoca_jax.texture.mouth import mouth_ratio
+from emoca_jax.texture.mouth import mouth_ratio, shown_teeth
 from emoca_jax.texture.openings import ShownPoints, clear_of_openings, shifted
 from emoca_jax.texture.pigment import pigment
 from emoca_jax.texture.sight import camera_sight
 from emoca_jax.texture.surface import SkinSurface, stitched
-from emoca_jax.texture.trust import trusted_skin
-from emoca_jax.texture.windows import box, ramp
+from emoca_jax.texture.trust import lip_paint, trusted_skin
+from emoca_jax.texture.windows import box, pooled, ramp
 
 DARKEST_SHADING, BRIGHTEST_SHADING = 0.55, 1.5
 """Shading is held within these shares of the face's mean: in the dark noise would be all that is left, and on the far
@@ -42,8 +42,8 @@ CELLS = 64
 """Cells across the texture for broad shape: about a centimetre."""
 FULL_CELL = 8.0
 """A cell of which an eighth was seen is as good as one seen whole."""
-WANING, WANED = 21, (0.4, 0.85)
-"""Texels around, 1.2 cm, of which such a share must be trusted for detail to begin and to be whole."""
+WANING, WANED = 31, (0.55, 0.95)
+"""Texels around, 1.8 cm, of which such a share must be trusted for detail to begin and to be whole."""
 LARGEST_RATIO = 2.5
 """Log ratio, either way, that a skin can differ from the model."""
 GREY, COLOURED, NOISE = 0.04, 0.1, 0.1
@@ -122,7 +122,7 @@ def observed(
     place = at_texel(decoded.image_vertices)
     normal = render.normalize(at_texel(decoded.normals))
 
-    model = _model_albedo(head, codes, layout)
+    model = _model_albedo(head, codes.albedo, layout)
     sight = camera_sight(decoded.surface.fragments.depth, place, normal[..., 2], layout.face, person)
     if frame is not None:
         low, high = frame[None, :1], frame[None, 1:]
@@ -135,6 +135,10 @@ def observed(
     ratio = jnp.log((photo / shading + FLOOR) / (model + FLOOR))
     ratio = jnp.clip(ratio, -LARGEST_RATIO, LARGEST_RATIO)
 
+    on_face, teeth = sight * layout.face / jnp.maximum(jnp.sum(sight * layout.face), 1e-3), None
+    if points is not None and layout.openings is not None:
+        light = jnp.sum(on_face[..., None] * shading, (0, 1))
+        teeth = shown_teeth(image, points, layout.openings, light, layout.teeth, model, FLOOR)
     eyes, eyes_seen = _eyes(ratio, model, sight * layout.eyes, layout.eyes), sight * layout.eyes
     # Without an albedo model there is no eye to tint.
     if points is not None and layout.openings is not None and head.albedo is not None:
@@ -142,7 +146,6 @@ def observed(
         mean = jnp.where(jnp.sum(eyes_seen) > 1, mean, 1.0)
         eyes = eye_ratio(layout.eye_maps, model, FLOOR, mean, image, points, layout.openings)
         eyes_seen = jnp.zeros_like(eyes_seen)
-    on_face = sight * layout.face / jnp.maximum(jnp.sum(sight * layout.face), 1e-3)
     chroma = jnp.sum(on_face * (jnp.max(photo, axis=-1) - jnp.min(photo, axis=-1)))
     chroma = chroma / (jnp.sum(on_face * jnp.mean(photo, axis=-1)) + NOISE)
     return Observed(
@@ -151,7 +154,7 @@ def observed(
         sight=sight * layout.skin,
         shading=shading,
         place=place[..., :2],
-        inner=eyes + mouth_ratio(ratio, sight, layout.teeth, layout.lining),
+        inner=eyes + mouth_ratio(ratio, sight, layout.teeth, layout.lining, teeth),
         eyes_seen=eyes_seen,
         # Where nothing was seen the model keeps its colours.
         colour=jnp.where(jnp.sum(sight * layout.face) > 1.0, ramp(chroma, GREY, COLOURED), 1.0),
@@ -163,11 +166,12 @@ def completed(layout: TextureLayout, surface: SkinSurface, seen: Observed) -> Un
     ratio, sight, shading, model = (np.asarray(x) for x in (seen.ratio, seen.sight, seen.shading, seen.model))
     skin = trusted_skin(surface, layout, ratio, np.log(shading), model + np.float32(FLOOR), sight)
     light = light_left(surface, skin)
+    on_lips = lip_paint(np.asarray(layout.lips))[..., None] * skin.lips.astype(np.float32)
     albedo, lit, visible = _composed(
         layout,
         seen,
         skin.trust.astype(np.float32),
-        surface.fine.on(skin.smooth),
+        surface.fine.on(skin.smooth) + on_lips,
         surface.fine.on(light),
         surface.fine.on(skin.eyeballs.astype(np.float32)),
         surface.fine.on(skin.beard),
@@ -215,7 +219,7 @@ def _composed(
 
 def _inside(layout: TextureLayout, trust: Float[Array, "size size"]) -> Float[Array, "size size"]:
     """1 well within what is trusted, 0 at its border: pores and wrinkles that end at a line look like a mask."""
-    plain = layout.skin * (1 - jnp.maximum(layout.brows_eyes, layout.lips))
+    plain = layout.skin * (1 - layout.features)
     around = box(plain * trust, WANING) / jnp.maximum(box(plain, WANING), 1e-3)
     return ramp(around, *WANED)
 
@@ -230,12 +234,15 @@ def _finished(
     return np.clip(flat, 0, 1).take(np.asarray(layout.nearest), axis=0)
 
 
-def _model_albedo(head: FaceHead, codes: Codes, layout: TextureLayout) -> Float[Array, "size size 3"]:
+def _model_albedo(
+    head: FaceHead, code: Float[Array, "components"], layout: TextureLayout
+) -> Float[Array, "size size 3"]:
+    """Its texture, as large as the layout's; grey without a model."""
     size = layout.skin.shape[0]
     if head.albedo is None:
         return jnp.full((size, size, 3), MISSING_ALBEDO_GREY)
     # Far out, a component fitted to hair or shadow would paint them where the photo shows nothing.
-    code = jnp.clip(codes.albedo, -LARGEST_CODE, LARGEST_CODE)
+    code = jnp.clip(code, -LARGEST_CODE, LARGEST_CODE)
     albedo = jnp.clip(flame.albedo_map(head.albedo, code), 0.0, 1.0)
     skin = layout.skin.reshape(-1)[layout.nearest]
     of_skin = (jax.image.resize(skin, albedo.shape[:2], "linear") > 0.5).astype(jnp.float32)[..., None]
@@ -269,13 +276,8 @@ def _smooth(
     values: Float[Array, "size size 3"], weights: Float[Array, "size size"], cells: int
 ) -> Float[Array, "size size 3"]:
     """Weighted mean over cells x cells, continued to where there is no weight."""
-    texels = values.shape[0] // cells
-
-    def pool(image: Array) -> Array:
-        return image.reshape(cells, texels, cells, texels, -1).mean((1, 3))
-
-    mass = pool(weights)
-    mean = pool(weights[..., None] * values) / jnp.maximum(mass, 1e-6)
+    mass = pooled(weights[..., None], cells)
+    mean = pooled(weights[..., None] * values, cells) / jnp.maximum(mass, 1e-6)
     return jax.image.resize(render.push_pull(mean, jnp.minimum(FULL_CELL * mass, 1.0)), values.shape, "linear")
 
 

@@ -25,3 +25,9 @@ def ramp(values: Float[Array, "*n"], low: float, high: float) -> Float[Array, "*
     """0 below low, 1 above high, smooth between."""
     share = jnp.clip((values - low) / (high - low), 0.0, 1.0)
     return share * share * (3 - 2 * share)
+
+
+def pooled(values: Float[Array, "size size *channels"], cells: int) -> Float[Array, "cells cells *channels"]:
+    """Means over blocks, of which there are cells x cells."""
+    texels = values.shape[0] // cells
+    return values.reshape(cells, texels, cells, texels, *values.shape[2:]).mean((1, 3))

@@ -35,11 +35,12 @@ def near(x: float, y: float, radius: float) -> np.ndarray:
     return ((np.hypot(place[..., 0] - x, place[..., 1] - y) < radius) & (maps()["sight"] > 0)).astype(np.float32)
 
 
-def skin_of(ratio: np.ndarray) -> TrustedSkin:
+def skin_of(ratio: np.ndarray, sight: np.ndarray | None = None) -> TrustedSkin:
     """Of a photo that differs so from the model, whose skin has one colour."""
     _, layout = open_head()
     rest = np.zeros((SIZE, SIZE, 3), np.float32)
-    return trusted_skin(open_surface(), layout, ratio.astype(np.float32), rest, rest + 0.5, maps()["sight"])
+    sight = maps()["sight"] if sight is None else sight
+    return trusted_skin(open_surface(), layout, ratio.astype(np.float32), rest, rest + 0.5, sight)
 
 
 def trust_of(where: np.ndarray, ratio: np.ndarray) -> np.ndarray:
@@ -70,6 +71,39 @@ def test_a_beard_is_kept_in_full():
     assert inside.sum() > 200 and cheeks.sum() > 200
     assert skin.trust[inside].mean() > 0.9
     assert colour[inside].mean() - colour[cheeks].mean() == pytest.approx(-0.6, abs=0.06)
+
+
+LIPSTICK, NAIL = np.array([-0.1, -1.2, -0.8], np.float32), np.array([0.45, 0.1, 0.35], np.float32)
+
+
+def lips_and_below() -> tuple[np.ndarray, np.ndarray]:
+    """Lips, and a finger's nail a centimetre under them."""
+    lips = maps()["sight"] * (maps()["lips"] > 0.99)
+    return lips, near(0.0, maps()["place"][..., 1][lips > 0].min() - 0.01, 0.004)
+
+
+def test_a_nail_under_the_lips_is_no_lip_and_lipstick_is():
+    lips, nail = lips_and_below()
+    trust = trust_of(np.maximum(lips, nail), np.where(nail[..., None] > 0, NAIL, LIPSTICK))
+    assert lips.sum() > 1500 and nail.sum() > 100
+    assert trust[nail > 0].mean() < 0.2 and trust[lips > 0].mean() > 0.7
+
+
+def test_lips_of_which_a_part_was_seen_have_its_colour():
+    """And none of their own where nothing was."""
+    lips, _ = lips_and_below()
+    painted, hidden = lips[..., None] * LIPSTICK, (lips > 0) & (maps()["place"][..., 0] > 0)
+    half, none = (skin_of(painted, np.where(off, 0, maps()["sight"])).lips for off in (hidden, maps()["lips"] > 0))
+    np.testing.assert_allclose(half, LIPSTICK, atol=0.1)
+    np.testing.assert_array_equal(none, 0)
+
+
+@pytest.mark.parametrize(("brightness", "low", "high"), [(-0.8, 0.7, 1.0), (0.8, 0.0, 0.2)])
+def test_brows_are_darker_than_skin(brightness, low, high):
+    """A pale streak over both is none."""
+    brow = maps()["sight"] * (maps()["brows_eyes"] > 0.99) * (maps()["place"][..., 1] > 0.005)
+    assert brow.sum() > 500
+    assert low <= trust_of(brow, np.full(3, brightness, np.float32))[brow > 0].mean() <= high
 
 
 def test_dark_spectacles_are_not_what_the_rest_is_compared_with():
@@ -125,6 +159,15 @@ def test_a_mole_stays_and_what_shines_goes():
     assert got[mole > 0].mean() == pytest.approx(-0.4, abs=0.06)
     spot = got[shine > 0].mean(0)
     assert 0 < spot.mean() < 0.065 and np.ptp(spot) < 0.06
+
+
+def test_a_strand_of_hair_over_a_cheek_goes_and_a_round_spot_as_wide_stays():
+    place = maps()["place"]
+    strand = near(0.045, -0.03, 0.018) * (np.abs(place[..., 0] - 0.045) < 0.001)
+    spot = near(-0.045, -0.03, 0.0025)
+    got = pigment_of(np.maximum(strand, spot)[..., None] * np.full(3, -0.4))
+    assert strand.sum() > 60 and spot.sum() > 40
+    assert got[strand > 0].mean() > 0.6 * -0.4 and got[spot > 0].mean() < 0.85 * -0.4
 
 
 def test_broad_patches_on_one_side_are_light():
