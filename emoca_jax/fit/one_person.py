@@ -25,12 +25,12 @@ from emoca_jax.fit.least_squares import NormalEquations, bounded_minimum, normal
 from emoca_jax.fit.start import Variables, codes_of
 from emoca_jax.products import PRECISION
 
-IDENTITY_SHARE = 1000.0
-"""Of the identity prior's energy, all photos together, against a single photo's. Points of a photo err together, and
-in each photo otherwise: of them as many as there are photos count, not as many as there are points. A single photo's
-prior is as weak as it is for its head to lie over it. Chosen on 36 drawn people, three views each, of whom
-docs/open-head.md measures none (scan to mesh, face, mm; 1.182 of the average head): 1.201 at 100, 1.164 at 300, 1.141
-at 1,000, 1.150 at 3,000, 1.161 at 10,000."""
+IDENTITY_SHARE = 40.0
+"""Of the identity prior's energy, all photos together, against a single photo's."""
+POINTS_SHARE = 0.2
+"""Of what a single photo's points weigh. They err together, and in each photo otherwise: of them as many as there are
+photos count, not as many as there are points, which a single photo's weights leave aside for its head to lie over it.
+Both chosen on 36 drawn people, three views each (docs/open-head.md, "Several photos of a person")."""
 
 
 @kept(static=("steps",))
@@ -52,7 +52,7 @@ def fit_person(
     shared = model.replace(identity=(IDENTITY_SHARE / photos) ** 0.5 * model.identity)
     start = jax.vmap(lambda points, told: closed_start(model, points, told))(landmarks, units)
     rotations = flame.rotation_matrix(start.rotation)
-    goals = jax.vmap(lambda *face: landmark_goal(model, *face))(landmarks, probabilities, rotations, units)
+    goals = jax.vmap(lambda *face: _goal(model, *face))(landmarks, probabilities, rotations, units)
 
     one = jax.tree.map(lambda leaf: leaf[0], start)
     shapes = one.shape.shape[0]
@@ -93,6 +93,13 @@ def fit_person(
         jax.vmap(lambda x: codes_of(as_own(x[shapes:]).replace(shape=x[:shapes])))(each(minimum.parameters)),
         minimum.cost,
     )
+
+
+def _goal(
+    model: LandmarkModel, landmarks: Array, probabilities: Array, rotation: Array, units: Array | None
+) -> LandmarkGoal:
+    goal = landmark_goal(model, landmarks, probabilities, rotation, units)
+    return goal.replace(share=POINTS_SHARE * goal.share, seal=POINTS_SHARE * goal.seal)
 
 
 def _own(variables: Variables) -> Variables:
