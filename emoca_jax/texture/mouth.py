@@ -66,6 +66,7 @@ def mouth_ratio(
     sight: Float[Array, "size size"],
     teeth: Float[Array, "size size"],
     lining: Float[Array, "size size"],
+    *,
     shown: tuple[Float[Array, ""], Float[Array, ""]] | None = None,
 ) -> Float[Array, "size size 3"]:
     """Log ratio to the model at each texel of the mouth's inside, 0 elsewhere: one for teeth, one for the rest.

@@ -171,7 +171,7 @@ def trusted_skin(
     return TrustedSkin(trust, smooth, usual, seen, eyeballs, painted, beard, spots, lips)
 
 
-def lip_paint(lips: np.ndarray) -> np.ndarray:
+def lip_paint(lips: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
     """How far the colour of lips reaches: to less than where they may still be seen, whose half is skin."""
     return np.clip(2 * lips - 1, 0, 1)
 

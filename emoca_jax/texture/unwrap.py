@@ -154,7 +154,7 @@ def observed(
         sight=sight * layout.skin,
         shading=shading,
         place=place[..., :2],
-        inner=eyes + mouth_ratio(ratio, sight, layout.teeth, layout.lining, teeth),
+        inner=eyes + mouth_ratio(ratio, sight, layout.teeth, layout.lining, shown=teeth),
         eyes_seen=eyes_seen,
         # Where nothing was seen the model keeps its colours.
         colour=jnp.where(jnp.sum(sight * layout.face) > 1.0, ramp(chroma, GREY, COLOURED), 1.0),
