@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         parser = _parser()
-        if "" in (sys.argv[1:] if arguments is None else arguments):
+        if any(map(_is_empty, sys.argv[1:] if arguments is None else arguments)):
             # As a path it would be the folder that the user happens to be in.
             raise InputError("one of the arguments is empty; give a name (is a variable of the shell not set?)")
         parsed = parser.parse_args(arguments)
@@ -63,6 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"emoca: {surprise(error)}", file=sys.stderr)
         return 2
+
+
+def _is_empty(argument: str) -> bool:
+    """Whether nothing is given, alone or for an option."""
+    return not argument or (argument.startswith("--") and argument.endswith("="))
 
 
 def _parser() -> argparse.ArgumentParser:

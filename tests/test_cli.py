@@ -123,6 +123,16 @@ def test_photos_of_one_person_are_all_looked_at_before_the_first_head_is_made(pe
 
 
 @pytest.mark.usefixtures("types_unchecked")
+def test_a_photo_that_fails_keeps_its_name_from_the_others(people):
+    """As without --one-person: a later run that can read it writes over nobody's results."""
+    (people / "damaged").mkdir()
+    damaged = photo(people / "damaged" / "a.png")
+    (people / "damaged" / "a.png").write_bytes(Path(damaged).read_bytes()[:-40])
+    assert run(people, damaged, *(photo(people / name) for name in ("a.png", "b.png")), "--one-person") == 1
+    assert written(people) == ["a-2_0.json", "b_0.json"]
+
+
+@pytest.mark.usefixtures("types_unchecked")
 def test_photos_beyond_what_is_solved_for_at_once_are_left_out(people, capsys, monkeypatch):
     monkeypatch.setattr(one_person, "MOST_PHOTOS", 2)
     assert run(people, *(photo(people / f"{name}.png") for name in "abc"), "--one-person") == 1
@@ -297,7 +307,7 @@ def test_a_huge_photo_is_done(photos):
 @pytest.mark.usefixtures("types_unchecked")
 def test_nan_in_python():
     with pytest.raises(InputError, match="NaN"):
-        capture.reconstruct(SimpleNamespace(detector=None), np.full((64, 64, 3), np.nan))
+        capture.reconstruct(SimpleNamespace(detector=None, person=None), np.full((64, 64, 3), np.nan))
 
 
 @pytest.mark.parametrize("read", ["reconstruct", "read_emotion"])
@@ -335,7 +345,9 @@ def test_bad_usage(words, capsys):
     assert stop.value.code == 2 and "emoca reconstruct: error:" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", ["reconstruct,,--output,o", "render,a.glb,--output,", "convert,", "info,"])
+@pytest.mark.parametrize(
+    "words", ["reconstruct,,--output,o", "render,a.glb,--output,", "reconstruct,a.jpg,--output=", "convert,", "info,"]
+)
 def test_an_empty_name_is_not_the_folder_one_happens_to_be_in(photos, capsys, monkeypatch, words):
     photo(photos / "a.jpg")
     monkeypatch.chdir(photos)

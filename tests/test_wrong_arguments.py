@@ -17,7 +17,7 @@ FACE = made_up_face()
 class Model:
     """Enough of one for what is refused before it is asked."""
 
-    detector = None
+    detector = person = fitted = None
 
 
 PHOTO = np.zeros((64, 64, 3), np.uint8)
@@ -30,6 +30,11 @@ WRONG = {
     "formats as text": lambda folder: FACE.save(folder / "a", "glb"),
     "formats none": lambda folder: FACE.save(folder / "a", []),
     "formats number": lambda folder: FACE.save(folder / "a", 5),
+    "formats with a number": lambda folder: FACE.save(folder / "a", ("glb", 5)),
+    "formats in a list": lambda folder: FACE.save(folder / "a", [["glb"]]),
+    "images none": lambda folder: ej.reconstruct_person(Model(), None),
+    "images that are one": lambda folder: ej.reconstruct_person(Model(), PHOTO),
+    "model of a person that is a name": lambda folder: ej.reconstruct_person("open", [PHOTO, PHOTO]),
     "name": lambda folder: ej.load_model(5),
     "name empty": lambda folder: ej.load_model(""),
     "name bytes": lambda folder: ej.load_model(b"open"),

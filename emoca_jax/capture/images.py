@@ -106,7 +106,13 @@ def check_image(image: Image.Image) -> Photo:
     Errors: InputError where it is damaged, too small or too large.
     """
     with _named("image"), _without_pillow_limits():
-        return _decoded(image, _checked_size(image))
+        if not getattr(image, "default_image", False) or image.tell():
+            return _decoded(image, _checked_size(image))
+        image.seek(1)  # as in _opened
+        try:
+            return _decoded(image, _checked_size(image))
+        finally:
+            image.seek(0)
 
 
 def check_array(image: Shaped[np.ndarray, "..."]) -> Photo:

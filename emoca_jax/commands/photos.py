@@ -85,11 +85,13 @@ def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) ->
         command.finish()
         print_table(tally.rows, command.columns)
 
+    # Names go by all photos, whatever becomes of them.
+    named = list(zip(photos, output_stems(photos), strict=True))
     try:
         with last_words(interrupted):
             if command.first:
-                photos = _seen_first(model, photos, command.first, tally, errors)
-            _do_all(model, photos, command, tally, errors)
+                named = _seen_first(model, named, command.first, tally, errors)
+            _do_all(model, named, command, tally, errors)
     except KeyboardInterrupt:
         interrupted()
         return INTERRUPTED
@@ -176,30 +178,34 @@ def _prepare_output(inputs: Sequence[str], output: Path) -> None:
 
 
 def _seen_first(
-    model: Any, photos: list[Path], first: Callable[[Any, Path], str | None], tally: _Tally, errors: Console
-) -> list[Path]:
-    """The photos that can be worked on, after all were looked at."""
+    model: Any,
+    named: list[tuple[Path, str]],
+    first: Callable[[Any, Path], str | None],
+    tally: _Tally,
+    errors: Console,
+) -> list[tuple[Path, str]]:
+    """The photos that can be worked on, and their stems, after all were looked at."""
     kept = []
-    for photo in photos:
+    for photo, stem in named:
         try:
             sentence = first(model, photo)
         except Exception as error:  # as in _do_all
             _report(errors, error, photo)
             tally.failed += 1
         else:
-            kept.append(photo)
+            kept.append((photo, stem))
             if sentence:
                 errors.print(f"emoca: {sentence}")
     return kept
 
 
-def _do_all(model: Any, photos: list[Path], command: PhotoCommand, tally: _Tally, errors: Console) -> None:
+def _do_all(model: Any, named: list[tuple[Path, str]], command: PhotoCommand, tally: _Tally, errors: Console) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        task = progress.add_task("", total=len(photos))
-        for photo, stem in zip(photos, output_stems(photos), strict=True):
+        task = progress.add_task("", total=len(named))
+        for photo, stem in named:
             progress.update(task, description=photo.name)
             try:
                 faces = command.work(model, photo, stem)

@@ -108,9 +108,10 @@ def save_face(
 
 def _chosen(formats: Iterable[str]) -> set[str]:
     """The formats asked for. Errors: InputError where these are none, or one name that is no tuple of one."""
-    if isinstance(formats, str) or not isinstance(formats, Iterable) or not (chosen := set(formats)):
+    given = () if isinstance(formats, str) or not isinstance(formats, Iterable) else tuple(formats)
+    if not given or not all(isinstance(name, str) for name in given):
         raise InputError(f"formats must be names such as ('glb', 'json'), not {formats!r}.")
-    return chosen
+    return set(given)
 
 
 def _detail_files(result: ReconstructedFace, name: str, normals: bytes) -> dict[str, bytes]:

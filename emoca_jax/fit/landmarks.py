@@ -34,8 +34,8 @@ READ_WEIGHT = 13.0
 SPARSITY_WHEN_READ = 0.4
 """Share of the sparsity that stays then: a unit that is still has been read as such."""
 EMOTION_WHEN_READ = 0.35
-"""Share of EMOTION_WEIGHT that stays then: seven classes say less of a frown or a raised brow than landmarks do, and a
-face that looks calm as a whole would lose both (benchmarks/drawn_units.py)."""
+"""Share of EMOTION_WEIGHT that stays then (of its squares .12): seven classes say less of a frown or a raised brow than
+landmarks do, and a face that looks calm as a whole would lose both (benchmarks/drawn_units.py)."""
 SHAPE_LIMIT = 3.5
 """Bound on identity codes, standard deviations."""
 SEAL_SHARE = 0.2

@@ -28,9 +28,10 @@ from emoca_jax.products import PRECISION
 IDENTITY_SHARE = 40.0
 """Of the identity prior's energy, all photos together, against a single photo's."""
 POINTS_SHARE = 0.2
-"""Of what a single photo's points weigh. They err together, and in each photo otherwise: of them as many as there are
-photos count, not as many as there are points, which a single photo's weights leave aside for its head to lie over it.
-Both chosen on 36 drawn people, three views each (docs/open-head.md, "Several photos of a person")."""
+"""Of what residuals of a single photo's points weigh (of their squares .04). They err together, and in each photo
+otherwise: of them as many as there are photos count, not as many as there are points, which a single photo's weights
+leave aside for its head to lie over it. Both chosen on 36 drawn people, three views each (docs/open-head.md, "Several
+photos of a person")."""
 
 
 @kept(static=("steps",))

@@ -37,8 +37,8 @@ class FaceModel:
     person: Parameters = field(default_factory=load_person_network)
 
 
-def checked_model(model: T) -> T:
-    """The model, which is no name of one. Errors: InputError where it cannot find a face."""
-    if not hasattr(model, "detector"):
-        raise InputError(f"model must be what a `load_...` function gives, not {model!r:.80}.")
+def checked_model(model: T, *, part: str = "person", loader: str = "load_model") -> T:
+    """The model, which is no name of one. Errors: InputError where it cannot find a face, or lacks a part."""
+    if not (hasattr(model, "detector") and hasattr(model, part)):
+        raise InputError(f"model must be what `{loader}` gives, not {model!r:.80}.")
     return model

@@ -23,6 +23,7 @@ from emoca_jax.codes import Codes
 from emoca_jax.errors import InputError
 from emoca_jax.fit.one_person import fit_person
 from emoca_jax.fit.photo import ADAM_STEPS, fit_photo
+from emoca_jax.jobs.face_model import checked_model
 from emoca_jax.jobs.look import look
 from emoca_jax.jobs.open_model import Method, OpenModel, finished_face, head_units, picture_of
 from emoca_jax.jobs.reconstruct import AnyModel, check_method
@@ -69,10 +70,12 @@ def reconstruct_person(
     Errors: InputError where a photo cannot be read or shows no face, there are too few or too many, or the model
     encodes.
     """
-    check_person(model, method)
+    if not isinstance(images, list | tuple):
+        raise InputError(f"images must be a list of photos, not {type(images).__name__}.")
+    check_person(checked_model(model), method)
     assert isinstance(model, OpenModel)
-    if isinstance(images, str | Path) or not 2 <= len(images) <= MOST_PHOTOS:
-        raise InputError(f"{HOW_MANY} {1 if isinstance(images, str | Path) else len(images)}.")
+    if not 2 <= len(images) <= MOST_PHOTOS:
+        raise InputError(f"{HOW_MANY} {len(images)}.")
     weights = weights or FitWeights()
     photos = [look_for_person(model, image if isinstance(image, Photo) else as_photo(image)) for image in images]
     told = codes_of_person(model, photos, weights)

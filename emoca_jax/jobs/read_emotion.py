@@ -125,7 +125,7 @@ def read_emotion(
     """
     photo = image if isinstance(image, Photo) else as_photo(image)
     results = []
-    for found in found_faces(checked_model(model).detector, photo, faces):
+    for found in found_faces(checked_model(model, part="fitted", loader="load_emotion_model").detector, photo, faces):
         began = time.perf_counter()
         readings = tuple(_off_the_photo(model, found)) if model.fitted is None else _fitted(model, model.fitted, found)
         results.append(EmotionResult(**vars(found), readings=readings, seconds=time.perf_counter() - began))

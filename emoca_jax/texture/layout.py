@@ -44,7 +44,8 @@ REACH = 0.06
 """How far around an outline still belongs to it, in jaw widths (14 cm); it fades out over as much. Of brows, which are
 lines here, and of what has the colour of skin."""
 REACH_EYES, REACH_NOSTRILS, REACH_LIPS = 0.035, 0.035, 0.02
-"""The same of what has a rim of its own, from which on it is skin: 2.5 mm and the same again, by the error of a fit."""
+"""The same of what has a rim of its own, from which on it is skin: all counts up to half of the reach, nothing beyond
+one and a half of it; of lips 1.4 and 4.2 mm, by the error of a fit."""
 
 
 class TextureLayout(struct.PyTreeNode):

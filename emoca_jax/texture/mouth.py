@@ -54,9 +54,10 @@ def shown_teeth(
     on_lips = render.sample_image(image, ((ring + points.shown[rows.mouth]) / 2)[None])[0]
     redness, of_lips = (jnp.log((c[:, 0] + floor) / (c[:, 1] + floor)) for c in (colour, on_lips))
     brightness = jnp.mean(jnp.log(colour / light[None] + floor), axis=-1)
-    is_tooth = redness < jnp.median(of_lips) - PALER
     front = jnp.mean(model, axis=-1) ** FRONT * teeth
     usual = jnp.sum(front * jnp.mean(jnp.log(model + floor), axis=-1)) / jnp.maximum(jnp.sum(front), 1e-6)
+    # A mouth in the dark has no redness either.
+    is_tooth = (redness < jnp.median(of_lips) - PALER) & (brightness > usual + TEETH_RANGE[0])
     seen = jnp.nan_to_num(jnp.nanmedian(jnp.where(is_tooth, brightness, jnp.nan)))
     return seen - usual, jnp.mean(is_tooth.astype(jnp.float32))
 

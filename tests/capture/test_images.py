@@ -123,6 +123,9 @@ def test_a_png_for_programs_that_show_no_animation_is_no_frame_of_it(tmp_path):
     frames = [Image.fromarray(picture())] * 2
     Image.new("RGB", frames[0].size).save(tmp_path / "a.png", save_all=True, append_images=frames, default_image=True)
     np.testing.assert_array_equal(read_photo(tmp_path / "a.png").pixels, picture())
+    with Image.open(tmp_path / "a.png") as image:
+        np.testing.assert_array_equal(as_photo(image).pixels, picture())
+        assert image.tell() == 0
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP"])

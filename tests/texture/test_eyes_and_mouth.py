@@ -12,9 +12,10 @@ from emoca_jax.fit.landmark_model import facing, landmark_model
 from emoca_jax.fit.light import ambient_light
 from emoca_jax.model import decode
 from emoca_jax.texture.layout import texture_layout
+from emoca_jax.texture.mouth import shown_teeth
 from emoca_jax.texture.openings import ShownPoints, clear_of_openings, distance_outside, shifted
 from emoca_jax.texture.surface import skin_surface
-from emoca_jax.texture.unwrap import observed, unwrap
+from emoca_jax.texture.unwrap import FLOOR, observed, unwrap
 from tests.texture.test_unwrap import made_up_codes, open_surface
 
 SIZE = 512
@@ -152,6 +153,33 @@ def test_teeth_are_as_bright_as_the_photos():
         painted[teeth] *= share
         got, _, _ = photo_and_texture(painted, **parted)
         assert got[teeth].mean() / model[teeth].mean() == pytest.approx(share, abs=0.1)
+
+
+@pytest.mark.parametrize("cavity", [(0.01, 0.01, 0.01), (0.08, 0.03, 0.03)])
+def test_a_dark_mouth_is_no_dark_teeth(cavity):
+    """White teeth below an upper lip, and behind them a mouth that is black, or dark red: the same teeth."""
+    head, layout = open_head()
+    rows, side = layout.openings, 256
+    assert rows is not None
+    half = len(rows.lips) // 2
+    turn = np.pi - np.pi * np.arange(2 * half) / half
+    points = np.zeros((len(head.mediapipe_index), 2), np.float32)
+    for ring, (wide, high) in ((rows.lips, (0.3, 0.12)), (rows.mouth, (0.4, 0.25))):
+        points[np.asarray(ring)] = np.stack([wide * np.cos(turn), -high * np.sin(turn)], 1)
+    y, x = (2 * np.mgrid[:side, :side] + 1) / side - 1
+    image = np.full((side, side, 3), (0.6, 0.42, 0.36), np.float32)
+    image[(x / 0.4) ** 2 + (y / 0.25) ** 2 < 1] = (0.5, 0.28, 0.26)
+    inside = (x / 0.3) ** 2 + (y / 0.12) ** 2 < 1
+    image[inside] = cavity
+    model = jnp.asarray(model_texture(head, codes_of(head)))
+    teeth = np.asarray(model)[np.asarray(layout.teeth) > 0.99]
+    image[inside & (y < -0.024)] = teeth[teeth.mean(1).argmax()]
+    where = ShownPoints(
+        fitted=jnp.asarray(points), shown=jnp.asarray(points), trust=jnp.ones(len(points)),
+        irises=jnp.zeros((2, 5, 2)), width=jnp.asarray(WIDTH),
+    )  # fmt: skip
+    told, share = shown_teeth(jnp.asarray(image), where, rows, jnp.ones(3), jnp.asarray(layout.teeth), model, FLOOR)
+    assert 0.2 < share < 0.6 and abs(told) < 0.25
 
 
 @pytest.mark.thorough
