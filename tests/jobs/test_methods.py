@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -124,10 +125,13 @@ def test_a_model_is_asked_only_for_what_it_can(model: OpenModel) -> None:
 
 def test_one_person_wants_a_model_that_fits_and_photos_in_the_plural(model: OpenModel) -> None:
     encoders = OpenEncoderModel.__new__(OpenEncoderModel)
+    vars(encoders).update(detector=None, person=None)
     for one, method in ((encoders, None), (model, "encoder")):
         with pytest.raises(InputError, match="is fitted, by the open model with method fit or landmarks"):
             reconstruct_person(one, [PHOTO, PHOTO], method=method)
-    for images in (str(PHOTO), [PHOTO], [PHOTO] * 25):
+    with pytest.raises(InputError, match="images must be a list of photos, not str"):
+        reconstruct_person(model, cast(Any, str(PHOTO)))
+    for images in ([PHOTO], [PHOTO] * 25):
         with pytest.raises(InputError, match=r"wants two to 24 photos .* not (1|25)"):
             reconstruct_person(model, images)
 
