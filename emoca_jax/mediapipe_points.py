@@ -51,6 +51,8 @@ LIP_RINGS = tuple(
     for (right, left), lower, upper in zip(LIP_CORNERS, LOWER_LIP_LINES, UPPER_LIP_LINES, strict=True)
 )
 
+CHIN_SKIN = (18, 83, 148, 152, 171, 175, 182, 199, 200, 201, 208, 313, 377, 396, 406, 421, 428)
+"""Between the lower lip and the jaw's line, and on the line under it."""
 OPEN_SKIN = (50, 280, 101, 330, 36, 266, 205, 425, 195, 5, 4)
 """On cheeks, right and left by turns, and the nose: what hair covers last."""
 NOSE = (

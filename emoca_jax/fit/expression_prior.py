@@ -91,7 +91,7 @@ the labelled photos."""
 
 READ_TRUST = {
     "cheekPuff": 0.05,
-    "jawForward": 0.05,
+    "jawForward": 0.5,
     "jawLeft": 0.05,
     "jawRight": 0.05,
     "mouthClose": 0.05,

@@ -1,4 +1,5 @@
-"""What identity costs a fit: little where points slide along the skin, more where the skin itself goes elsewhere.
+"""What identity costs a fit: little where points slide along the skin, more where the skin itself goes elsewhere, and
+most at mouths, which move by themselves.
 
 Landmarks say less of a head than they seem to: of drawn people's, half of what is found beside the average face is the
 network's own error, mostly along the skin, which a prior of deviations alone lets bend noses and blow up skulls.
@@ -11,6 +12,7 @@ from jaxtyping import Float
 from scipy.spatial import KDTree
 
 from emoca_jax.flame.head import FaceHead
+from emoca_jax.mediapipe_points import CHIN_SKIN, LIP_RINGS
 
 SHAPE_WEIGHT = 0.1
 """Per standard deviation of an identity code."""
@@ -19,7 +21,12 @@ SURFACE_WEIGHT = 2.0
 SHAPE_WEIGHT on 12 drawn people (benchmarks/head_shape.py) as strong as the landmark error of real photos allows."""
 NEAR = 0.012
 """Metres from the nearest of MediaPipe's points within which skin belongs to the face."""
+POINTS_WEIGHT = 2.0
+"""Per millimetre, RMS, that MediaPipe's points move beside each other, along the skin, too: less of what they seem to
+tell of that is true than of where the skin is. Chosen on 16 drawn people (docs/open-head.md, "Mouths at rest")."""
 PER_METRE = 1000.0
+MOUTH_MODES = 32
+"""Ways in which identity moves lips and chin that are told apart; of the open head's they hold 99 % of the squares."""
 
 
 def identity_prior(head: FaceHead) -> Float[np.ndarray, "shapes shapes"]:
@@ -43,12 +50,33 @@ def identity_prior(head: FaceHead) -> Float[np.ndarray, "shapes shapes"]:
     square = SHAPE_WEIGHT**2 * np.eye(moved.shape[1])
     for part in (near, ~near):
         square += SURFACE_WEIGHT**2 * (moved[part].T * (area[part] / area[part].sum())) @ moved[part]
+    points = PER_METRE * _at_points(head, np.asarray(head.shape_dirs, np.float64))
+    beside = (points - points.mean(axis=0)).reshape(-1, moved.shape[1])
+    square += POINTS_WEIGHT**2 / len(points) * beside.T @ beside
     strength, ways = np.linalg.eigh(square)
     return (ways * np.sqrt(strength)).T.astype(np.float32)
 
 
+def mouth_prior(head: FaceHead) -> Float[np.ndarray, "modes shapes"]:
+    """Rows whose products with an identity code, squared and summed up, are the mean square, mm^2, of how far the
+    points of lips and chin move beside the rest of the face; none for a head that lacks either."""
+    index = np.asarray(head.mediapipe_index)
+    mouth = np.isin(index, (*CHIN_SKIN, *sum(LIP_RINGS, ())))
+    if not mouth.any() or mouth.all():
+        return np.zeros((0, head.shape_dirs.shape[-1]), np.float32)
+    moved = PER_METRE * _at_points(head, np.asarray(head.shape_dirs, np.float64))
+    beside = moved[mouth] - moved[~mouth].mean(axis=0)
+    flat = beside.reshape(-1, beside.shape[-1]) / np.sqrt(mouth.sum())
+    _, strength, ways = np.linalg.svd(flat, full_matrices=False)
+    return (strength[:, None] * ways)[:MOUTH_MODES].astype(np.float32)
+
+
 def points_of_template(head: FaceHead) -> Float[np.ndarray, "points 3"]:
     """MediaPipe's on the average head."""
+    return _at_points(head, np.asarray(head.template, np.float64))
+
+
+def _at_points(head: FaceHead, vertices: Float[np.ndarray, "vertices 3 *any"]) -> Float[np.ndarray, "points 3 *any"]:
     embedding = head.landmarks_mediapipe
-    corners = np.asarray(head.template, np.float64)[np.asarray(head.faces)[np.asarray(embedding.face_index)]]
-    return np.einsum("pcx,pc->px", corners, np.asarray(embedding.barycentric))
+    corners = vertices[np.asarray(head.faces)[np.asarray(embedding.face_index)]]
+    return np.einsum("pcx...,pc->px...", corners, np.asarray(embedding.barycentric))

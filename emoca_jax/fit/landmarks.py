@@ -15,7 +15,7 @@ from emoca_jax.fit.expression_prior import ExpressionPrior, expected_units
 from emoca_jax.fit.lag import lagging
 from emoca_jax.fit.landmark_model import LandmarkModel, face_width, facing, points_of
 from emoca_jax.fit.least_squares import bounded_least_squares
-from emoca_jax.fit.openings import iris_weight, lips_closed
+from emoca_jax.fit.openings import iris_weight, lips_closed, mouth_wide
 from emoca_jax.fit.start import Variables, closed_form, codes_of, variables_of
 from emoca_jax.products import PRECISION, precise_matmul
 
@@ -36,6 +36,10 @@ SPARSITY_WHEN_READ = 0.4
 EMOTION_WHEN_READ = 0.35
 """Share of EMOTION_WEIGHT that stays then (of its squares .12): seven classes say less of a frown or a raised brow than
 landmarks do, and a face that looks calm as a whole would lose both (benchmarks/drawn_units.py)."""
+MOUTH_AT_REST, MOUTH_OPEN = 1.5, 4.0
+"""Per millimetre (RMS) that identity moves lips and chin, of a mouth at rest and of one that is wide open, whose points
+say little of the mouth at rest: without, a man who shouts has lips that no drawn person has. Chosen on 16 drawn people
+(docs/open-head.md, "Mouths at rest")."""
 SHAPE_LIMIT = 3.5
 """Bound on identity codes, standard deviations."""
 SEAL_SHARE = 0.2
@@ -51,6 +55,8 @@ class LandmarkGoal(struct.PyTreeNode):
     """Residual per unit of distance; 0 where the point is turned away."""
     seal: Float[Array, ""]
     """Residual per unit of distance between the INNER_LIPS; 0 for a mouth that is not closed."""
+    mouth: Float[Array, ""]
+    """Residual per millimetre (RMS) that identity moves lips and chin."""
     probabilities: Float[Array, "7"]
     units: Float[Array, "units"] | None = None
     """What was read off the landmarks, in the head's order, NaN for units that were not; None where nothing was."""
@@ -133,7 +139,8 @@ def landmark_goal(
     scale = LANDMARK_WEIGHT * 100.0 / face_width(landmarks)
     share = scale * jnp.sqrt(weight / jnp.sum(weight))
     seal = scale * SEAL_SHARE * lips_closed(landmarks)
-    return LandmarkGoal(landmarks[model.index], share, seal, probabilities, units)
+    mouth = MOUTH_AT_REST + (MOUTH_OPEN - MOUTH_AT_REST) * mouth_wide(landmarks)
+    return LandmarkGoal(landmarks[model.index], share, seal, mouth, probabilities, units)
 
 
 def residuals(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[Array, "rows"]:
@@ -150,6 +157,7 @@ def residuals(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[A
             goal.share * DEPTH_SHARE * depth,
             goal.seal * (upper - lower).ravel(),
             precise_matmul(model.identity, codes.shape),
+            goal.mouth * precise_matmul(model.mouth, codes.shape),
             *prior_residuals(model.prior, codes.expression, goal.probabilities, goal.units),
             *_read_residuals(model.prior, codes.expression, goal.units),
             JAW_WEIGHT * codes.jaw,

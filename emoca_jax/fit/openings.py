@@ -24,6 +24,9 @@ INNER_LIPS = (UPPER_LIP_LINES[-1], LOWER_LIP_LINES[-1])
 LIPS_CLOSED, LIPS_PARTED = 0.035, 0.07
 """Opening between the lips, in widths of the mouth, up to which they are closed, and from which they are not: closed
 lips of photos are found as .00 to .03, smiles that show teeth as .12 and more."""
+MOUTH_WIDE = 0.5
+"""Opening from which on a mouth is wide open: drawn jaws opened by .9 are found as .43 to .77, a shout and a surprise
+of photos as .6 and .8, laughs and talking mouths as .12 to .3."""
 
 
 def iris_weight(index: Int[Array, "points"], landmarks: Float[Array, "478 3"]) -> Float[Array, "points"]:
@@ -44,6 +47,15 @@ def iris_weight(index: Int[Array, "points"], landmarks: Float[Array, "478 3"]) -
 
 def lips_closed(landmarks: Float[Array, "478 3"]) -> Float[Array, ""]:
     """1 for a closed mouth, 0 for one that is open. landmarks: in any unit."""
+    return jnp.clip((LIPS_PARTED - _mouth_opening(landmarks)) / (LIPS_PARTED - LIPS_CLOSED), 0.0, 1.0)
+
+
+def mouth_wide(landmarks: Float[Array, "478 3"]) -> Float[Array, ""]:
+    """1 for a mouth that is wide open, 0 for one whose lips have hardly parted. landmarks: in any unit."""
+    return jnp.clip((_mouth_opening(landmarks) - LIPS_PARTED) / (MOUTH_WIDE - LIPS_PARTED), 0.0, 1.0)
+
+
+def _mouth_opening(landmarks: Float[Array, "478 3"]) -> Float[Array, ""]:
+    """Between the lips, in widths of the mouth."""
     upper, lower, corners = (landmarks[jnp.array(line)] for line in (*INNER_LIPS, INNER_MOUTH_CORNERS))
-    opening = jnp.mean(jnp.linalg.norm(upper - lower, axis=-1)) / jnp.linalg.norm(corners[0] - corners[1])
-    return jnp.clip((LIPS_PARTED - opening) / (LIPS_PARTED - LIPS_CLOSED), 0.0, 1.0)
+    return jnp.mean(jnp.linalg.norm(upper - lower, axis=-1)) / jnp.linalg.norm(corners[0] - corners[1])

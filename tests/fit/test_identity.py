@@ -9,11 +9,12 @@ from scipy.spatial.transform import Rotation
 
 from emoca_jax import flame
 from emoca_jax.fit import landmarks as fit
-from emoca_jax.fit.identity_prior import SHAPE_WEIGHT, SURFACE_WEIGHT, identity_prior
+from emoca_jax.fit.identity_prior import POINTS_WEIGHT, SHAPE_WEIGHT, SURFACE_WEIGHT, identity_prior, mouth_prior
 from emoca_jax.fit.lag import turned_lag
 from emoca_jax.fit.landmark_model import landmark_model, project
 from emoca_jax.flame.head import TURN_KNOTS
 from emoca_jax.flame.rotations import yaw_degrees
+from emoca_jax.mediapipe_points import CHEEKS, CHIN, CHIN_SKIN, LIP_RINGS, LOWER_LIP_LINES, UPPER_LIP_LINES
 from tests.fit.test_fit import codes_of
 
 
@@ -51,7 +52,7 @@ def test_a_profile_is_found_as_one_from_where_the_network_finds_its_landmarks():
     assert 70 < float(yaw_degrees(flame.rotation_matrix(found.pose[0, 0]))) < 90
 
 
-def test_identity_costs_what_it_moves_the_skin_along_its_normals():
+def test_identity_costs_what_it_moves_the_skin_along_its_normals_and_its_points():
     """Against trimesh's normals and areas."""
     mesh = head()
     faces = np.asarray(mesh.faces)[np.asarray(mesh.face_part) == 0]
@@ -65,6 +66,45 @@ def test_identity_costs_what_it_moves_the_skin_along_its_normals():
     wanted = SHAPE_WEIGHT**2 * code @ code
     for part in (face, ~face):
         wanted += SURFACE_WEIGHT**2 * np.average(moved[part] ** 2, weights=area[part])
+    bent = mesh.template + mesh.shape_dirs @ code.astype(np.float32)
+    slid = 1000 * (np.asarray(flame.landmarks_mediapipe(mesh, bent)) - points)
+    wanted += POINTS_WEIGHT**2 * np.sum(np.var(slid, axis=0))
     cost = np.sum((identity_prior(mesh) @ code) ** 2)
     # trimesh weighs the faces around a vertex by their angles.
     np.testing.assert_allclose(cost, wanted, rtol=0.03)
+
+
+def test_what_identity_moves_of_lips_and_chin_is_told_in_millimetres():
+    """Against the points themselves, laid over each other by the rest of the face."""
+    mesh = head()
+    index = np.asarray(mesh.mediapipe_index)
+    mouth = np.isin(index, [*CHIN_SKIN, *(point for ring in LIP_RINGS for point in ring)])
+    code = np.random.default_rng(2).normal(size=mesh.shape_dirs.shape[-1]).astype(np.float32)
+    bent = mesh.template + mesh.shape_dirs @ code
+    moved = 1000 * np.asarray(flame.landmarks_mediapipe(mesh, bent) - flame.landmarks_mediapipe(mesh, mesh.template))
+    moved -= moved[~mouth].mean(axis=0)
+    wanted = np.mean(np.sum(moved[mouth] ** 2, axis=-1))
+    # Of all ways in which identity moves them the weakest are left out.
+    np.testing.assert_allclose(np.sum((mouth_prior(mesh) @ code) ** 2), wanted, rtol=0.01)
+
+
+def test_thick_lips_of_a_mouth_that_is_wide_open_are_not_the_persons():
+    """Lips found 4.5 mm beyond their outer lines. Unless that costs anything they come out 2.7 mm thicker at rest."""
+    model, mesh = landmark_model(head()), head()
+    truth = codes_of(mesh, jawOpen=0.8)
+    landmarks = np.zeros((478, 3), np.float32)
+    landmarks[np.asarray(model.index)] = project(model, truth)
+    beyond = 0.03 * np.linalg.norm(landmarks[CHEEKS[0]] - landmarks[CHEEKS[1]])
+    landmarks[list(UPPER_LIP_LINES[0]), 1] -= beyond
+    landmarks[list(LOWER_LIP_LINES[0]), 1] += beyond
+    found = fit.fit_landmarks(model, landmarks[None], np.zeros((1, 7), np.float32), None, None).codes
+
+    def heights(vertices):
+        points = 1000 * np.asarray(flame.landmarks_mediapipe(mesh, vertices))
+        place = {int(point): row for row, point in enumerate(np.asarray(mesh.mediapipe_index))}
+        ends = ((0, 13), (17, CHIN))
+        return np.array([np.linalg.norm(points[place[above]] - points[place[below]]) for above, below in ends])
+
+    lip, chin = heights(mesh.template + mesh.shape_dirs @ found.shape[0]) - heights(mesh.template)
+    assert lip < 1.8
+    assert chin > -3.8
