@@ -18,7 +18,7 @@ from emoca_jax.nets.emotion.picture_reader import NARROW
 STRAY = 0.3
 """Deviation by which each channel of each map is scaled and moved, anew in every picture: what photos' differ by from
 drawn faces'."""
-HIDDEN_MAPS = 0.1
+HIDDEN_MAPS = 0.05
 """Share of the maps that is hidden as a whole, so that none is relied on alone."""
 
 Spread = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -81,4 +81,6 @@ def grown(parameters: dict, start: dict, spread: Spread) -> dict:
         hidden.append(start["hidden"]["kernel"][taken : taken + rows] if name in known else np.zeros((rows, width)))
         taken += rows if name in known else 0
     result["hidden"] = {"kernel": np.concatenate(hidden).astype(np.float32), "bias": start["hidden"]["bias"]}
+    # Of a reader without a second layer nothing is added at first.
+    result["deeper"] = start.get("deeper", jax.tree.map(jnp.zeros_like, result["deeper"]))
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), result)

@@ -1,6 +1,6 @@
 """How well `emoca emotion` tells emotions, as the papers' tables have it, network by network:
 
-    python scripts/evaluate.py labels.csv [--model open|FOLDER] [--from-3d] [--witnesses]
+    python scripts/evaluate.py labels.csv [--model open|FOLDER] [--from-3d] [--drawn] [--witnesses]
     python scripts/evaluate.py affectnet --data_dir datasets [...]
     python scripts/evaluate.py afew_va --data_dir datasets [...]
 
@@ -77,6 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--faces", type=int, help="only the first so many pictures")
     parser.add_argument("--model", default="open", metavar="open|FOLDER")
     parser.add_argument("--from-3d", action="store_true", help="read the 3D face, too")
+    parser.add_argument("--drawn", action="store_true", help="the pictures are renderings, not photos")
     parser.add_argument("--witnesses", action="store_true", help="of what ships, show what each network tells alone")
     asked = parser.parse_args(arguments)
     try:
@@ -90,7 +91,7 @@ def evaluate(asked: argparse.Namespace) -> int:
     """Read every picture, print a table for each network; 1 where some pictures could not be read."""
     is_dataset = asked.labels in SPLITS
     pictures = list(of_dataset(asked) if is_dataset else of_table(Path(asked.labels)))[: asked.faces]
-    model = load_emotion_model(asked.model, from_3d=asked.from_3d)
+    model = load_emotion_model(asked.model, from_3d=asked.from_3d, drawn=asked.drawn)
     known: list[Labelled] = []
     read: dict[str, list[EmotionReading]] = {}
     for picture in track(pictures, "reading", disable=not sys.stderr.isatty()):
@@ -101,8 +102,9 @@ def evaluate(asked: argparse.Namespace) -> int:
             continue
         known.append(picture)
         alone = heard_alone(model, face) if asked.witnesses and model.reads_open else ()
-        for reading in (*face.readings, *alone):
-            read.setdefault(reading.network, []).append(reading)
+        # Of drawn pictures a witness may be all that is heard.
+        for network, reading in {reading.network: reading for reading in (*face.readings, *alone)}.items():
+            read.setdefault(network, []).append(reading)
     if not known:
         raise InputError(f"no face was found in any of {len(pictures)} pictures of {asked.labels}")
     *columns, folds = (np.array(column) for column in list(zip(*known, strict=True))[2:])

@@ -1,7 +1,7 @@
 """Trains the network that reads a face's picture through networks that stay as they are, assets/picture_reader.npz:
 
-    python scripts/train_picture_reader.py --data_dir datasets --sets runs/picture_sets [--seed 0]
-    python scripts/train_picture_reader.py --data_dir more --judges datasets --sets runs/more_sets --start READER.npz
+    python scripts/train_picture_reader.py --data_dir datasets more --sets runs/picture_sets [--seed 0]
+    python scripts/train_picture_reader.py --data_dir others --judges datasets --sets runs/others --start READER.npz
 
 It learns from drawn open faces alone (python -m data_pipelines.build open_faces, see docs/emotion.md). The frozen
 networks look at each of them `TURNS` times, changed at random; these looks are kept in the folder of `--sets`, .8 GB
@@ -45,11 +45,11 @@ from emoca_jax.files.whole import open_folder
 from emoca_jax.losses.affect import concordance
 from emoca_jax.nets.emotion.affect import AffectRead
 from emoca_jax.nets.emotion.open import load_expression_networks
-from emoca_jax.nets.emotion.picture_reader import PictureReader
+from emoca_jax.nets.emotion.picture_reader import HIDDEN, PictureReader
 from emoca_jax.nets.weights import Parameters, load_weights, save_weights
 
 ASSETS = Path(__file__).parents[1] / "emoca_jax" / "assets"
-TURNS, JUDGED = 3, 9
+TURNS, JUDGED = 1, 9
 """Looks at every face that trains, numbered from 0, and the number of those that judge, which no turn may have."""
 BATCH, EPOCHS, RATE, WARM_UP, DECAY = 256, 14, 1e-3, 100, 0.05
 GOING_ON = 0.4
@@ -129,6 +129,11 @@ def load_reader(path: Path) -> dict:
     parameters = jax.device_get(load_weights(path)["params"])
     if not {"hidden", "affect", "units"} <= parameters.keys():
         raise InputError(f"{path}: holds no picture reader; give a file that this script has left")
+    width = len(parameters["affect"]["kernel"])
+    if width != HIDDEN:
+        raise InputError(
+            f"{path}: this reader is {width} wide and {HIDDEN} are trained; give a later one, or no --start"
+        )
     return parameters
 
 
@@ -265,7 +270,7 @@ def describe(asked: argparse.Namespace, faces: int, heat: float, told: dict[str,
         "format": 1,
         "what": "half-float weights of emoca_jax.emotion.pictures: layers of other networks to emotion and 52 units",
         "sources": {
-            "training": f"scripts/train_picture_reader.py, {asked.turns} looks at each of {faces} open faces, seed "
+            "training": f"scripts/train_picture_reader.py, looks at each of {faces} open faces: {asked.turns}, seed "
             f"{asked.seed}, {asked.epochs} epochs{taught_on(asked.start)}; nobody's photos"
         },
         "licence": "Apache-2.0",

@@ -36,6 +36,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="read the 3D face, too: seconds a face instead of a fraction of one",
     )
+    parser.add_argument(
+        "--drawn",
+        action="store_true",
+        help="the pictures are renderings, not photos: read them by the network that has learned from drawn faces",
+    )
     parser.set_defaults(run=run)
 
 
@@ -50,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         # Before the work, not after it.
         only_results([table])
-        return load_emotion_model(arguments.model, from_3d=arguments.from_3d)
+        return load_emotion_model(arguments.model, from_3d=arguments.from_3d, drawn=arguments.drawn)
 
     def work(model: Any, photo: Path, stem: str) -> list[list[Row]]:
         from emoca_jax.export.emotion_files import save_emotion, table_lines

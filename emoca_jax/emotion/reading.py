@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -33,12 +33,15 @@ learn from that was gathered from the web."""
 BALANCE = 0.2
 """Power to which the expression networks' shares are freed of how common a class is: they hardly ever say fear and
 disgust. Chosen on drawn faces (docs/emotion.md)."""
-PICTURE_POWER, UNITS_POWER = 0.45, 0.5
+PICTURE_POWER, UNITS_POWER = 0.55, 0.5
 """Powers with which the shares of the picture reader and of EMO-MLP count beside theirs. Drawn faces alone would have
 the picture reader tell nearly everything, with which calm people are read as sad or disgusted (docs/emotion.md)."""
-PICTURE_AFFECT = 0.2
+PICTURE_AFFECT = 0.3
 """Share of the picture reader's own valence and arousal in the joint ones: multiplied shares draw faint and mixed faces
 to the calm class that the networks of photos know best (docs/emotion.md)."""
+PLACES = 0.5
+"""Share of its classes' places in the picture reader's own valence and arousal, the rest as it tells them: each errs
+where the other need not (docs/emotion.md)."""
 LEAST_SHARE = 1e-4
 
 
@@ -78,8 +81,8 @@ def joint_reading(read: ExpressionRead, picture: EmotionReading, units: EmotionR
     """What the expression networks, the picture reader and EMO-MLP, which reads units, see in one face.
 
     They are taken for witnesses who know little of each other. The networks know no contempt: as to that they are taken
-    to say nothing. Valence and arousal are the classes' places in the plane, by their shares, joint and of the picture
-    reader alone.
+    to say nothing. Valence and arousal are the classes' places in the plane, by their joint shares, and the picture
+    reader's own.
     """
     shares = dict(zip(EXPRESSION_CLASSES, np.asarray(read.probabilities, np.float64), strict=True))
     freed = {name: (share + LEAST_SHARE) / CLASS_COUNTS[name] ** BALANCE for name, share in shares.items()}
@@ -91,7 +94,7 @@ def joint_reading(read: ExpressionRead, picture: EmotionReading, units: EmotionR
         for name in AFFECTNET_CLASSES
     }
     probabilities = {name: float(weight / sum(weights.values())) for name, weight in weights.items()}
-    joint, alone = (np.array(affect_from_classes(told)) for told in (probabilities, picture.probabilities))
+    joint, alone = np.array(affect_from_classes(probabilities)), np.array([picture.valence, picture.arousal])
     valence, arousal = (1 - PICTURE_AFFECT) * joint + PICTURE_AFFECT * alone
     return EmotionReading(OPEN_NETWORKS, probabilities, float(valence), float(arousal))
 
@@ -100,8 +103,15 @@ def picture_reading(
     networks: PictureNetworks, image: Float[AnyArray, "height width 3"], crop: ExpressionCrop
 ) -> EmotionReading:
     """What the picture reader alone sees in a face of a picture, RGB in [0, 1]."""
-    read = read_picture(networks, jax.numpy.asarray(image), crop)
-    return reading_of(PICTURE_READER, jax.tree.map(np.asarray, read))
+    return _alone(read_picture(networks, jax.numpy.asarray(image), crop))
+
+
+def _alone(read: AffectRead) -> EmotionReading:
+    """What the picture reader has read, with its classes' places in its valence and arousal."""
+    told = reading_of(PICTURE_READER, jax.tree.map(np.asarray, read))
+    own, places = np.array([told.valence, told.arousal]), np.array(affect_from_classes(told.probabilities))
+    valence, arousal = (1 - PLACES) * own + PLACES * places
+    return replace(told, valence=float(valence), arousal=float(arousal))
 
 
 def witnesses(
@@ -117,7 +127,7 @@ def witnesses(
     alone = open_reading(seen.read)
     return (
         EmotionReading(EXPRESSION_NETWORKS, alone.probabilities, alone.valence, alone.arousal),
-        reading_of(PICTURE_READER, jax.tree.map(np.asarray, picture)),
+        _alone(picture),
         reading_of(LANDMARK_UNITS, jax.tree.map(np.asarray, by_units)),
     )
 

@@ -27,7 +27,7 @@ from emoca_jax.emotion.networks import (
     takes_detail,
 )
 from emoca_jax.emotion.pictures import picture_networks
-from emoca_jax.emotion.reading import EmotionReading, photo_reading, reading_of, units_reading
+from emoca_jax.emotion.reading import EmotionReading, photo_reading, picture_reading, reading_of, units_reading
 from emoca_jax.errors import InputError, checked_path
 from emoca_jax.faces import EmotionResult
 from emoca_jax.jobs.face_model import checked_model
@@ -48,6 +48,8 @@ class EmotionModel:
     expression: Parameters
     reads_open: bool
     """Whether the networks that ship read the photo."""
+    drawn: bool
+    """Whether pictures are drawn ones, which of those the picture reader alone reads."""
     images: dict[str, Parameters]
     """Image networks by part of a converted folder."""
     encoders: EncoderVariables | None
@@ -57,22 +59,26 @@ class EmotionModel:
     """Fits the head whose units are read; None where that was not asked for."""
 
 
-def load_emotion_model(name: str | Path, *, from_3d: bool = False) -> EmotionModel:
+def load_emotion_model(name: str | Path, *, from_3d: bool = False, drawn: bool = False) -> EmotionModel:
     """What `read_emotion` needs: "open", or a folder made by `emoca convert` (FOLDER/NAME for one of its models).
 
-    from_3d: read the 3D face, too, which takes a fit (open) or the encoders (a folder). Errors: InputError where the
-    folder cannot be read or holds no network that can do what is asked.
+    from_3d: read the 3D face, too, which takes a fit (open) or the encoders (a folder). drawn: pictures are renderings,
+    no photos; what ships then reads them by the one network that has learned from drawn faces. Errors: InputError where
+    the folder cannot be read or holds no network that can do what is asked.
     """
     if checked_path("name", name) == OPEN_MODEL:
         return EmotionModel(
             detector=load_networks(),
             expression=load_expression_networks(),
             reads_open=True,
+            drawn=drawn,
             images={},
             encoders=None,
             codes=None,
             fitted=load_open_model(OPEN_MODEL) if from_3d else None,
         )
+    if drawn:
+        raise InputError(f"Drawn faces are told apart by what ships alone: leave out --drawn, or the model {name}.")
     folder = read_model_folder(name)
     codes = folder.variables(CODES_NETWORK) if from_3d and _reads_codes(folder) else None
     images = load_image_networks(folder)
@@ -82,6 +88,7 @@ def load_emotion_model(name: str | Path, *, from_3d: bool = False) -> EmotionMod
         detector=load_networks(),
         expression=load_expression_networks(),
         reads_open=False,
+        drawn=False,
         images=images,
         encoders=None if codes is None else load_encoders(folder, detail=takes_detail(codes)),
         codes=jax.device_put(codes),
@@ -142,7 +149,8 @@ def _off_the_photo(model: EmotionModel, found: PhotoFace) -> Iterator[EmotionRea
     """Off the crop that EMOCA encodes, and off its codes."""
     seen = look(model.expression, found)
     if model.reads_open:
-        yield photo_reading(picture_networks(model.expression, model.detector["mesh"]), seen)
+        networks = picture_networks(model.expression, model.detector["mesh"])
+        yield picture_reading(networks, seen.image, seen.crop) if model.drawn else photo_reading(networks, seen)
     crop = np.asarray(seen.image)
     for part, variables in model.images.items():
         yield reading_of(IMAGE_NETWORKS[part], read_crop(part, variables, crop, seen.crop))

@@ -21,9 +21,10 @@ from emoca_jax.commands import compile_cache
 from emoca_jax.commands.photos import COMPILE_LINE
 from emoca_jax.convert.readers import emotion_networks as translators
 from emoca_jax.convert.readers.networks import encoder
+from emoca_jax.emotion.class_affect import CLASS_AFFECT
 from emoca_jax.emotion.networks import read_codes, read_crop
 from emoca_jax.emotion.pictures import picture_networks, read_picture
-from emoca_jax.emotion.reading import EmotionReading, reading_of
+from emoca_jax.emotion.reading import OPEN_NETWORKS, PICTURE_READER, EmotionReading, reading_of
 from emoca_jax.emotion.units import ARKIT_UNITS, MIRRORED
 from emoca_jax.errors import InputError
 from emoca_jax.export.pictures.emotion import COLOURS, emotion_picture, photo_window
@@ -201,6 +202,10 @@ def test_what_ships_reads_a_photo_without_a_head():
     (result,) = capture.read_emotion(model, ASTRONAUT, faces="largest")
     (reading,) = result.readings
     assert reading.label == "happy" and reading.valence > 0.5 and reading.arousal > 0.2
+    # A rendering is read by the picture reader alone, half of valence and arousal where its classes lie.
+    (drawn,) = capture.read_emotion(capture.load_emotion_model("open", drawn=True), ASTRONAUT, faces="largest")
+    (rendered,) = drawn.readings
+    assert rendered.network == PICTURE_READER and reading.network == OPEN_NETWORKS
     # The picture reader among them, off the photo and off its mirror image: every unit on the other side.
     seen = capture.look(model.expression, result)
     networks = picture_networks(model.expression, model.detector["mesh"])
@@ -208,6 +213,12 @@ def test_what_ships_reads_a_photo_without_a_head():
     square = seen.crop.replace(centre=np.float32([-1, 1]) * np.asarray(seen.crop.centre), rotation=-seen.crop.rotation)
     mirrored = read_picture(networks, seen.image[:, ::-1], square)
     assert np.argmax(alone.expression_logits) == AFFECTNET_CLASSES.index("happy")
+    shares = np.asarray(jax.nn.softmax(alone.expression_logits))
+    assert list(rendered.probabilities.values()) == pytest.approx(shares.tolist(), abs=1e-4)
+    places = shares @ np.array([CLASS_AFFECT[name] for name in AFFECTNET_CLASSES])
+    own = np.array([float(alone.valence), float(alone.arousal)])
+    assert [rendered.valence, rendered.arousal] == pytest.approx(((own + places) / 2).tolist(), abs=1e-3)
+    assert np.abs(own - places).max() > 0.05, "so that each half counts"
     units = np.asarray(jax.nn.sigmoid(alone.unit_logits))
     np.testing.assert_allclose(jax.nn.sigmoid(mirrored.unit_logits), units[MIRRORED], atol=0.02)
     smile = [ARKIT_UNITS.index(f"mouthSmile{side}") for side in ("Left", "Right")]
@@ -272,7 +283,7 @@ def photos(tmp_path, monkeypatch):
         both = [replace(MADE_UP, source=photo, face=index) for index in (0, 1)]
         return both[:1] if faces == "largest" else both
 
-    monkeypatch.setattr(capture, "load_emotion_model", lambda name, *, from_3d: None)
+    monkeypatch.setattr(capture, "load_emotion_model", lambda name, **_: None)
     monkeypatch.setattr(capture, "read_emotion", read)
     monkeypatch.setattr(compile_cache, "enable", lambda: None)
     return tmp_path

@@ -33,11 +33,14 @@ def test_it_is_a_plain_network(looks):
     def dense(name, x):
         return x @ weights[f"{name}/kernel"] + weights[f"{name}/bias"]
 
+    def gelu(x):
+        return x * (1 + erf(x / np.sqrt(2))) / 2
+
     maps, units = looks
     parts = [4 * units] + [np.maximum(dense(name, maps[name]), 0).reshape(FACES, -1) for name in sorted(maps)]
-    x = dense("hidden", np.concatenate(parts, axis=1))
     # GELU's usual approximation (Hendrycks and Gimpel 2016) is within 5e-4 of x Phi(x).
-    x = x * (1 + erf(x / np.sqrt(2))) / 2
+    x = gelu(dense("hidden", np.concatenate(parts, axis=1)))
+    x = x + gelu(dense("deeper", x))
     affect = READ(load_picture_reader(), *looks)
     told = dense("affect", x)
     np.testing.assert_allclose(affect.expression_logits, told[:, :8], atol=0.02)
@@ -92,6 +95,13 @@ def test_a_reader_that_is_taught_on_begins_as_it_was(looks):
         for other in (maps["dense"], maps["dense"] + 5)
     ]
     np.testing.assert_allclose(told[1], told[0], atol=1e-5)
+    first = {name: layer for name, layer in start.items() if name != "deeper"}
+    alike = {**start, "deeper": jax.tree.map(np.zeros_like, start["deeper"])}
+    told = [
+        READ({"params": weights}, maps, units).unit_logits
+        for weights in (alike, unlevelled(jax.tree.map(np.asarray, grown(blank, first, spread)), spread))
+    ]
+    np.testing.assert_allclose(told[1], told[0], atol=1e-3 * np.abs(told[0]).max())
 
 
 def test_looks_at_several_folders_have_names_of_their_own():
@@ -134,12 +144,15 @@ def test_fewer_looks_than_a_batch_another_network_and_an_interruption_end_in_a_s
     command = ["--data_dir", str(tmp_path), "--sets", str(tmp_path / "sets")]
     monkeypatch.setattr(script, "open_records", lambda *_, **__: [0] * 85)
     monkeypatch.setattr(script, "origin_of", interrupted)
-    assert script.main(command) == 2
+    assert script.main([*command, "--turns", "3"]) == 2
     assert "3 looks at each of 85 faces" in capsys.readouterr().err
     assert not (tmp_path / "sets").exists()
     other = tmp_path / "other.npz"
     np.savez(other, **{"dense/kernel": np.zeros((2, 2))})
     assert script.main([*command, "--turns", "4", "--start", str(other)]) == 2
     assert f"{other}: holds no picture reader" in capsys.readouterr().err
+    np.savez(other, **{f"{name}/kernel": np.zeros((128, 9)) for name in ("hidden", "affect", "units")})
+    assert script.main([*command, "--turns", "4", "--start", str(other)]) == 2
+    assert "this reader is 128 wide and 256 are trained" in capsys.readouterr().err
     assert script.main([*command, "--turns", "4"]) == 130
     assert "interrupted" in capsys.readouterr().err
