@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -190,9 +191,12 @@ def test_a_folder_without_emotion_networks_says_what_to_convert(tmp_path, emotio
         capture.load_emotion_model(write_folder(tmp_path / "model", {"emotion_mlp": emotion_mlp}, encoders))
 
 
-def test_a_folder_without_emo_mlp_cannot_read_the_3d_face(tmp_path, emonet):
+def test_a_folder_without_emo_mlp_reads_neither_the_3d_face_nor_drawn_ones(tmp_path, emonet):
+    folder = write_folder(tmp_path, {"emonet": emonet}, {})
     with pytest.raises(InputError, match="leave --from-3d out"):
-        capture.load_emotion_model(write_folder(tmp_path, {"emonet": emonet}, {}), from_3d=True)
+        capture.load_emotion_model(folder, from_3d=True)
+    with pytest.raises(InputError, match=f"leave --drawn out, or the model {re.escape(str(folder))}"):
+        capture.load_emotion_model(folder, drawn=True)
 
 
 def test_what_ships_reads_a_photo_without_a_head():
