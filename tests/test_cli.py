@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import zlib
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,29 +17,17 @@ import pytest
 from PIL import Image
 from rich.cells import cell_len
 
-from emoca_jax.capture.images import as_photo
 from emoca_jax.cli import main
 from emoca_jax.commands import compile_cache
 from emoca_jax.commands.photo_table import shortened
 from emoca_jax.commands.photos import COMPILE_LINE, output_stems
 from emoca_jax.errors import InputError
 from emoca_jax.flame import save_head
-from emoca_jax.jobs import one_person, read_emotion
+from emoca_jax.jobs import read_emotion
 from emoca_jax.jobs import reconstruct as capture
 from emoca_jax.jobs.reconstruct import load_model
-from tests.export.made_up_face import made_up_face, made_up_head
-
-MADE_UP = made_up_face()
-
-
-def made_up_reconstruct(model, image, *, faces="all", method=None):
-    """Two faces on every photo that can be read, none on a wall."""
-    photo = as_photo(image)
-    assert photo.source is not None
-    if "wall" in photo.source.name:
-        raise InputError(f"{photo.source} shows no face that can be found")
-    found = [replace(MADE_UP, source=photo.source, face=index) for index in (0, 1)]
-    return found[:1] if faces == "largest" else found
+from tests.commands.made_up_photos import MADE_UP, made_up_reconstruct, photo, run, written
+from tests.export.made_up_face import made_up_head
 
 
 @pytest.fixture
@@ -52,20 +39,6 @@ def photos(tmp_path, monkeypatch):
     folder = tmp_path / "photos"
     folder.mkdir()
     return folder
-
-
-def photo(path):
-    path.parent.mkdir(exist_ok=True)
-    Image.fromarray(MADE_UP.photo).save(path)
-    return str(path)
-
-
-def run(photos, *arguments, form="json"):
-    return main(["reconstruct", *map(str, arguments), "--output", str(photos / "out"), "--format", form])
-
-
-def written(photos):
-    return sorted(path.name for path in (photos / "out").iterdir())
 
 
 def test_every_face_gets_its_files_and_a_line_in_the_table(photos, capsys):
@@ -81,71 +54,6 @@ def test_every_face_gets_its_files_and_a_line_in_the_table(photos, capsys):
     assert second.split()[2] == "1"
     assert total == f"2 faces from 1 photo in {photos / 'out'}"
     assert "compiling" in err
-
-
-@pytest.fixture
-def people(photos, monkeypatch):
-    """As `photos`, for several of one person."""
-
-    def look(model, photo):
-        (face,) = made_up_reconstruct(model, photo.source, faces="largest")
-        return one_person.PersonPhoto(
-            face, None, None, None, others=2 if "group" in photo.source.name else 0, seconds=0.0
-        )
-
-    def codes_of(model, taken, weights):
-        if len(taken) < 2:
-            raise InputError(f"{one_person.HOW_MANY} {len(taken)}.")
-        return [replace(MADE_UP, codes=MADE_UP.codes.replace(shape=MADE_UP.codes.shape + len(taken))).codes] * len(
-            taken
-        )
-
-    monkeypatch.setattr(one_person, "check_person", lambda *_: None)
-    monkeypatch.setattr(one_person, "look_for_person", look)
-    monkeypatch.setattr(one_person, "codes_of_person", codes_of)
-    monkeypatch.setattr(
-        one_person, "face_of_person", lambda model, photo, codes, *_, **__: replace(photo.found, codes=codes)
-    )
-    return photos
-
-
-@pytest.mark.usefixtures("types_unchecked")
-def test_photos_of_one_person_are_all_looked_at_before_the_first_head_is_made(people, capsys):
-    names = [photo(people / name) for name in ("a.png", "wall.png", "group.png", "b.png")]
-    assert run(people, *names, "--one-person", form="json,npz") == 1
-    assert written(people) == [f"{stem}_0.{form}" for stem in ("a", "b", "group") for form in ("json", "npz")]
-    told = [np.load(people / "out" / f"{stem}_0.npz")["shape"] for stem in ("a", "b", "group")]
-    np.testing.assert_allclose(told, [MADE_UP.codes.shape + 3] * 3)
-    out, err = capsys.readouterr()
-    assert "3 faces from 3 photos" in out and "1 failed" in out
-    assert "wall.png shows no face" in err
-    assert "group.png shows 3 faces: the largest, around (" in err
-
-
-@pytest.mark.usefixtures("types_unchecked")
-def test_a_photo_that_fails_keeps_its_name_from_the_others(people):
-    """As without --one-person: a later run that can read it writes over nobody's results."""
-    (people / "damaged").mkdir()
-    damaged = photo(people / "damaged" / "a.png")
-    (people / "damaged" / "a.png").write_bytes(Path(damaged).read_bytes()[:-40])
-    assert run(people, damaged, *(photo(people / name) for name in ("a.png", "b.png")), "--one-person") == 1
-    assert written(people) == ["a-2_0.json", "b_0.json"]
-
-
-@pytest.mark.usefixtures("types_unchecked")
-def test_photos_beyond_what_is_solved_for_at_once_are_left_out(people, capsys, monkeypatch):
-    monkeypatch.setattr(one_person, "MOST_PHOTOS", 2)
-    assert run(people, *(photo(people / f"{name}.png") for name in "abc"), "--one-person") == 1
-    assert written(people) == ["a_0.json", "b_0.json"]
-    assert "c.png is left out: one identity is solved for of 2 photos at most" in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("types_unchecked")
-def test_one_identity_wants_two_photos_with_a_face(people, capsys):
-    names = [photo(people / name) for name in ("a.png", "wall.png")]
-    assert run(people, *names, "--one-person") == 2
-    said = "One identity wants two to 24 photos of the person in which a face is found, not 1."
-    assert said in capsys.readouterr().err
 
 
 def test_folders_globs_and_the_largest_face(photos):
@@ -411,7 +319,7 @@ from emoca_jax.commands import compile_cache
 from emoca_jax.jobs import read_emotion
 from emoca_jax.jobs import reconstruct as capture
 from emoca_jax.jobs.reconstruct import load_model
-from tests.test_cli import made_up_reconstruct
+from tests.commands.made_up_photos import made_up_reconstruct
 from emoca_jax.cli import main
 
 capture.load_model = lambda *_, **__: None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from emoca_jax.capture.detect import detect_faces, detect_largest
+from emoca_jax.capture.detect import DetectedFace, detect_faces, detect_largest, largest_face
 from emoca_jax.capture.images import Photo
 from emoca_jax.errors import InputError
 from emoca_jax.nets.emotion.open import Parameters
@@ -59,18 +59,37 @@ def found_faces(detector: Parameters, photo: Photo, faces: Literal["all", "large
         found = [] if largest is None else [largest]
     else:
         found = detect_faces(detector, photo.pixels)
+    _check_found(found, photo)
+    for index, face in enumerate(found):
+        yield _of_photo(face, photo, index)
+
+
+def largest_and_others(detector: Parameters, photo: Photo) -> tuple[PhotoFace, int]:
+    """The largest face of a photo that is no doubtful one, and how many others it shows.
+
+    Errors: InputError where the photo shows no face.
+    """
+    found = detect_faces(detector, photo.pixels)
+    _check_found(found, photo)
+    return _of_photo(largest_face(found), photo, 0), len(found) - 1
+
+
+def _check_found(found: Sequence[DetectedFace], photo: Photo) -> None:
+    """Errors: InputError where there is none."""
     if not found:
         raise InputError(
             f"{photo.source or 'This image'} shows no face that can be found: use a photo in which a face is at least "
             "5 % of the image's height and not covered."
         )
-    for index, face in enumerate(found):
-        yield PhotoFace(
-            photo=photo.pixels,
-            photo_scale=photo.scale,
-            source=photo.source,
-            face=index,
-            box=face.box,
-            score=float(face.score),
-            landmarks=face.landmarks,
-        )
+
+
+def _of_photo(face: DetectedFace, photo: Photo, index: int) -> PhotoFace:
+    return PhotoFace(
+        photo=photo.pixels,
+        photo_scale=photo.scale,
+        source=photo.source,
+        face=index,
+        box=face.box,
+        score=float(face.score),
+        landmarks=face.landmarks,
+    )

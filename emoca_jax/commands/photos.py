@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +15,7 @@ from emoca_jax.files.ending import last_words
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
 COMPILE_LINE = "compiling for this machine, once; later runs start fast"
 INTERRUPTED = 130
@@ -39,6 +40,8 @@ class PhotoCommand(NamedTuple):
     first: Callable[[Any, Path], str | None] | None = None
     """Model and photo, for every photo before the first is worked on, where photos belong together -> a sentence for
     whoever gave it. Errors: as of `work`."""
+    refusal: Callable[[Sequence[Path]], str | None] = lambda photos: None
+    """The photos -> why these cannot be worked on together; asked before the model is loaded."""
 
 
 def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +74,10 @@ def run_on_photos(inputs: Sequence[str], output: Path, command: PhotoCommand) ->
     errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
     tally = _Tally()
     photos = _without_results(_find(inputs, tally, errors), errors)
-    if not photos:
+    refusal = command.refusal(photos) if photos else None
+    if refusal:
+        errors.print(f"emoca: {refusal}")
+    if refusal or not photos:
         _report_skipped(errors, inputs, output)
         return 2
     cache = compile_cache.enable()
@@ -186,27 +192,23 @@ def _seen_first(
 ) -> list[tuple[Path, str]]:
     """The photos that can be worked on, and their stems, after all were looked at."""
     kept = []
-    for photo, stem in named:
-        try:
-            sentence = first(model, photo)
-        except Exception as error:  # as in _do_all
-            _report(errors, error, photo)
-            tally.failed += 1
-        else:
-            kept.append((photo, stem))
-            if sentence:
-                errors.print(f"emoca: {sentence}")
+    with _bar(errors) as bar:
+        for photo, stem in _in_turn(bar, named, "looking at "):
+            try:
+                sentence = first(model, photo)
+            except Exception as error:  # as in _do_all
+                _report(errors, error, photo)
+                tally.failed += 1
+            else:
+                kept.append((photo, stem))
+                if sentence:
+                    errors.print(f"emoca: {sentence}")
     return kept
 
 
 def _do_all(model: Any, named: list[tuple[Path, str]], command: PhotoCommand, tally: _Tally, errors: Console) -> None:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        task = progress.add_task("", total=len(named))
-        for photo, stem in named:
-            progress.update(task, description=photo.name)
+    with _bar(errors) as bar:
+        for photo, stem in _in_turn(bar, named):
             try:
                 faces = command.work(model, photo, stem)
             except Exception as error:  # whatever happens to one photo, the others are done
@@ -216,7 +218,23 @@ def _do_all(model: Any, named: list[tuple[Path, str]], command: PhotoCommand, ta
                 tally.rows += [row for face in faces for row in face]
                 tally.faces += len(faces)
                 tally.done += 1
-            progress.advance(task)
+
+
+def _bar(errors: Console) -> Progress:
+    """A bar that shows on a terminal, and is gone at the end."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
+
+
+def _in_turn(bar: Progress, named: list[tuple[Path, str]], doing: str = "") -> Iterator[tuple[Path, str]]:
+    """The photos and their stems, each with its name at the bar while it is worked on."""
+    task = bar.add_task("", total=len(named))
+    for photo, stem in named:
+        bar.update(task, description=doing + photo.name)
+        yield photo, stem
+        bar.advance(task)
 
 
 def _report(errors: Console, error: Exception, photo: Path) -> None:

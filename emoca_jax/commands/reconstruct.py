@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Reconstruct every input, tell failures one sentence each, print the table; returns the exit code."""
     if arguments.lod and "glb" not in arguments.format:
         raise InputError("--lod writes levels of the .glb: add glb to --format, or leave --lod out")
+    if arguments.one_person and (arguments.model != "open" or arguments.method == "encoder"):
+        from emoca_jax.jobs.one_person import NO_FIT
+
+        raise InputError(NO_FIT)
 
     def load() -> Any:
         from emoca_jax.jobs.reconstruct import check_method, load_model
@@ -97,10 +102,6 @@ def run(arguments: argparse.Namespace) -> int:
         model = load_model(arguments.model, head=arguments.head, official=arguments.official)
         if arguments.method:
             check_method(model, arguments.method)
-        if arguments.one_person:
-            from emoca_jax.jobs.one_person import check_person
-
-            check_person(model, arguments.method)
         return model
 
     person = _Person(arguments.method) if arguments.one_person else None
@@ -121,8 +122,9 @@ def run(arguments: argparse.Namespace) -> int:
     compiles = (other_way or "") if arguments.model == "open" else "converted"
     if person:
         compiles = "-".join(filter(None, (compiles, "person")))
-    first = person.look_at if person else None
-    command = PhotoCommand(load, work, COLUMNS, first=first, compiles=compiles)
+    command = PhotoCommand(load, work, COLUMNS, compiles=compiles)
+    if person:
+        command = command._replace(first=person.look_at, refusal=person.refusal)
     return run_on_photos(arguments.inputs, arguments.output, command)
 
 
@@ -133,6 +135,12 @@ class _Person:
         self.method: Method = method or "fit"
         self.photos: dict[Path, PersonPhoto] = {}
         self.codes: dict[Path, Codes] = {}
+
+    @staticmethod
+    def refusal(paths: Sequence[Path]) -> str | None:
+        from emoca_jax.jobs.one_person import HOW_MANY, LEAST_PHOTOS
+
+        return f"{HOW_MANY} {len(paths)}." if len(paths) < LEAST_PHOTOS else None
 
     def look_at(self, model: Any, path: Path) -> str | None:
         from emoca_jax.capture.images import read_photo

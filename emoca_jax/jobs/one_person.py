@@ -16,8 +16,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from emoca_jax.capture.detect import detect_faces
-from emoca_jax.capture.found_faces import PhotoFace, found_faces
+from emoca_jax.capture.found_faces import PhotoFace, largest_and_others
 from emoca_jax.capture.images import Photo, as_photo
 from emoca_jax.codes import Codes
 from emoca_jax.errors import InputError
@@ -31,6 +30,7 @@ from emoca_jax.jobs.result import FaceResult
 from emoca_jax.nets.emotion.affect import AffectRead
 from emoca_jax.objectives.photo import FitWeights, SeenFace
 
+LEAST_PHOTOS = 2
 MOST_PHOTOS = 24
 """All are solved for at once, in a time that grows with the cube of their number, and kept in memory."""
 NO_FIT = (
@@ -74,7 +74,7 @@ def reconstruct_person(
         raise InputError(f"images must be a list of photos, not {type(images).__name__}.")
     check_person(checked_model(model), method)
     assert isinstance(model, OpenModel)
-    if not 2 <= len(images) <= MOST_PHOTOS:
+    if not LEAST_PHOTOS <= len(images) <= MOST_PHOTOS:
         raise InputError(f"{HOW_MANY} {len(images)}.")
     weights = weights or FitWeights()
     photos = [look_for_person(model, image if isinstance(image, Photo) else as_photo(image)) for image in images]
@@ -92,8 +92,7 @@ def check_person(model: AnyModel, method: str | None) -> None:
 def look_for_person(model: OpenModel, photo: Photo) -> PersonPhoto:
     """The largest face of a photo, cut out and read. Errors: InputError where the photo shows no face."""
     began = time.perf_counter()
-    (found,) = found_faces(model.detector, photo, "largest")
-    others = max(len(detect_faces(model.detector, photo.pixels)) - 1, 0)
+    found, others = largest_and_others(model.detector, photo)
     seen = look(model.expression, found, person=model.person)
     told = picture_of(model, seen)
     return PersonPhoto(found, seen, told, head_units(model, seen, told), others, time.perf_counter() - began)
@@ -104,7 +103,7 @@ def codes_of_person(model: OpenModel, photos: Sequence[PersonPhoto], weights: Fi
 
     Errors: InputError where there are too few photos or too many.
     """
-    if not 2 <= len(photos) <= MOST_PHOTOS:
+    if not LEAST_PHOTOS <= len(photos) <= MOST_PHOTOS:
         raise InputError(f"{HOW_MANY} {len(photos)}.")
     landmarks = np.stack([np.asarray(photo.seen.landmarks) for photo in photos])
     read = np.stack([np.asarray(photo.seen.read.probabilities) for photo in photos])

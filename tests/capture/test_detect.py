@@ -10,7 +10,7 @@ from skimage import data
 from emoca_jax.capture import detect
 from emoca_jax.capture.detect import detect_batch, detect_faces, detect_largest, largest_face, load_networks
 from emoca_jax.capture.exposure import brightened
-from emoca_jax.capture.found_faces import found_faces
+from emoca_jax.capture.found_faces import found_faces, largest_and_others
 from emoca_jax.capture.images import check_array
 from emoca_jax.errors import InputError
 from tests.shared_data import SHARED, shared_path
@@ -123,6 +123,18 @@ def test_several_faces_come_largest_first(networks):
     faces = detect_faces(networks, image)
     heights = [np.ptp(face.landmarks[:, 1]) for face in faces]
     np.testing.assert_allclose(heights, [250, 110, 70], rtol=0.06)
+
+
+def test_the_largest_face_and_a_count_of_the_others_take_one_look(networks, monkeypatch):
+    image = pasted([70, 250, 110], (900, 1200), [(40, 60), (600, 300), (100, 500)])
+    looks, seen = [], detect._seen
+    monkeypatch.setattr(detect, "_seen", lambda *given: looks.append(given) or seen(*given))
+    largest, others = largest_and_others(networks, check_array(image))
+    assert others == 2 and largest.face == 0
+    np.testing.assert_allclose(np.ptp(largest.landmarks[:, 1]), 250, rtol=0.06)
+    assert len([turns for *_, turns in looks if turns == (0,)]) == 1
+    with pytest.raises(InputError, match="shows no face"):
+        largest_and_others(networks, check_array(np.zeros((300, 300, 3), np.uint8)))
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
