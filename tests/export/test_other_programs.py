@@ -9,6 +9,7 @@ import pytest
 
 from emoca_jax import flame
 from emoca_jax.export.gltf import head_glb
+from emoca_jax.export.rig.naming import PLAIN, READY_PLAYER_ME, Naming
 from emoca_jax.export.save import png_bytes
 from tests.export.made_up_face import made_up_face
 from tests.export.read_glb import Glb
@@ -29,13 +30,24 @@ for thing in bpy.data.objects:
 """
 
 
+def written(path: Path, naming: Naming) -> Path:
+    face = made_up_face(flame.load_head("open"))
+    texture = png_bytes(face.texture)
+    path.write_bytes(
+        head_glb(face.head, face.codes, face.neutral_vertices, texture, name="anna", generator="-", naming=naming)
+    )
+    return path
+
+
 @pytest.fixture(scope="module")
 def glb(tmp_path_factory) -> Path:
-    face = made_up_face(flame.load_head("open"))
-    data = head_glb(face.head, face.codes, face.neutral_vertices, png_bytes(face.texture), name="anna", generator="-")
-    path = tmp_path_factory.mktemp("glb") / "anna.glb"
-    path.write_bytes(data)
-    return path
+    return written(tmp_path_factory.mktemp("glb") / "anna.glb", PLAIN)
+
+
+@pytest.fixture(scope="module")
+def avatar(tmp_path_factory) -> Path:
+    """With Ready Player Me's names: two eyes of one material."""
+    return written(tmp_path_factory.mktemp("glb") / "avatar.glb", READY_PLAYER_ME)
 
 
 def vertices_of(glb: Path) -> list[int]:
@@ -49,6 +61,14 @@ def test_assimp(glb):
     assimp = pytest.importorskip("assimp_py")
     scene = assimp.import_file(str(glb), assimp.Process_Triangulate)
     assert [np.asarray(mesh.vertices).size // 3 for mesh in scene.meshes] == vertices_of(glb)
+
+
+def test_assimp_finds_each_eye_of_an_avatar(avatar):
+    assimp = pytest.importorskip("assimp_py")
+    scene = assimp.import_file(str(avatar), assimp.Process_Triangulate)
+    across = {mesh.name: np.asarray(mesh.vertices).reshape(-1, 3)[:, 0] for mesh in scene.meshes}
+    assert across["EyeLeft"].min() > 0 > across["EyeRight"].max(), "the subject's left is +x"
+    assert [len(places) for places in across.values()] == vertices_of(avatar)
 
 
 def test_vtk(glb):
@@ -71,6 +91,15 @@ def test_open3d(glb):
     open3d = pytest.importorskip("open3d")
     model = open3d.io.read_triangle_model(str(glb))
     assert [len(mesh.mesh.vertices) for mesh in model.meshes] == vertices_of(glb)
+
+
+def test_open3d_joins_the_eyes_of_an_avatar_and_loses_none(avatar):
+    """It joins meshes whose materials are the same, and calls them as the last one is called."""
+    open3d = pytest.importorskip("open3d")
+    model = open3d.io.read_triangle_model(str(avatar))
+    found = {mesh.mesh_name: np.asarray(mesh.mesh.vertices)[:, 0] for mesh in model.meshes}
+    assert "EyeLeft" not in found and sum(map(len, found.values())) == sum(vertices_of(avatar))
+    assert np.count_nonzero(found["EyeRight"] > 0) == np.count_nonzero(found["EyeRight"] < 0) > 0
 
 
 def test_blender(glb):
