@@ -65,6 +65,36 @@ def test_at_any_moment(tmp_path, moment):
     assert len(lines) == 1 and lines[0].startswith("emoca: interrupted"), err
 
 
+FIRST = """
+import importlib, os, signal, sys
+known = set(sys.modules)
+import emoca_jax.__main__
+print(*sorted(set(sys.modules) - known))
+"""
+LOADING = """
+import sys, time
+from emoca_jax.__main__ import main
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "emoca_jax.cli":
+            print("ready", flush=True)
+            time.sleep(20)
+sys.meta_path.insert(0, Slow())
+main()
+"""
+
+
+def test_nothing_that_takes_time_comes_before_the_guard():
+    began = [sys.executable, "-S", "-c", FIRST]
+    told = subprocess.run(began, env={"PYTHONPATH": SOURCE}, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["emoca_jax", "emoca_jax.__main__"]
+
+
+def test_while_the_command_itself_is_imported(tmp_path):
+    code, seconds, err = interrupted(tmp_path, LOADING, 0)
+    assert code == 130 and seconds < 5 and err == "emoca: interrupted\n"
+
+
 CALLBACK = """
 import gc, sys, time
 from emoca_jax.files.ending import end_on_signals
