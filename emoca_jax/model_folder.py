@@ -17,7 +17,7 @@ from jaxtyping import Shaped
 from safetensors import SafetensorError, safe_open
 
 from emoca_jax.errors import InputError
-from emoca_jax.files.regular import open_regular, read_regular
+from emoca_jax.files.regular import LARGEST_DESCRIPTION, open_regular, read_regular
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.flame.head_file import load_albedo, load_head
 from emoca_jax.nets.declared import check_network
@@ -25,7 +25,6 @@ from emoca_jax.nets.declared import check_network
 FORMAT_VERSION = 1
 KIND = "emoca_jax model"
 DESCRIPTION_NAME = "model.json"
-LARGEST_DESCRIPTION = 16 << 20
 LICENCE_NOTE = (
     "Converted from files of their owners: FLAME, DECA, EMOCA and the networks beside them keep their licences "
     "(most allow non-commercial research only). Do not pass this folder on; see `emoca fetch-help`."
@@ -192,8 +191,8 @@ def read_description(folder: Path) -> dict[str, Any]:
             raise InputError(f"{place} is no description of a converted model: give a folder made by `emoca convert`.")
         if description["kind"] != KIND or description["format"] != FORMAT_VERSION:
             raise InputError(
-                f"{place} is of kind {description['kind']!r}, format {description['format']}; this version reads "
-                f"{KIND}, format {FORMAT_VERSION}: convert the official files again."
+                f"{place} is of kind {description['kind']!r:.80}, format {description['format']!r:.80}; this version "
+                f"reads {KIND}, format {FORMAT_VERSION}: convert the official files again."
             )
         _check_kinds(description)
         models, default = description["models"], description["default"]

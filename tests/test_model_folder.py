@@ -113,6 +113,17 @@ def test_bad_descriptions_are_refused(folder, edit, message):
         read_model_folder(folder)
 
 
+def test_a_description_costs_and_says_little(folder):
+    """Four megabytes of brackets took a core .7 s."""
+    change(folder, lambda d: d.update(kind="x" * 5000))
+    with pytest.raises(InputError) as told:
+        read_model_folder(folder)
+    assert len(str(told.value)) < 500
+    change(folder, lambda d: d.update(missing=["x" * (1 << 20)]))
+    with pytest.raises(InputError, match="has more than 1048576 bytes"):
+        read_model_folder(folder)
+
+
 def test_what_is_no_folder_or_damaged(folder, tmp_path):
     with pytest.raises(InputError, match="no model 'Three'; its models: One, Two"):
         read_model_folder(folder / "Three")

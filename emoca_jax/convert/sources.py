@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from emoca_jax.errors import InputError
-from emoca_jax.files.regular import advice, read_regular
-from emoca_jax.model_folder import DESCRIPTION_NAME, KIND, LARGEST_DESCRIPTION
+from emoca_jax.files.regular import LARGEST_DESCRIPTION, advice, read_regular
+from emoca_jax.model_folder import DESCRIPTION_NAME, KIND
 
 
 def find_files(sources: Sequence[str | Path], output: Path | None) -> dict[Path, str]:

@@ -20,7 +20,7 @@ from safetensors.numpy import save
 
 from emoca_jax.errors import InputError
 from emoca_jax.files.ending import finished_first, undone_at_end
-from emoca_jax.files.regular import read_regular
+from emoca_jax.files.regular import LARGEST_DESCRIPTION, read_regular
 from emoca_jax.model_folder import DESCRIPTION_NAME, file_sha256, inside
 
 try:
@@ -159,9 +159,9 @@ def _files_of(folder: Path) -> dict[str, str] | None:
     if not os.path.lexists(folder / DESCRIPTION_NAME):
         return {}
     try:
-        files = json.loads(read_regular(folder / DESCRIPTION_NAME))["files"]
+        files = json.loads(read_regular(folder / DESCRIPTION_NAME, most=LARGEST_DESCRIPTION))["files"]
         return {name: files[name] for name in files if not Path(name).is_absolute() and ".." not in Path(name).parts}
-    except (InputError, ValueError, KeyError, TypeError):
+    except (InputError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

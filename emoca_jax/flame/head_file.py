@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from emoca_jax import render
 from emoca_jax.errors import InputError, checked_path
-from emoca_jax.files.regular import read_regular
+from emoca_jax.files.regular import LARGEST_DESCRIPTION, read_regular
 from emoca_jax.files.whole import write_file
 from emoca_jax.flame.head import TURN_KNOTS, AlbedoModel, FaceHead, LandmarkEmbedding, LandmarkLag
 from emoca_jax.safe_files.array_files import npz_of_bytes
@@ -99,7 +99,7 @@ def load_head(source: str | Path = OPEN_HEAD) -> FaceHead:
         path = next(
             (path / name for name in HEAD_FILE_NAMES if os.path.lexists(path / name)), path / HEAD_FILE_NAMES[0]
         )
-    description = _read(path.with_suffix(".json"))
+    description = _read(path.with_suffix(".json"), most=LARGEST_DESCRIPTION)
     head = _parse(_read(path), description, str(path))
     beside = json.loads(description).get("albedo_file")
     if beside is None:
@@ -214,9 +214,9 @@ def _pack(array: np.ndarray, kind: str | None, name: str) -> tuple[np.ndarray, f
     raise InputError(f"Head array {name!r} cannot be stored as {kind!r}: choose float16, uint8 or int8.")
 
 
-def _read(path: Any) -> bytes:
+def _read(path: Any, *, most: int | None = None) -> bytes:
     try:
-        return read_regular(path)
+        return read_regular(path, most=most)
     except InputError as error:
         reason = str(error.__cause__.strerror if isinstance(error.__cause__, OSError) else error)
         raise InputError(
@@ -230,8 +230,8 @@ def _parse(data: bytes, description: bytes, place: str) -> FaceHead:
         meta = json.loads(description)
         if meta["kind"] != "emoca_jax head" or meta["format"] != FORMAT_VERSION:
             raise InputError(
-                f"The description beside {place} is of kind {meta['kind']!r}, format {meta['format']}; this version "
-                f"reads emoca_jax head, format {FORMAT_VERSION}: convert the head again."
+                f"The description beside {place} is of kind {meta['kind']!r:.80}, format {meta['format']!r:.80}; this "
+                f"version reads emoca_jax head, format {FORMAT_VERSION}: convert the head again."
             )
         static = {key: tuple(meta[key]) if key in TUPLE_FIELDS else meta[key] for key in STATIC_FIELDS}
         albedo_names, scales, checksum = tuple(meta["albedo_names"]), meta["scales"], meta["sha256"]

@@ -26,7 +26,7 @@ from emoca_jax.emotion.pictures import picture_networks
 from emoca_jax.emotion.reading import compared_readings
 from emoca_jax.errors import InputError
 from emoca_jax.files.kept_programs import kept
-from emoca_jax.files.regular import read_regular
+from emoca_jax.files.regular import LARGEST_DESCRIPTION, read_regular
 from emoca_jax.files.whole import write_file
 from emoca_jax.fit.landmark_model import LandmarkModel, landmark_model
 from emoca_jax.flame.head import FaceHead
@@ -99,10 +99,10 @@ def load_open_encoder(path: str | Path) -> OpenEncoderModel:
     folder, head = Path(path), flame.load_head()
     place = folder / DESCRIPTION_NAME
     try:
-        description = json.loads(read_regular(place))
+        description = json.loads(read_regular(place, most=LARGEST_DESCRIPTION))
         known = description["kind"] == KIND and description["format"] == FORMAT_VERSION
         name, outputs, digest = str(description["name"]), int(description["outputs"]), description["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{place} is damaged ({error!r}): train again, or fetch the folder again.") from error
     if not known or outputs != open_outputs(head):
         raise InputError(f"{place} is of another version than this one reads: train it again.")
