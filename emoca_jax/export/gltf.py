@@ -23,6 +23,12 @@ MATERIALS = {"eyes": (0.15, False), "teeth": (0.3, True), "tongue": (0.4, True),
 """Roughness, and whether the back shows, by part; wet parts shine."""
 SKIN_MATERIAL = (0.55, True)
 """Skin and whatever else a head has; the neck is open below, so its inside can be seen."""
+DARK, SHADED = ("mouth_interior",), ("teeth", "tongue")
+"""Parts that light hardly reaches, which their texture knows: all over, and more and more towards the throat.
+
+Other programs know nothing of that shade, and the 4 % that a surface reflects turn a black mouth into grey steel.
+"""
+SPECULAR = "KHR_materials_specular"
 UNTURNED = 1e-9
 """A rotation this near to none, as the sine of half its angle, is left out."""
 
@@ -62,8 +68,10 @@ def head_glb(
     pictures = {"albedo": texture_png} | ({} if normal_png is None else {"normals": normal_png})
     parts = parts_of(head, triangles, naming)
     materials = list(dict.fromkeys(part.part for part in parts))
+    surfaces = [_material(part, naming.materials.get(part, part), normal_png is not None) for part in materials]
     document = {
         "asset": {"version": "2.0", "generator": generator},
+        **({"extensionsUsed": [SPECULAR]} if any("extensions" in surface for surface in surfaces) else {}),
         "scene": 0,
         # The skeleton's root, and every mesh: a skinned mesh under another node would be moved by it in some programs.
         "scenes": [{"name": name, "nodes": [0, *range(len(bones), len(bones) + len(parts))]}],
@@ -92,7 +100,7 @@ def head_glb(
                 "inverseBindMatrices": glb.accessor(bind.reshape(-1, 16).astype(np.float32), "MAT4"),
             }
         ],
-        "materials": [_material(part, naming.materials.get(part, part), normal_png is not None) for part in materials],
+        "materials": surfaces,
         "textures": [{"name": picture, "sampler": 0, "source": i} for i, picture in enumerate(pictures)],
         "samplers": [
             {
@@ -117,7 +125,13 @@ def _material(part: str, name: str, wrinkled: bool) -> dict[str, Any]:
         "doubleSided": double_sided,
         "pbrMetallicRoughness": {"baseColorTexture": {"index": 0}, "metallicFactor": 0.0, "roughnessFactor": roughness},
     }
-    return material | ({"normalTexture": {"index": 1}} if wrinkled and part not in MATERIALS else {})
+    if wrinkled and part not in MATERIALS:
+        material["normalTexture"] = {"index": 1}
+    if part in DARK:
+        material["extensions"] = {SPECULAR: {"specularFactor": 0.0}}
+    if part in SHADED:
+        material["extensions"] = {SPECULAR: {"specularColorTexture": {"index": 0}}}
+    return material
 
 
 def _mesh(

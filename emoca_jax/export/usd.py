@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from emoca_jax.codes import Codes
-from emoca_jax.export.gltf import MATERIALS, SKIN_MATERIAL
+from emoca_jax.export.gltf import DARK, MATERIALS, SKIN_MATERIAL
 from emoca_jax.export.rig.levels import all_triangles
 from emoca_jax.export.rig.naming import PLAIN, Naming
 from emoca_jax.export.rig.shapes import Morphs, Part, morphs_of, parts_of, targets_of
@@ -26,6 +26,8 @@ from emoca_jax.files.whole import USD_LAYER
 from emoca_jax.flame.head import FaceHead
 
 ROOT, TEXTURE = "/head", "albedo.png"
+MIRRORS_NOTHING = 1.0
+"""Index of refraction at which a surface reflects ((1 - n) / (1 + n))² = 0 of what falls on it."""
 
 
 def head_usdz(
@@ -190,6 +192,8 @@ def _bind_material(stage: Any, mesh: Any, part: str, name: str) -> None:
         shine.CreateIdAttr("UsdPreviewSurface")
         shine.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(MATERIALS.get(part, SKIN_MATERIAL)[0])
         shine.CreateInput("metallic", Sdf.ValueTypeNames.Float).Set(0.0)
+        if part in DARK:
+            shine.CreateInput("ior", Sdf.ValueTypeNames.Float).Set(MIRRORS_NOTHING)
         shine.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f).ConnectToSource(
             picture.CreateOutput("rgb", Sdf.ValueTypeNames.Float3)
         )

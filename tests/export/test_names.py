@@ -64,6 +64,20 @@ def test_what_is_shown_is_the_same(files, avatar):
     assert validate(files["rpm"])["messages"] == []
 
 
+@pytest.mark.parametrize(("style", "inside"), [("default", "mouth_interior"), ("rpm", "Wolf3D_Mouth")])
+def test_what_light_does_not_reach_mirrors_nothing(files, style, inside):
+    """By glTF's specification a surface mirrors 4 % of what falls on it from before, times factor and texture."""
+    read = Glb(files[style].read_bytes()).json
+    shine = {material["name"].lower(): material.get("extensions", {}) for material in read["materials"]}
+    base = read["materials"][0]["pbrMetallicRoughness"]["baseColorTexture"]
+    by_part = [next(shine[name] for name in shine if part in name) for part in ("skin", "eye", "teeth", "tongue")]
+    as_pale = {"KHR_materials_specular": {"specularColorTexture": base}}
+    assert by_part == [{}, {}, as_pale, as_pale]
+    assert shine[inside.lower()] == {"KHR_materials_specular": {"specularFactor": 0}}
+    # A program that does not know the extension has to open the file all the same.
+    assert read["extensionsUsed"] == ["KHR_materials_specular"] and "extensionsRequired" not in read
+
+
 def test_an_unknown_style_is_refused(tmp_path):
     with pytest.raises(InputError, match="default, rpm"):
         save_face(made_up_face(), tmp_path / "anna", ["glb"], names="mixamo")

@@ -81,3 +81,18 @@ def test_the_package_is_as_the_specification_wants_it(face, file):
         name, extra = np.frombuffer(data, "<u2", 2, entry.header_offset + 26)
         assert (entry.header_offset + 30 + int(name) + int(extra)) % 64 == 0
     assert is_result(file)
+
+
+def test_the_inside_of_the_mouth_mirrors_nothing(file):
+    """UsdPreviewSurface mirrors ((1 - n) / (1 + n)) squared from before, by its index of refraction (else 1.5)."""
+    from pxr import UsdShade
+
+    stage = opened(file)
+
+    def mirrored(part):
+        ior = UsdShade.Shader(stage.GetPrimAtPath(f"/head/materials/{part}/surface")).GetInput("ior")
+        index = ior.Get() if ior else 1.5
+        return ((1 - index) / (1 + index)) ** 2
+
+    assert mirrored("mouth_interior") == 0
+    assert mirrored("skin") == mirrored("eyes") == pytest.approx(0.04)
