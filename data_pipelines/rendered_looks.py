@@ -78,11 +78,26 @@ def _looked(loaded: Iterator[dict[str, np.ndarray]], look: Look, key: Key[Array,
         yield RenderedLooks(maps, units, *(narrow(batch[name]) for name in LABELS))
 
 
-def views_as_faces(batch: Mapping[str, Any]) -> dict[str, Any]:
+def views_as_faces(batch: Mapping[str, Any], *, together: bool = False) -> dict[str, Any]:
     """A row a view: LABELLED ones, those of one look next to each other, then all others. batch: entries of
-    RenderedLooks. Labels are of the first rows alone, as `emotion_stage` takes them."""
+    RenderedLooks. Labels are of `labelled_rows` alone.
+
+    together: all views of a look next to each other, so that they stay on its device where a batch is on many.
+    """
     labels = {name: batch[name].repeat(LABELLED, axis=0) for name in LABELS}
-    return {name: _first_labelled(batch[name]) for name in ("maps", "units")} | labels
+    in_rows = _by_look if together else _first_labelled
+    return {name: in_rows(batch[name]) for name in ("maps", "units")} | labels
+
+
+def labelled_rows(rows: Array, *, together: bool = False) -> Array:
+    """Those of rows in the order of `views_as_faces` that have labels, in the order of these."""
+    if together:
+        return _by_look(rows.reshape(-1, len(VIEWS), *rows.shape[1:])[:, :LABELLED])
+    return rows[: rows.shape[0] // len(VIEWS) * LABELLED]
+
+
+def _by_look(array: Any) -> Any:
+    return array.reshape(-1, *array.shape[2:])
 
 
 def _first_labelled(array: Any) -> Any:

@@ -23,7 +23,7 @@ from data_pipelines.open_faces import crops
 from data_pipelines.open_faces.codes import TELLERS, Misfit, as_told, coded_faces, laws_of_file
 from data_pipelines.open_faces.crops import KeptBatches
 from data_pipelines.pseudo_labels.labelled import labelled_codes
-from data_pipelines.rendered_looks import LABELLED, labelled_alone, load_looks, views_as_faces
+from data_pipelines.rendered_looks import LABELLED, labelled_alone, labelled_rows, load_looks, views_as_faces
 from data_pipelines.sources import Joined, open_records, splits_of_folder
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
@@ -31,9 +31,11 @@ from emoca_jax.model_folder import read_model_folder
 from emoca_jax.nets.emotion.on_open import HEAD
 from emoca_jax.objectives.emotion_eyes import ON_OPEN_EYE, eye_of
 from emoca_jax.training.checkpoint import Batches
+from emoca_jax.training.devices import on_many
 from emoca_jax.training.in_memory import InMemory
 from emoca_jax.training.loop import Stage
 from emoca_jax.training.stages.emotion import (
+    Recogniser,
     Start,
     code_recogniser,
     emotion_stage,
@@ -134,15 +136,17 @@ def emotion_from_looks(config: Config) -> tuple[Stage, Batches]:
     judged = labelled_alone(views_as_faces(load_looks(Path(data.held_out))._asdict()))
     part = {"process": jax.process_index(), "processes": jax.process_count()}
     training = InMemory(examples, config.batch, seed=config.settings.seed, **part)
-    return stage_on_looks(config, trained_before(config.start), lambda: [judged]), training
+    return stage_on_looks(config, maps_recogniser(start=trained_before(config.start)), lambda: [judged]), training
 
 
-def stage_on_looks(config: Config, start: Start, held_out: HeldOut) -> Stage:
+def stage_on_looks(config: Config, network: Recogniser, held_out: HeldOut) -> Stage:
     """The stage, whatever its data are."""
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.rate, config.warm_up, config.schedule)
     optimiser = optax.adamw(schedule, weight_decay=config.weight_decay)
+    # One device has the order in which the recogniser of docs/reproduction.md learned; many send no view to another.
     return emotion_stage(
-        maps_recogniser(start=start), optimiser, held_out, augment=lambda key, batch: views_as_faces(batch),
+        network, optimiser, held_out, augment=lambda key, batch: views_as_faces(batch, together=on_many()),
+        labelled=lambda rows: labelled_rows(rows, together=on_many()),
         views=LABELLED, agreement=config.agreement, unit_share=config.unit_share,
     )  # fmt: skip
 

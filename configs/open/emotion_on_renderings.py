@@ -11,7 +11,8 @@ Command: python scripts/look_at_renderings.py --data recogniser --start runs/dec
         --config.data.train="('looks/train.npz',)" --config.data.held_out=looks/held_out.npz
 Expected: with 11,520 faces V-CCC .774, A-CCC .737, accuracy .68 on photos and renderings of 288 faces of other people
 (with 4,896 .771, .727, .67); 1.5 minutes of a processor, after 7 of looking.
-For one device: views are put in order across the whole batch, which many would send to each other.
+On several devices --config.batch must be a multiple of them; views of a face stay on its device, so rows lie in
+another order there than on one and hide other features (dropout): the numbers above are of one.
 """
 
 from typing import Any

@@ -23,6 +23,12 @@ def device_mesh(*, devices: Sequence[Any] | None = None) -> Mesh:
     return jax.make_mesh((len(chosen),), (BATCH,), axis_types=(AxisType.Auto,), devices=chosen)
 
 
+def on_many() -> bool:
+    """Whether what is traced is a step over more than one device."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return not mesh.empty and mesh.size > 1
+
+
 def on_all(mesh: Mesh) -> NamedSharding:
     """Whole on every device."""
     return NamedSharding(mesh, PartitionSpec())

@@ -26,6 +26,7 @@ from data_pipelines.rendered_looks import (
     RenderedLooks,
     in_place,
     labelled_alone,
+    labelled_rows,
     load_looks,
     looker,
     odd_units,
@@ -102,6 +103,15 @@ def test_labelled_views_of_a_face_lie_side_by_side_with_its_labels() -> None:
         np.testing.assert_array_equal(batch["maps"][row], looks().maps[face, view])
         np.testing.assert_array_equal(batch["units"][row], looks().units[face, view])
     assert {len(array) for array in labelled_alone(batch).values()} == {6}
+
+
+def test_views_together_are_the_same_rows_in_another_order() -> None:
+    apart, together = (views_as_faces(looks()._asdict(), together=each) for each in (False, True))
+    np.testing.assert_array_equal(together["maps"][:4], looks().maps[0])
+    for name in ("maps", "units"):
+        rows = (labelled_rows(jnp.asarray(apart[name])), labelled_rows(jnp.asarray(together[name]), together=True))
+        np.testing.assert_array_equal(*rows, err_msg=name)
+        assert len(rows[0]) == len(together["expression"]) == 6
 
 
 def test_looks_are_kept_and_files_of_something_else_refused(tmp_path: Path) -> None:

@@ -114,14 +114,18 @@ def test_split_and_merge_are_inverse() -> None:
     jax.tree.map(np.testing.assert_array_equal, merge(trained, frozen), parameters)
 
 
-@pytest.fixture(scope="module")
-def on_eight_devices() -> dict[str, Any]:
+def told_on_eight_devices(module: str) -> dict[str, Any]:
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.training.eight_devices"],
+        [sys.executable, "-m", f"tests.training.{module}"],
         cwd=ROOT, env=environment, check=True, capture_output=True, text=True,
     )  # fmt: skip
     return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def on_eight_devices() -> dict[str, Any]:
+    return told_on_eight_devices("eight_devices")
 
 
 @pytest.mark.thorough
@@ -139,6 +143,19 @@ def test_spread_parameters_lie_in_parts(on_eight_devices: dict[str, Any]) -> Non
 
 def test_one_sum_of_gradients_and_no_gathering_of_examples(on_eight_devices: dict[str, Any]) -> None:
     assert on_eight_devices["collectives"] == ["all-reduce"]
+
+
+@pytest.mark.thorough
+def test_views_of_a_face_stay_on_its_device_and_mean_the_same() -> None:
+    """Rows lie in another order on many devices; each term, parameter and statistic comes out as on one."""
+    told = told_on_eight_devices("eight_devices_looks")
+    assert told["together"]["collectives"] == ["all-reduce"]
+    for alone, together in zip(told["alone"]["terms"], told["together"]["terms"], strict=True):
+        assert set(alone) == {"nll", "v_mse", "a_mse", "va_lpcc", "va_lccc", "units", "agreement"}
+        for name, value in alone.items():
+            np.testing.assert_allclose(together[name], value, rtol=1e-5, err_msg=name)
+    for name, values in told["alone"]["state"].items():
+        np.testing.assert_allclose(told["together"]["state"][name], values, atol=1e-5, err_msg=name)
 
 
 def test_a_dry_run_tells_what_a_step_costs_and_trains_nothing() -> None:

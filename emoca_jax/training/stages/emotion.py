@@ -95,6 +95,7 @@ def emotion_stage(
     held_out: Callable[[], Iterable[dict[str, np.ndarray]]],
     *,
     augment: Augment | None = None,
+    labelled: Callable[[Array], Array] = lambda rows: rows,
     views: int = 1,
     agreement: float = 0.0,
     unit_share: float = UNIT_SHARE,
@@ -103,15 +104,15 @@ def emotion_stage(
     network reads them, `units`.
 
     held_out: batches to judge on, all of one size. augment: of a batch, on the device, at random; may make what the
-    network sees of other entries. Rows behind those that have an `expression` have units alone. views: labelled rows
-    next to each other, which show the same of one face. agreement: weight of `share_between_views` of the network's
-    features. unit_share: weight of the units' mean square.
+    network sees of other entries. labelled: picks of the network's rows those that have an `expression`; the others
+    have units alone. views: of these, rows next to each other, which show the same of one face. agreement: weight of
+    `share_between_views` of the network's features. unit_share: weight of the units' mean square.
     """
     agrees = functools.partial(_agreement, views=views, weight=agreement) if agreement else None
     return Stage(
         name=f"emotion ({type(network.module).__name__})",
         initial=lambda key: _initial(network, key),
-        loss=functools.partial(_loss, network, augment, agrees, unit_share),
+        loss=functools.partial(_loss, network, augment, labelled, agrees, unit_share),
         optimiser=optimiser,
         evaluate=lambda parameters, statistics: evaluate(network, parameters, statistics, held_out()),
         metric="score",
@@ -153,6 +154,7 @@ def _initial(network: Recogniser, key: Array) -> tuple[Parameters, Parameters]:
 def _loss(
     network: Recogniser,
     augment: Augment | None,
+    labelled: Callable[[Array], Array],
     agrees: Callable[[AffectRead], dict[str, Array]] | None,
     unit_share: float,
     parameters: Parameters,
@@ -167,8 +169,7 @@ def _loss(
     variables = {"params": parameters, "batch_stats": statistics}
     result: Any = network.module.apply(variables, seen, train=True, mutable="batch_stats", rngs={"dropout": drop})
     read, changed = result
-    labelled = batch["expression"].shape[0]
-    affect = jax.tree.map(lambda rows: rows[:labelled], affect_alone(read))
+    affect = jax.tree.map(labelled, affect_alone(read))
     expression = expression_measures(affect.expression_logits, batch["expression"].astype(jnp.int32))
     measures = valence_arousal_measures(
         affect.valence,
