@@ -19,6 +19,7 @@ from emoca_jax.errors import InputError
 from emoca_jax.fit.landmark_model import LandmarkModel, project
 from emoca_jax.fit.one_pass import codes_at_steps, load_code_reader
 from emoca_jax.flame.head import FaceHead
+from emoca_jax.render.backends.per_image import on_own_devices
 from emoca_jax.training.stages.encoders import OpenEncoders
 
 
@@ -32,9 +33,13 @@ def landmark_encoders(head: FaceHead, landmarks: LandmarkModel, *, seed: int = 0
         raise InputError(f"the encoder that ships is of another head: units {', '.join(unknown)} differ")
     order = np.array([ARKIT_UNITS.index(name) for name in head.expression_names])
 
-    def off_landmarks(networks: Any, found: Float[Array, "batch 478 3"]) -> Codes:
+    def of_batch(found: Float[Array, "batch 478 3"], networks: Any) -> Codes:
         units = landmark_units(networks["units"], found)[:, jax.numpy.asarray(order)]
         return jax.vmap(lambda *face: codes_at_steps(landmarks, networks["codes"], *face)[-1])(found, units)
+
+    def off_landmarks(networks: Any, found: Float[Array, "batch 478 3"]) -> Codes:
+        # For TPUs XLA finds the singular values of a whole batch (of `closed_form`) on every chip.
+        return on_own_devices(of_batch, found, networks)
 
     return OpenEncoders(head, off_landmarks, shipped_networks(), seed, level)
 

@@ -20,8 +20,8 @@ def one_by_one() -> bool:
 
 
 def on_own_devices(function: Callable[..., Any], images: Any, *shared: Any) -> Any:
-    """`function` of an array (or several in a tuple) whose first axis are images, and of others that all images share;
-    results as the former.
+    """`function` of an array (or several in a tuple) whose first axis are images (or faces), and of others that all of
+    them share; results as the former.
 
     Inside of a program over a mesh (`jax.sharding.use_abstract_mesh`, as training steps have it) each device runs it on
     its own images. XLA, which splits such programs by itself, would send every picture to every device where one loop
