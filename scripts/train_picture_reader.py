@@ -4,7 +4,7 @@
     python scripts/train_picture_reader.py --data_dir others --judges datasets --sets runs/others --start READER.npz
 
 It learns from drawn open faces alone (python -m data_pipelines.build open_faces, see docs/emotion.md). The frozen
-networks look at each of them `TURNS` times, changed at random; these looks are kept in the folder of `--sets`, .8 GB
+networks look at each of them `TURNS` times, changed at random; these looks are kept in the folder of `--sets`, 1.1 GB
 for every turn of 12,000 faces, and taken from there by the next run with the same seed and faces. The same looks and
 seed give the same bytes on one machine. Several folders of drawn faces are learned from together, and a reader that is
 there already may be taught on.
