@@ -1,6 +1,6 @@
 """The stages of scripts/train.py that learn to read emotion: from codes, from drawings, from labelled photos.
 
-A stage is made apart from its data, so that it can be compiled without any (tests/accelerators/steps.py).
+A stage is made apart from its data, so that it can be compiled without any (tests/accelerators/steps_of_*.py).
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ Paper: DECA (arXiv:2012.04012), section 3.3; shape consistency as the mean of tw
 no identity network has an open licence. Goes on from deca_pretrain_small.py.
 Command: python scripts/train.py --config=configs/open/deca_coarse_small.py --folder=runs/deca
     --config.start=runs/pretrain --config.data.train="('datasets',)" --config.data.held_out=datasets
-Compiled for eight H100s (--dry_run --for h100): 396 MiB of state, 477 MiB and 192 GFLOP a step on each.
-Expected: NOBODY HAS RUN IT. Sized for 8 minutes at 1,000 images/s (64 x 7,000 = 448,000 images), which is the goal and
-has not been measured.
+Compiled for eight H100s (--dry_run --for h100): 396 MiB of state, 486 MiB and 192 GFLOP a step on each.
+Expected: NOBODY HAS RUN IT AT THIS SIZE; three steps of 4 faces came through on a CPU. Sized for 8 minutes at 1,000
+images/s (64 x 7,000 = 448,000 images), which is the goal and has not been measured.
 """
 
 from typing import Any

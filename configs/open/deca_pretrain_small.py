@@ -4,9 +4,9 @@ Paper: DECA (arXiv:2012.04012), section 4.1; learning rate and weights as there 
 Command: python scripts/train.py --config=configs/open/deca_pretrain_small.py --folder=runs/pretrain
     --config.data.train="('datasets',)" --config.data.held_out=datasets
 Data: as for the tiny stages, drawn larger (PLAN: "size": 320, "train": 40000).
-Compiled for eight H100s (--dry_run --for h100): 396 MiB of state, 782 MiB and 382 GFLOP a step on each.
-Expected: NOBODY HAS RUN IT. Sized for 8 minutes at 1,000 images/s (128 x 3,500 = 448,000 images). A run leaves
-network.npz; `emoca reconstruct --model` reads no ResNet-50 of the open head yet.
+Compiled for eight H100s (--dry_run --for h100): 396 MiB of state, 751 MiB and 382 GFLOP a step on each.
+Expected: NOBODY HAS RUN IT AT THIS SIZE; three steps of 4 faces came through on a CPU. Sized for 8 minutes at 1,000
+images/s (128 x 3,500 = 448,000 images), which is the goal and has not been measured.
 """
 
 from typing import Any
