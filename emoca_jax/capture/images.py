@@ -17,7 +17,7 @@ from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError, feature
 
 from emoca_jax.capture import other_formats
 from emoca_jax.capture.png_texts import LARGEST_TEXT, without_large_texts
-from emoca_jax.capture.shown_colours import eight_bits, shown_pixels
+from emoca_jax.capture.shown_colours import eight_bits, on_clear_canvas, shown_pixels
 from emoca_jax.errors import InputError
 from emoca_jax.files.regular import open_regular, user_path
 
@@ -238,7 +238,7 @@ def _decoded(image: Image.Image, size: tuple[int, int]) -> Photo:
     """size: of the image as the file has it, width first."""
     image.load()
     orientation = _orientation(image)
-    pixels = shown_pixels(_turned(_shrunk(image), orientation))
+    pixels = shown_pixels(_turned(_shrunk(on_clear_canvas(image)), orientation))
     original = size[::-1] if orientation in SIDEWAYS else size
     return Photo(pixels, np.asarray(original, np.float32) / pixels.shape[1::-1])
 
@@ -275,8 +275,13 @@ SIDEWAYS = (5, 6, 7, 8)
 
 
 def _orientation(image: Image.Image) -> int:
+    """By EXIF, as browsers do: Pillow's `getexif` goes by XMP too, which many programs leave when they turn pixels."""
     try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
+        if hasattr(image, "tag_v2"):  # a tiff's own tags
+            return image.getexif().get(ExifTags.Base.Orientation, 1)
+        exif = Image.Exif()
+        exif.load(image.info.get("exif", b""))
+        return exif.get(ExifTags.Base.Orientation, 1)
     # A damaged EXIF block says nothing about the pixels.
     except Exception:
         return 1

@@ -42,9 +42,24 @@ def shown_pixels(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     return np.array(shown)
 
 
+def on_clear_canvas(image: Image.Image) -> Image.Image:
+    """A gif whose first frame leaves some of its canvas free, with that part transparent; others as they are.
+
+    Browsers show the page there, Pillow the background colour, which browsers have not minded for decades.
+    """
+    extent = getattr(image, "dispose_extent", None)
+    if image.format != "GIF" or extent is None or image.tell() or tuple(extent) == (0, 0, *image.size):
+        return image
+    frame = image.crop(extent).convert("RGBA")
+    canvas = Image.new("RGBA", image.size)
+    canvas.paste(frame, extent[:2])
+    return canvas
+
+
 def eight_bits(image: Image.Image) -> Image.Image:
     """Grey of 16 bits as 8: 65535 / 257 = 255, where Pillow's own conversion clips at 255; others as they are.
 
+    A shade that a png calls transparent becomes an alpha channel.
     Errors: as `shown_pixels`.
     """
     if image.mode == "F":
@@ -55,7 +70,9 @@ def eight_bits(image: Image.Image) -> Image.Image:
     if values.min() < 0 or values.max() > DEEPEST:
         raise InputError("has more than 16 bits per pixel; save it with 8 or 16 bits")
     reduced = Image.fromarray(np.round(values.astype(np.float32) / 257).astype(np.uint8))
-    # Which of 65536 shades is transparent makes no sense any more.
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):
+        reduced = Image.merge("LA", (reduced, Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))))
     reduced.info = {key: value for key, value in image.info.items() if key != "transparency"}
     return reduced
 
