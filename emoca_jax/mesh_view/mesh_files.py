@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from emoca_jax.errors import InputError
+from emoca_jax.files.failed_downloads import failed_download, packed
 from emoca_jax.files.regular import read_regular
 from emoca_jax.mesh_view.beside import text_of
 from emoca_jax.mesh_view.glb_reading import read_glb
@@ -62,6 +63,9 @@ def read_mesh(path: str | Path) -> Mesh:
         data = read_regular(path)
     except InputError as error:
         raise InputError(f"{path}: cannot be read: it {str(error).removeprefix(f'{path}: ')}") from error
+    told = failed_download(data[:1024]) or packed(data[:1024])
+    if told:
+        raise InputError(f"{path}: is {told}")
     try:
         # Numbers that overflow are named where they matter: among the vertices.
         with np.errstate(all="ignore"):
@@ -173,7 +177,7 @@ def _read_with_trimesh(data: bytes, path: Path) -> tuple[list[MeshPart], list[st
     logging.getLogger("trimesh").setLevel(logging.ERROR)
     try:
         kind = path.suffix[1:].lower()
-        text = text_of(data) if kind == "obj" else ""
+        text = _obj_text(data) if kind == "obj" else ""
         if len(set(re.findall(r"(?m)^[ \t]*usemtl[^\r\n]*", text))) > MOST_MATERIALS:
             raise InputError(f"has more than {MOST_MATERIALS} materials; join them in a 3D program first")
         file = io.StringIO(text) if kind == "obj" else io.BytesIO(data)
@@ -186,6 +190,18 @@ def _read_with_trimesh(data: bytes, path: Path) -> tuple[list[MeshPart], list[st
     except Exception as error:  # a parser that meets a damaged file raises whatever its next step stumbles over
         kind = path.suffix[1:].lower()
         raise InputError(f"is damaged or no {kind} ({type(error).__name__}: {error})") from error
+
+
+def _obj_text(data: bytes) -> str:
+    """An .obj as trimesh knows it: blanks between words, no remarks behind numbers, lines that end as on this system.
+
+    Errors: InputError for a face with vertex 0: they count from 1, and trimesh would take the last one.
+    """
+    text = re.sub(r"\r\n?", "\n", text_of(data)).replace("\t", " ")
+    text = re.sub(r"(?m)^( *(?:v[nt]?|f) [^#\n]*)#[^\n]*", r"\1", text)
+    if re.search(r"(?m)^ *f [^\n]*?(?<![^ ])0+(?![^ /\n])", text):
+        raise InputError("is damaged: a face names vertex 0; they count from 1")
+    return text
 
 
 def _as_part(mesh: Any, pictures: list[np.ndarray]) -> MeshPart:

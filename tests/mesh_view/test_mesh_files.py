@@ -183,6 +183,10 @@ BAD = {
     "text.obj": (b"\x00\xff\x13 nothing", "text.obj"),
     "points.obj": (TRIANGLE.encode(), "points.obj"),
     "beyond.obj": (f"{TRIANGLE}f 1 2 9\n".encode(), "beyond.obj"),
+    "nought.obj": (f"{TRIANGLE}f 1/1 2/1 0/1\n".encode(), "vertex 0"),
+    "login.obj": (b"<!DOCTYPE html><title>Sign in</title>", "is a web page"),
+    "pointer.glb": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    "packed.ply": (b"PK\x03\x04", "unpack it first"),
     "nan.obj": (b"v 0 0 0\nv nan 0 0\nv 0 1 0\nf 1 2 3\n", "1 of 3 vertices are not finite"),
     "dot.obj": (b"v 1 1 1\nv 1 1 1\nv 1 1 1\nf 1 2 3\n", "no extent"),
     "huge.obj": (f"{TRIANGLE.replace('1', '1e30')}f 1 2 3\n".encode(), "too large"),
@@ -201,6 +205,14 @@ def test_bad_files_are_refused_in_one_sentence(tmp_path, name):
     with pytest.raises(InputError, match=name) as caught:
         read_mesh(save(tmp_path / name, data))
     assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("plain", "written"), [(" ", "\t"), ("\n", "\r"), ("\n", "\r\n"), ("\n", " # 0\n")])
+def test_an_obj_as_other_programs_write_it(tmp_path, plain, written):
+    """Tabs between words, ends of lines of other systems, remarks. No group is a face, whatever its name."""
+    lines = f"# f 0\n{TRIANGLE}g f 0\nf 1 2 3\n".replace(plain, written)
+    mesh = read_mesh(save(tmp_path / "a.obj", lines.encode()))
+    np.testing.assert_array_equal(mesh.vertices[mesh.faces[0]], [[0, 0, 0], [1, 0, 0], [0, 1, 0]])
 
 
 def test_a_texture_that_is_no_picture(tmp_path):
