@@ -19,7 +19,7 @@ from emoca_jax.capture import other_formats
 from emoca_jax.capture.png_texts import LARGEST_TEXT, without_large_texts
 from emoca_jax.capture.shown_colours import eight_bits, on_clear_canvas, shown_pixels
 from emoca_jax.errors import InputError
-from emoca_jax.files.regular import open_regular, user_path
+from emoca_jax.files.regular import is_address, open_regular, user_path
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo", ".png", ".apng", ".webp", ".avif", ".avifs"),
@@ -171,7 +171,7 @@ def _expand(name: str) -> list[Path]:
             if not images:
                 raise InputError(f"{name}: has no image in it; give a folder with {SUFFIX_LIST} files")
             return images
-        if os.path.lexists(path) or not glob.has_magic(name):
+        if os.path.lexists(path) or is_address(name) or not glob.has_magic(name):
             return [path]
     except PermissionError:
         raise InputError(f"{name}: may not be read; check its permissions") from None

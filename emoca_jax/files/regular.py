@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from io import BufferedReader
 from pathlib import Path
@@ -42,7 +43,8 @@ def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
         return file
     # ValueError: a zero byte, or text that the file system's encoding does not have.
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {advice(error)}") from error
+        told = "is an address; save what is there and give the file" if is_address(path) else advice(error)
+        raise InputError(f"{path}: {told}") from error
 
 
 def read_regular(path: str | os.PathLike[str], *, most: int | None = None) -> bytes:
@@ -54,6 +56,11 @@ def read_regular(path: str | os.PathLike[str], *, most: int | None = None) -> by
             return file.read()
         except (OSError, MemoryError) as error:
             raise InputError(f"{path}: {advice(error)}") from error
+
+
+def is_address(name: str | os.PathLike[str]) -> bool:
+    """Whether a name that leads to no file begins as https:// does, of which a path keeps one stroke."""
+    return bool(re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+:/", os.fspath(name)))
 
 
 def user_path(name: str | os.PathLike[str]) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from emoca_jax.capture.images import find_images, read_photo
 from emoca_jax.errors import InputError
 from emoca_jax.files.regular import open_regular, read_regular, user_path
 
@@ -97,3 +98,21 @@ def test_regular_files_are_read_through_links_and_only_as_far_as_asked(tmp_path)
     with pytest.raises(InputError, match="more than 3 bytes"):
         read_regular(tmp_path / "b", most=3)
     assert user_path("~nosuchuser/a") == Path("~nosuchuser/a") and user_path("~/a") == Path.home() / "a"
+
+
+@pytest.mark.parametrize("name", ["https://example.org/a.jpg?width=9", "s3://bucket/a.png", "file:///home/anna/a.jpg"])
+def test_an_address_is_told(tmp_path, monkeypatch, name):
+    """Its ? is no pattern; and nothing is fetched from there."""
+    monkeypatch.chdir(tmp_path)
+    assert find_images([name]) == [Path(name)]
+    for read in (open_regular, read_photo):
+        with pytest.raises(InputError, match="is an address; save what is there and give the file"):
+            read(name)
+
+
+def test_a_file_may_be_called_like_an_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = Path("https:/example.org")
+    place.mkdir(parents=True)
+    (place / "a.bin").write_bytes(b"here")
+    assert read_regular("https://example.org/a.bin") == b"here"
