@@ -42,9 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         parser = _parser()
-        if any(map(_is_empty, sys.argv[1:] if arguments is None else arguments)):
+        given = sys.argv[1:] if arguments is None else arguments
+        if any(map(_is_empty, given)):
             # As a path it would be the folder that the user happens to be in.
             raise InputError("one of the arguments is empty; give a name (is a variable of the shell not set?)")
+        for name in filter(_is_file_like_an_option, [] if "--" in given else given):
+            raise InputError(f"{name}: is taken for an option, as it begins with a dash; write ./{name}")
         parsed = parser.parse_args(arguments)
         if parsed.command is None:
             parser.print_help(sys.stderr)
@@ -68,6 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _is_empty(argument: str) -> bool:
     """Whether nothing is given, alone or for an option."""
     return not argument or (argument.startswith("--") and argument.endswith("="))
+
+
+def _is_file_like_an_option(argument: str) -> bool:
+    """Whether it is a file's name such as -1.jpg, which `*.jpg` may give; no option has a dot before an = sign."""
+    return argument.startswith("-") and "." in argument.partition("=")[0] and os.path.lexists(argument)
 
 
 def _parser() -> argparse.ArgumentParser:

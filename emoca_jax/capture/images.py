@@ -119,9 +119,12 @@ def check_array(image: Shaped[np.ndarray, "..."]) -> Photo:
     """Photo from an array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], uint8 or float in [0, 1], RGB.
 
     Transparency is laid on white. Works for anything NumPy can convert, jax arrays included.
-    Errors: InputError for other shapes and types, values outside the range, NaN and infinity.
+    Errors: InputError for other shapes and types, what is no array, values outside the range, NaN and infinity.
     """
     array = np.asarray(image)
+    if not isinstance(image, np.ndarray) and (array.ndim == 0 or array.dtype.kind not in "?buifc"):
+        what = type(image).__name__
+        raise InputError(f"image must be a path, a picture of PIL (it opens bytes and files) or an array, not {what}.")
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[-1] not in (1, 3, 4):

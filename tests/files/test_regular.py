@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from emoca_jax.capture.images import find_images, read_photo
+from emoca_jax.cli import main
 from emoca_jax.errors import InputError
 from emoca_jax.files.regular import open_regular, read_regular, user_path
 
@@ -116,3 +117,14 @@ def test_a_file_may_be_called_like_an_address(tmp_path, monkeypatch):
     place.mkdir(parents=True)
     (place / "a.bin").write_bytes(b"here")
     assert read_regular("https://example.org/a.bin") == b"here"
+
+
+@pytest.mark.parametrize("words", ["reconstruct a.jpg -1.jpg", "info -1.jpg", "render -1.jpg --output b.png"])
+def test_a_file_whose_name_begins_with_a_dash_is_told(tmp_path, monkeypatch, capsys, words):
+    """`*.jpg` gives such names; argparse asks for an INPUT, or knows no such option."""
+    monkeypatch.chdir(tmp_path)
+    Path("-1.jpg").write_bytes(b"")
+    assert main(words.split()) == 2 and "write ./-1.jpg" in capsys.readouterr().err
+    # Behind --, as itself, or where there is no such file, it is what it was.
+    assert main(["render", "--output", "b.png", "--", "-1.jpg"]) == main(["render", "./-1.jpg"]) == 2
+    assert "option" not in capsys.readouterr().err
