@@ -23,10 +23,12 @@ MATERIALS = {"eyes": (0.15, False), "teeth": (0.3, True), "tongue": (0.4, True),
 """Roughness, and whether the back shows, by part; wet parts shine."""
 SKIN_MATERIAL = (0.55, True)
 """Skin and whatever else a head has; the neck is open below, so its inside can be seen."""
-DARK, SHADED = ("mouth_interior",), ("teeth", "tongue")
-"""Parts that light hardly reaches, which their texture knows: all over, and more and more towards the throat.
+DARK = ("mouth_interior",)
+MIRRORED = dict.fromkeys(DARK, 0.0) | {"teeth": 0.3, "tongue": 0.3}
+"""Part -> share that it mirrors of what skin does, for parts that light hardly reaches; by eye, in three.js.
 
-Other programs know nothing of that shade, and the 4 % that a surface reflects turn a black mouth into grey steel.
+Their texture is dark for that, but other programs do not know why, and the 4 % that a surface reflects turn a black
+mouth into grey steel. Not by `specularColorTexture`: assimp 5 then finds no file for a texture and gives up.
 """
 SPECULAR = "KHR_materials_specular"
 UNTURNED = 1e-9
@@ -127,10 +129,8 @@ def _material(part: str, name: str, wrinkled: bool) -> dict[str, Any]:
     }
     if wrinkled and part not in MATERIALS:
         material["normalTexture"] = {"index": 1}
-    if part in DARK:
-        material["extensions"] = {SPECULAR: {"specularFactor": 0.0}}
-    if part in SHADED:
-        material["extensions"] = {SPECULAR: {"specularColorTexture": {"index": 0}}}
+    if part in MIRRORED:
+        material["extensions"] = {SPECULAR: {"specularFactor": MIRRORED[part]}}
     return material
 
 
