@@ -4,7 +4,8 @@ Paper: DECA (arXiv:2012.04012), section 3.4; terms as in deca_detail_tiny.py. Go
 Command: python scripts/train.py --config=configs/open/deca_detail_small.py --folder=runs/deca_detail
     --config.start=runs/deca --config.data.train="('datasets',)" --config.data.held_out=datasets
 Compiled for eight H100s (--dry_run --for h100): 519 MiB of state, 468 MiB and 183 GFLOP a step on each.
-Expected: NOBODY HAS RUN IT, and how fast it is has not been measured (32 x 7,000 = 224,000 images).
+Expected: NOBODY HAS RUN IT AT THIS SIZE; three steps of 4 faces came through on a CPU. How fast it is has not been
+measured (32 x 7,000 = 224,000 images).
 """
 
 from typing import Any

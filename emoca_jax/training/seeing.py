@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import json
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -48,7 +49,8 @@ class Sight:
     def __init__(self, folder: Path, name: str, steps: int) -> None:
         self.folder, self.name, self.steps = folder, name, steps
         self._sees = jax.process_index() == 0
-        self._console = Console(stderr=True, quiet=not self._sees)
+        # Jupyter asks its children for colour, where rich takes a pipe for a terminal: thousands of redrawn bars.
+        self._console = Console(stderr=True, quiet=not self._sees, force_terminal=sys.stderr.isatty())
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

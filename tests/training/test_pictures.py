@@ -91,3 +91,15 @@ def test_the_last_faces_are_kept_and_the_page_shows_them(tmp_path: Path) -> None
         sight.begin(0)
         sight.show(1, Faces(pictures[0], ("photo",)))
     assert (tmp_path / "faces.png").is_dir()
+
+
+def test_bars_are_drawn_on_terminals_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Jupyter sets this for its children, and keeps all that they write."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Sight(tmp_path, "toy", 2) as sight:
+        sight.begin(0)
+        sight.tell("going on")
+    told = capfd.readouterr().err
+    assert "going on" in told and "\x1b" not in told
