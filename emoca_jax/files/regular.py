@@ -43,7 +43,8 @@ def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
         return file
     # ValueError: a zero byte, or text that the file system's encoding does not have.
     except (OSError, ValueError) as error:
-        told = "is an address; save what is there and give the file" if is_address(path) else advice(error)
+        addressed = is_address(path) and not os.path.lexists(path)
+        told = "is an address; save what is there and give the file" if addressed else advice(error)
         raise InputError(f"{path}: {told}") from error
 
 

@@ -104,7 +104,7 @@ READ_TRUST = {
     "mouthLeft": 1.5,
     "mouthRight": 1.5,
     "mouthPress": 2.5,
-    "mouthPucker": 3.0,
+    "mouthPucker": 4.0,
     "mouthFunnel": 2.0,
 }
 """How much is believed of what networks read off landmarks and in the picture, by name stem; 1 where not given. Nothing

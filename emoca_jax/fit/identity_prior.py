@@ -51,15 +51,16 @@ def identity_prior(head: FaceHead) -> Float[np.ndarray, "shapes shapes"]:
     for part in (near, ~near):
         square += SURFACE_WEIGHT**2 * (moved[part].T * (area[part] / area[part].sum())) @ moved[part]
     points = PER_METRE * _at_points(head, np.asarray(head.shape_dirs, np.float64))
-    beside = (points - points.mean(axis=0)).reshape(-1, moved.shape[1])
-    square += POINTS_WEIGHT**2 / len(points) * beside.T @ beside
+    if len(points):
+        beside = (points - points.mean(axis=0)).reshape(-1, moved.shape[1])
+        square += POINTS_WEIGHT**2 / len(points) * beside.T @ beside
     strength, ways = np.linalg.eigh(square)
     return (ways * np.sqrt(strength)).T.astype(np.float32)
 
 
 def mouth_prior(head: FaceHead) -> Float[np.ndarray, "modes shapes"]:
     """Rows whose products with an identity code, squared and summed up, are the mean square, mm^2, of how far the
-    points of lips and chin move beside the rest of the face; none for a head that lacks either."""
+    points of lips and chin move beside the rest of the face; none for a head that has none of these, or no others."""
     index = np.asarray(head.mediapipe_index)
     mouth = np.isin(index, (*CHIN_SKIN, *sum(LIP_RINGS, ())))
     if not mouth.any() or mouth.all():

@@ -25,7 +25,7 @@ from emoca_jax.fit.least_squares import NormalEquations, bounded_minimum, normal
 from emoca_jax.fit.start import Variables, codes_of
 from emoca_jax.products import PRECISION
 
-IDENTITY_SHARE = 40.0
+IDENTITY_SHARE = 10.0
 """Of the identity prior's energy, all photos together, against a single photo's."""
 POINTS_SHARE = 0.2
 """Of what residuals of a single photo's points weigh (of their squares .04). They err together, and in each photo

@@ -78,9 +78,7 @@ def load_emotion_model(name: str | Path, *, from_3d: bool = False, drawn: bool =
             fitted=load_open_model(OPEN_MODEL) if from_3d else None,
         )
     if drawn:
-        raise InputError(
-            f"Only what ships has a network that learned from drawn faces: leave --drawn out, or the model {name}."
-        )
+        raise InputError(f"--drawn picks one of the networks that ship: leave it out, or the model {name}.")
     folder = read_model_folder(name)
     codes = folder.variables(CODES_NETWORK) if from_3d and _reads_codes(folder) else None
     images = load_image_networks(folder)

@@ -88,6 +88,28 @@ def test_what_identity_moves_of_lips_and_chin_is_told_in_millimetres():
     np.testing.assert_allclose(np.sum((mouth_prior(mesh) @ code) ** 2), wanted, rtol=0.01)
 
 
+def test_identity_pays_more_for_a_mouth_the_wider_it_is_open():
+    model = landmark_model(head())
+    prices = []
+    for opening in (0.0, 0.3, 0.7):
+        truth = codes_of(head(), jawOpen=opening)
+        landmarks = np.zeros((478, 3), np.float32)
+        landmarks[np.asarray(model.index)] = project(model, truth)
+        turn = flame.rotation_matrix(truth.pose[0])
+        prices.append(float(fit.landmark_goal(model, jnp.asarray(landmarks), jnp.zeros(7), turn, None).mouth))
+    assert prices[0] == fit.MOUTH_AT_REST < prices[1] < prices[2] <= fit.MOUTH_OPEN
+
+
+def test_a_head_without_points_has_a_prior_and_none_of_its_mouth():
+    mesh = head()
+    points = mesh.landmarks_mediapipe
+    bare = mesh.replace(
+        landmarks_mediapipe=points.replace(face_index=points.face_index[:0], barycentric=points.barycentric[:0]),
+        mediapipe_index=mesh.mediapipe_index[:0],
+    )
+    assert np.isfinite(identity_prior(bare)).all() and mouth_prior(bare).shape == (0, mesh.shape_dirs.shape[-1])
+
+
 def test_thick_lips_of_a_mouth_that_is_wide_open_are_not_the_persons():
     """Lips found 4.5 mm beyond their outer lines. Unless that costs anything they come out 2.7 mm thicker at rest."""
     model, mesh = landmark_model(head()), head()
