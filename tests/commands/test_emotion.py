@@ -195,7 +195,7 @@ def test_a_folder_without_emo_mlp_reads_neither_the_3d_face_nor_drawn_ones(tmp_p
     folder = write_folder(tmp_path, {"emonet": emonet}, {})
     with pytest.raises(InputError, match="leave --from-3d out"):
         capture.load_emotion_model(folder, from_3d=True)
-    with pytest.raises(InputError, match=f"leave --drawn out, or the model {re.escape(str(folder))}"):
+    with pytest.raises(InputError, match=f"leave it out, or the model {re.escape(str(folder))}"):
         capture.load_emotion_model(folder, drawn=True)
 
 
