@@ -46,9 +46,9 @@ table shows both shippable photos fitted with and without that term, everything 
 """
 SEEN = """
 Looked at: on these two photos the term does next to nothing any more, as units begin with what networks read from
-pixels and landmarks. None of the strongest differs by more than .05, features come nearer by 2 to 3 %, and a person sees no
-difference between the pictures with and without. Faults of both: dark and pale specks between Grace Hopper's closed
-lips, a pale streak at the corners of her mouth, and brows and wrinkles that are the model's, not hers.
+pixels and landmarks. None of the strongest differs by more than .05, features come nearer by 2 to 3 %, and a person
+sees no difference between the pictures with and without. Faults of both: dark and pale specks between Grace Hopper's
+closed lips, a pale streak at the corners of her mouth, and brows and wrinkles that are the model's, not hers.
 """
 """Words of whoever looked last: to be written anew with the picture."""
 
