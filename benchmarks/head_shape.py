@@ -45,9 +45,10 @@ from emoca_jax.evaluation.scan import scan_to_mesh
 from emoca_jax.files.whole import write_file
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.flame.rotations import yaw_degrees
+from emoca_jax.jobs.choice import Method
 from emoca_jax.jobs.look import look
 from emoca_jax.jobs.one_person import PersonPhoto, codes_of_person
-from emoca_jax.jobs.open_model import Method, OpenModel, codes_by_landmarks, fit_face, head_units, picture_of
+from emoca_jax.jobs.open_model import OpenModel, codes_by_landmarks, fit_face, head_units, picture_of
 from emoca_jax.mediapipe_points import JAW_OF_68, NOSE
 from emoca_jax.objectives.photo import FitWeights
 

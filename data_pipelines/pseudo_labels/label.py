@@ -13,8 +13,9 @@ from emoca_jax.errors import InputError, surprise
 from emoca_jax.export.emotion_files import emotion_summary
 from emoca_jax.export.tables import photo_summary
 from emoca_jax.faces import EmotionResult, ReconstructedFace
+from emoca_jax.jobs.choice import OPEN_MODEL
 from emoca_jax.jobs.open_encoder import OpenEncoderModel
-from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel
+from emoca_jax.jobs.open_model import OpenModel
 from emoca_jax.jobs.read_emotion import EmotionModel, load_emotion_model, read_emotion
 from emoca_jax.jobs.reconstruct import load_model, reconstruct
 from emoca_jax.jobs.trained_model import TrainedModel

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emoca_jax.commands.photos import PhotoCommand, Row, add_photo_arguments, run_on_photos
+from emoca_jax.jobs.choice import check_drawn
 
 if TYPE_CHECKING:
     from emoca_jax.faces import EmotionResult
@@ -46,6 +47,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read every face, tell failures one sentence each, print the table, write it; returns the exit code."""
+    check_drawn(arguments.model, drawn=arguments.drawn)
     lines: list[tuple[str, ...]] = []
     table = arguments.output / "emotions.csv"
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from emoca_jax.commands.photos import PhotoCommand, Row, add_photo_arguments, run_on_photos
 from emoca_jax.errors import InputError
 from emoca_jax.files.face_formats import FACE_FORMATS, MORE_FORMATS, NAME_STYLES, format_problem
+from emoca_jax.jobs.choice import Method, check_choice
 
 if TYPE_CHECKING:
     from emoca_jax.codes import Codes
     from emoca_jax.jobs.one_person import PersonPhoto
-    from emoca_jax.jobs.open_model import Method
     from emoca_jax.jobs.result import FaceResult
 
 TILE_RANGE = (64, 2048)
@@ -91,18 +91,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Reconstruct every input, tell failures one sentence each, print the table; returns the exit code."""
     if arguments.lod and "glb" not in arguments.format:
         raise InputError("--lod writes levels of the .glb: add glb to --format, or leave --lod out")
-    if arguments.one_person and (arguments.model != "open" or arguments.method == "encoder"):
-        from emoca_jax.jobs.one_person import NO_FIT
-
-        raise InputError(NO_FIT)
+    name, head, official = arguments.model, arguments.head, arguments.official
+    check_choice(name, head=head, official=official, method=arguments.method, one_person=arguments.one_person)
 
     def load() -> Any:
-        from emoca_jax.jobs.reconstruct import check_method, load_model
+        from emoca_jax.jobs.reconstruct import load_model
 
-        model = load_model(arguments.model, head=arguments.head, official=arguments.official)
-        if arguments.method:
-            check_method(model, arguments.method)
-        return model
+        return load_model(name, head=head, official=official)
 
     person = _Person(arguments.method) if arguments.one_person else None
 

@@ -22,9 +22,10 @@ from emoca_jax.codes import Codes
 from emoca_jax.errors import InputError
 from emoca_jax.fit.one_person import fit_person
 from emoca_jax.fit.photo import ADAM_STEPS, fit_photo
+from emoca_jax.jobs.choice import NO_FIT, Method
 from emoca_jax.jobs.face_model import checked_model
 from emoca_jax.jobs.look import look
-from emoca_jax.jobs.open_model import Method, OpenModel, finished_face, head_units, picture_of
+from emoca_jax.jobs.open_model import OpenModel, finished_face, head_units, picture_of
 from emoca_jax.jobs.reconstruct import AnyModel, check_method
 from emoca_jax.jobs.result import FaceResult
 from emoca_jax.nets.emotion.affect import AffectRead
@@ -33,10 +34,6 @@ from emoca_jax.objectives.photo import FitWeights, SeenFace
 LEAST_PHOTOS = 2
 MOST_PHOTOS = 24
 """All are solved for at once, in a time that grows with the cube of their number, and kept in memory."""
-NO_FIT = (
-    "One identity of several photos is fitted, by the open model with method fit or landmarks; an encoder tells every "
-    "photo's by itself."
-)
 HOW_MANY = f"One identity wants two to {MOST_PHOTOS} photos of the person in which a face is found, not"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import jax
 import numpy as np
@@ -28,6 +27,7 @@ from emoca_jax.fit.one_pass import encode_landmarks, load_code_reader
 from emoca_jax.fit.photo import ADAM_STEPS, PhotoFit, fit_photo
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.jobs.assemble import assemble
+from emoca_jax.jobs.choice import NO_ENCODER, OPEN_MODEL, Method
 from emoca_jax.jobs.encoded_face import EncodedFace, encoded_face
 from emoca_jax.jobs.face_model import FaceModel
 from emoca_jax.jobs.look import fit_crop, look, read, to_plane
@@ -40,16 +40,10 @@ from emoca_jax.products import CUBLAS
 from emoca_jax.texture.layout import TEXTURE_SIZE, texture_layout
 from emoca_jax.texture.surface import skin_surface
 
-OPEN_MODEL = "open"
-METHODS = ("fit", "landmarks", "encoder")
-Method = Literal["fit", "landmarks", "encoder"]
 STEPS_ONCE_ENCODED = 6
 """Of the landmark fit, where it begins with what the encoder says: half of what the closed form needs. That is for
 method landmarks, which is there to be fast: nine photos' landmarks are off by .454 % of the face's width (median) if
 the whole fit begins so, by .442 from the closed form."""
-NO_ENCODER = (
-    "The encoder that ships is of the head that ships: leave out `head` (--head), or choose method fit or landmarks."
-)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,11 +28,12 @@ from emoca_jax.emotion.networks import (
 )
 from emoca_jax.emotion.pictures import picture_networks
 from emoca_jax.emotion.reading import EmotionReading, photo_reading, picture_reading, reading_of, units_reading
-from emoca_jax.errors import InputError, checked_path
+from emoca_jax.errors import InputError
 from emoca_jax.faces import EmotionResult
+from emoca_jax.jobs.choice import OPEN_MODEL, check_drawn
 from emoca_jax.jobs.face_model import checked_model
 from emoca_jax.jobs.look import look
-from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel, fitted_face, load_open_model
+from emoca_jax.jobs.open_model import OpenModel, fitted_face, load_open_model
 from emoca_jax.jobs.trained_model import load_encoders
 from emoca_jax.model import EncoderVariables, encode
 from emoca_jax.model_folder import ModelFolder, read_model_folder
@@ -66,7 +67,8 @@ def load_emotion_model(name: str | Path, *, from_3d: bool = False, drawn: bool =
     no photos; what ships then reads them by the one network that has learned from drawn faces. Errors: InputError where
     the folder cannot be read or holds no network that can do what is asked.
     """
-    if checked_path("name", name) == OPEN_MODEL:
+    check_drawn(name, drawn=drawn)
+    if str(name) == OPEN_MODEL:
         return EmotionModel(
             detector=load_networks(),
             expression=load_expression_networks(),
@@ -77,8 +79,6 @@ def load_emotion_model(name: str | Path, *, from_3d: bool = False, drawn: bool =
             codes=None,
             fitted=load_open_model(OPEN_MODEL) if from_3d else None,
         )
-    if drawn:
-        raise InputError(f"--drawn picks one of the networks that ship: leave it out, or the model {name}.")
     folder = read_model_folder(name)
     codes = folder.variables(CODES_NETWORK) if from_3d and _reads_codes(folder) else None
     images = load_image_networks(folder)

@@ -11,7 +11,8 @@ from PIL import Image
 
 from emoca_jax.capture.found_faces import PhotoFace, found_faces
 from emoca_jax.capture.images import Photo, as_photo
-from emoca_jax.errors import InputError, checked_path
+from emoca_jax.errors import InputError
+from emoca_jax.jobs.choice import METHODS, NO_ENCODER, NOT_OFFICIAL, OPEN_MODEL, Method, check_choice, only_encodes
 from emoca_jax.jobs.encoded_face import EncodedFace
 from emoca_jax.jobs.face_model import checked_model
 from emoca_jax.jobs.open_encoder import (
@@ -21,16 +22,7 @@ from emoca_jax.jobs.open_encoder import (
     is_open_encoder,
     load_open_encoder,
 )
-from emoca_jax.jobs.open_model import (
-    METHODS,
-    NO_ENCODER,
-    OPEN_MODEL,
-    Method,
-    OpenModel,
-    encode_face,
-    fitted_face,
-    load_open_model,
-)
+from emoca_jax.jobs.open_model import OpenModel, encode_face, fitted_face, load_open_model
 from emoca_jax.jobs.result import FaceResult
 from emoca_jax.jobs.trained_model import TrainedModel, encode_photo, load_trained_model
 from emoca_jax.objectives.photo import FitWeights
@@ -47,14 +39,14 @@ def load_model(name: str | Path = OPEN_MODEL, *, head: str | Path | None = None,
     its own. official: a converted model follows the reference's bugs too, for numbers equal to its.
     Errors: InputError where something cannot be read, or head or official do not go with the model.
     """
-    if checked_path("name", name) != OPEN_MODEL:
-        if head is not None:
-            raise InputError("A converted model brings its own head: leave out `head` (--head), or the model.")
-        if not is_open_encoder(name):
-            return load_trained_model(name, official=official)
+    check_choice(name, head=head, official=official)
+    if str(name) == OPEN_MODEL:
+        return load_open_model(head or OPEN_MODEL)
+    if not is_open_encoder(name):
+        return load_trained_model(name, official=official)
     if official:
-        raise InputError("The open head has no official counterpart: `official` (--official) needs a converted model.")
-    return load_open_model(head or OPEN_MODEL) if name == OPEN_MODEL else load_open_encoder(name)
+        raise InputError(NOT_OFFICIAL)
+    return load_open_encoder(name)
 
 
 def reconstruct(
@@ -95,7 +87,7 @@ def check_method(model: AnyModel, method: str | None) -> None:
     if method == "encoder" and isinstance(model, OpenModel) and model.encoder is None:
         raise InputError(NO_ENCODER)
     if method != "encoder" and not isinstance(model, OpenModel):
-        raise InputError(f"Method {method!r} is of the open model; this one encodes: leave `method` (--method) out.")
+        raise InputError(only_encodes(method))
 
 
 def encode_faces(

@@ -14,7 +14,8 @@ from emoca_jax.codes import Codes
 from emoca_jax.convert.readers.flame import EXPRESSIONS, SHAPES
 from emoca_jax.detail import DetailModel
 from emoca_jax.flame.head import AlbedoModel, FaceHead, LandmarkEmbedding
-from emoca_jax.jobs.open_model import OPEN_MODEL, OpenModel, load_open_model
+from emoca_jax.jobs.choice import OPEN_MODEL
+from emoca_jax.jobs.open_model import OpenModel, load_open_model
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.detail_decoder import INNER_EPSILON, LATENT, DetailDecoder
 from emoca_jax.nets.encoders import DETAIL_OUTPUTS, Encoder
