@@ -13,11 +13,16 @@ from jaxtyping import Array, Float, Key
 from data_pipelines.frozen_sets import maps_of
 from emoca_jax.emotion.units import ARKIT_UNITS
 from emoca_jax.nets.emotion.frozen import MAPS, Maps
-from emoca_jax.nets.emotion.picture_reader import NARROW
+from emoca_jax.nets.emotion.picture_reader import NARROW, POINTS
+from emoca_jax.similarity import align_similarity
 
 STRAY = 0.3
 """Deviation by which each channel of each map is scaled and moved, anew in every picture: what photos' differ by from
 drawn faces'."""
+STRAY_POINTS = 0.45
+"""Deviation by which each point is moved, in pixels of the mesh network's crop: a hundredth of a face's size."""
+PROCRUSTES_ROUNDS = 3
+"""Of laying all faces over their mean; it hardly moves after two."""
 HIDDEN_MAPS = 0.05
 """Share of the maps that is hidden as a whole, so that none is relied on alone."""
 
@@ -64,6 +69,20 @@ def strayed(key: Key[Array, ""], maps: Maps) -> Maps:
     return result
 
 
+def mean_face(points: Float[np.ndarray, "faces points 3"]) -> Float[np.ndarray, "points 3"]:
+    """The mean of all faces laid over it (generalised Procrustes analysis, Gower 1975).
+
+    Centred, of size 1 (the root of its mean square), and turned as the first face is.
+    """
+    mean = points[0].astype(np.float64)
+    for _ in range(PROCRUSTES_ROUNDS):
+        mean = mean - mean.mean(0)
+        mean = mean / np.sqrt((mean**2).sum(1).mean())
+        mean = np.mean([align_similarity(face, mean).apply(face) for face in points.astype(np.float64)], axis=0)
+    mean = mean - mean.mean(0)
+    return (mean / np.sqrt((mean**2).sum(1).mean())).astype(np.float32)
+
+
 def grown(parameters: dict, start: dict, spread: Spread) -> dict:
     """Parameters that begin as the reader `start`, which takes maps as they come and may know fewer of them, does.
 
@@ -74,12 +93,14 @@ def grown(parameters: dict, start: dict, spread: Spread) -> dict:
         mean, deviation = spread[name]
         kernel = start[name]["kernel"]
         result[name] = {"kernel": kernel * deviation[:, None], "bias": start[name]["bias"] + mean @ kernel}
-    result |= {name: start[name] for name in ("affect", "units")}
-    hidden, taken = [start["hidden"]["kernel"][: len(ARKIT_UNITS)]], len(ARKIT_UNITS)
-    for name in sorted(MAPS):
-        rows, width = MAPS[name][0] ** 2 * NARROW[name], start["hidden"]["kernel"].shape[1]
-        hidden.append(start["hidden"]["kernel"][taken : taken + rows] if name in known else np.zeros((rows, width)))
-        taken += rows if name in known else 0
+    result |= {name: start[name] for name in ("affect", "units", "mean") if name in start}
+    kernel, hidden, taken = start["hidden"]["kernel"], [], 0
+    inputs = {"units": len(ARKIT_UNITS), "mean": 3 * POINTS}
+    inputs |= {name: MAPS[name][0] ** 2 * NARROW[name] for name in sorted(MAPS)}
+    for name, rows in inputs.items():
+        knows = name in start
+        hidden.append(kernel[taken : taken + rows] if knows else np.zeros((rows, kernel.shape[1])))
+        taken += rows if knows else 0
     result["hidden"] = {"kernel": np.concatenate(hidden).astype(np.float32), "bias": start["hidden"]["bias"]}
     # Of a reader without a second layer nothing is added at first.
     result["deeper"] = start.get("deeper", jax.tree.map(jnp.zeros_like, result["deeper"]))

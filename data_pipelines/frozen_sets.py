@@ -21,6 +21,7 @@ from data_pipelines.sources import Source
 from emoca_jax.emotion.landmark_units import landmark_units
 from emoca_jax.emotion.units import ARKIT_UNITS, MIRRORED
 from emoca_jax.flame import load_head
+from emoca_jax.mediapipe_points import EXPRESSION_POINTS
 from emoca_jax.nets.emotion.frozen import MAPS, PICTURE_SIZE, Maps, expression_maps, mesh_crops, picture_crop
 from emoca_jax.nets.mediapipe.mesh_look import mesh_look
 from emoca_jax.nets.weights import Parameters
@@ -47,6 +48,8 @@ class FrozenSets(NamedTuple):
     """`flat_maps`, half floats."""
     read: Float[np.ndarray, "looks 52"]
     """Units off the landmarks that the mesh network places in the same look."""
+    points: Float[np.ndarray, "looks 146 3"]
+    """Those of these landmarks that tell expression (`EXPRESSION_POINTS`), in pixels of the network's crop."""
     units: Float[np.ndarray, "looks 52"]
     """The true ones, both in the order of `ARKIT_UNITS`, and mirrored where the picture was."""
     expression: Int[np.ndarray, "looks"]
@@ -86,19 +89,19 @@ def frozen_sets(source: Source, eyes: Eyes, key: Key[Array, ""], *, amounts: Amo
         kept = min(AT_ONCE, count - start)
         known += [(face["expression"], face["valence"], face["arousal"]) for face in samples[:kept]]
         told = _looked_at(eyes, jax.random.fold_in(key, start), batch, amounts)
-        looks.append([np.asarray(part).reshape(-1, AT_ONCE, part.shape[1])[:, :kept] for part in told])
-    maps, read, units = (
-        np.concatenate(parts, axis=1).reshape(-1, parts[0].shape[-1]) for parts in zip(*looks, strict=True)
+        looks.append([np.asarray(part).reshape(-1, AT_ONCE, *part.shape[1:])[:, :kept] for part in told])
+    maps, read, points, units = (
+        np.concatenate(parts, axis=1).reshape(-1, *parts[0].shape[2:]) for parts in zip(*looks, strict=True)
     )
     labels = np.tile(np.array(known, np.float32), (len(maps) // count, 1))
-    return FrozenSets(maps, read, units, labels[:, 0].astype(np.int32), labels[:, 1:])
+    return FrozenSets(maps, read, points, units, labels[:, 0].astype(np.int32), labels[:, 1:])
 
 
 @functools.partial(jax.jit, static_argnames="amounts")
 def _looked_at(
     eyes: Eyes, key: Key[Array, ""], batch: dict[str, Array], amounts: Amounts | None
-) -> tuple[Array, Array, Array]:
-    """Maps, units off landmarks, true units."""
+) -> tuple[Array, Array, Array, Array]:
+    """Maps, units off landmarks, points, true units."""
     images, units = batch["image"].astype(jnp.float32) / BYTE, batch["units"]
     move, mirror, change = jax.random.split(key, 3)
     # The whole picture, as it is stored.
@@ -112,4 +115,5 @@ def _looked_at(
         seen = changed(change, seen, amounts)
     mesh = mesh_look(eyes.mesh, mesh_crops(seen))
     maps = flat_maps({**expression_maps(eyes.expression, seen), **mesh.maps})
-    return maps.astype(jnp.float16), landmark_units(eyes.units, mesh.points), units
+    points = mesh.points[:, jnp.array(EXPRESSION_POINTS)]
+    return maps.astype(jnp.float16), landmark_units(eyes.units, mesh.points), points, units

@@ -60,6 +60,7 @@ def save_sets(folder: Path, name: str, sets: FrozenSets, origin: Origin) -> None
         file,
         origin=np.array(json.dumps(origin)),
         read=sets.read,
+        points=sets.points,
         units=sets.units,
         expression=sets.expression,
         affect=sets.affect,

@@ -30,7 +30,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from data_pipelines.augment import Amounts
-from data_pipelines.frozen_levels import grown, levelled, spread_of, strayed, unlevelled
+from data_pipelines.frozen_levels import STRAY_POINTS, grown, levelled, mean_face, spread_of, strayed, unlevelled
 from data_pipelines.frozen_sets import Eyes, FrozenSets, frozen_sets, maps_of
 from data_pipelines.kept_looks import gathered, load_sets, origin_of, save_sets
 from data_pipelines.sources import Source, open_records
@@ -157,7 +157,9 @@ def trained(looks: list[FrozenSets], seed: int, epochs: int, start: dict | None 
     """Parameters for maps as they come, averaged over the last steps; `start`, where given, is taught on."""
     network, key = PictureReader(), jax.random.key(seed)
     spread = spread_of(looks[0].maps[::SPREAD_OF])
-    read, units, expression, affect = (np.concatenate(parts) for parts in list(zip(*looks, strict=True))[1:])
+    # A reader that is taught on keeps the mean face that it has learned with.
+    mean = mean_face(looks[0].points[::SPREAD_OF]) if start is None or "mean" not in start else start["mean"]
+    read, points, units, expression, affect = (np.concatenate(parts) for parts in list(zip(*looks, strict=True))[1:])
     weight = 1 / (units.std(0) + FLOOR) ** 2
     rows = len(read)
     steps = epochs * (rows // BATCH)
@@ -165,10 +167,14 @@ def trained(looks: list[FrozenSets], seed: int, epochs: int, start: dict | None 
     schedule = optax.warmup_cosine_decay_schedule(0.0, rate, min(WARM_UP, steps // 10), steps)
     optimiser = optax.adamw(schedule, weight_decay=DECAY)
 
-    def loss(parameters: dict, key: Key[Array, ""], flat: Array, read: Array, units: Array, *truth: Array) -> Array:
-        stray, drop = jax.random.split(key)
+    def loss(
+        parameters: dict, key: Key[Array, ""], flat: Array, read: Array, points: Array, units: Array, *truth: Array
+    ) -> Array:
+        stray, move, drop = jax.random.split(key, 3)
         maps = strayed(stray, levelled(maps_of(flat), spread))
-        told: Any = network.apply({"params": parameters}, maps, read, train=True, rngs={"dropout": drop})
+        points = points + STRAY_POINTS * jax.random.normal(move, points.shape)
+        weights = {"params": {**parameters, "mean": mean}}
+        told: Any = network.apply(weights, maps, read, points, train=True, rngs={"dropout": drop})
         return emotion_loss(told, *truth) + units_loss(told, units, jnp.asarray(weight))
 
     @jax.jit
@@ -180,8 +186,11 @@ def trained(looks: list[FrozenSets], seed: int, epochs: int, start: dict | None 
         averaged = jax.tree.map(lambda old, new: (1 - AVERAGED) * old + AVERAGED * new, averaged, parameters)
         return (parameters, moments, averaged), value
 
-    initial: Any = network.init(key, maps_of(jnp.asarray(looks[0].maps[:1])), jnp.asarray(read[:1]))
+    first = maps_of(jnp.asarray(looks[0].maps[:1])), *(jnp.asarray(part[:1]) for part in (read, points))
+    initial: Any = network.init(key, *first)
     parameters = initial["params"] if start is None else grown(initial["params"], start, spread)
+    # The mean face does not learn, and must not decay.
+    parameters = {name: layer for name, layer in parameters.items() if name != "mean"}
     state, values, random = (parameters, optimiser.init(parameters), parameters), [], np.random.default_rng(seed)
     for epoch in range(epochs):
         order = random.permutation(rows)
@@ -190,6 +199,7 @@ def trained(looks: list[FrozenSets], seed: int, epochs: int, start: dict | None 
             batch = (
                 gathered([part.maps for part in looks], chosen),
                 read[chosen],
+                points[chosen],
                 units[chosen],
                 expression[chosen],
                 affect[chosen],
@@ -198,7 +208,7 @@ def trained(looks: list[FrozenSets], seed: int, epochs: int, start: dict | None 
             values.append(value)
         print(f"epoch {epoch + 1}: {np.mean(jax.device_get(values)):.4f}", flush=True)
         values = []
-    return unlevelled(jax.device_get(state[2]), spread)
+    return {**unlevelled(jax.device_get(state[2]), spread), "mean": mean}
 
 
 def emotion_loss(told: AffectRead, expression: Int[Array, "batch"], affect: Float[Array, "batch 2"]) -> Array:
@@ -217,8 +227,8 @@ def units_loss(told: AffectRead, units: Float[Array, "batch 52"], weight: Float[
 
 
 @jax.jit
-def _told(parameters: Parameters, flat: Array, read: Array) -> tuple[Array, ...]:
-    told: Any = PictureReader().apply(parameters, maps_of(flat), read)
+def _told(parameters: Parameters, flat: Array, read: Array, points: Array) -> tuple[Array, ...]:
+    told: Any = PictureReader().apply(parameters, maps_of(flat), read, points)
     return told.expression_logits, told.valence, told.arousal, told.unit_logits
 
 
@@ -226,7 +236,7 @@ def read_judges(parameters: Parameters, judges: FrozenSets) -> tuple[np.ndarray,
     """Shares of the classes, valence, arousal and units of each face: the means of both looks, as a photo is read."""
     half = len(judges.read) // 2
     looks = [
-        [np.asarray(part) for part in _told(parameters, judges.maps[rows], judges.read[rows])]
+        [np.asarray(part) for part in _told(parameters, judges.maps[rows], judges.read[rows], judges.points[rows])]
         for rows in (slice(half), slice(half, None))
     ]
     logits, valence, arousal = (0.5 * (looks[0][part] + looks[1][part]) for part in range(3))

@@ -19,6 +19,7 @@ from emoca_jax.arrays import AnyArray
 from emoca_jax.emotion.landmark_units import landmark_units, load_unit_reader
 from emoca_jax.emotion.units import MIRRORED
 from emoca_jax.files.kept_programs import kept
+from emoca_jax.mediapipe_points import EXPRESSION_POINTS
 from emoca_jax.nets.emotion.affect import AffectRead
 from emoca_jax.nets.emotion.crop import ExpressionCrop, crop_image
 from emoca_jax.nets.emotion.frozen import PICTURE_SIZE, Maps, expression_maps, mesh_crops, picture_crop
@@ -92,7 +93,8 @@ def _read(
     mesh: Maps,
 ) -> AffectRead:
     maps = {**expression_maps(expression, pictures), **mesh}
-    read = PictureReader().apply(reader, maps, landmark_units(units, points))
+    told = landmark_units(units, points), points[:, jnp.array(EXPRESSION_POINTS)]
+    read = PictureReader().apply(reader, maps, *told)
     assert isinstance(read, AffectRead) and read.unit_logits is not None
     sides = read.replace(unit_logits=read.unit_logits.at[1].set(read.unit_logits[1][jnp.asarray(MIRRORED)]))
     return jax.tree.map(lambda leaf: leaf.mean(axis=0), sides)

@@ -33,7 +33,7 @@ learn from that was gathered from the web."""
 BALANCE = 0.2
 """Power to which the expression networks' shares are freed of how common a class is: they hardly ever say fear and
 disgust. Chosen on drawn faces (docs/emotion.md)."""
-PICTURE_POWER, UNITS_POWER = 0.55, 0.5
+PICTURE_POWER, UNITS_POWER = 0.55, 0.4
 """Powers with which the shares of the picture reader and of EMO-MLP count beside theirs. Drawn faces alone would have
 the picture reader tell nearly everything, with which calm people are read as sad or disgusted (docs/emotion.md)."""
 PICTURE_AFFECT = 0.3

@@ -52,6 +52,9 @@ def test_looks_are_of_their_faces_and_come_again():
     np.testing.assert_allclose(judges.units, np.concatenate([true, true[:, MIRRORED]]), atol=1e-6)
     assert judges.expression.tolist() == 2 * [row % 8 for row in range(FACES)]
     np.testing.assert_allclose(judges.affect[FACES:, 0], 0.01 * np.arange(FACES), atol=1e-6)
+    assert judges.points.shape == (2 * FACES, 146, 3)
+    mirrored = 192 - judges.points[FACES:, :, 0].mean(1)
+    np.testing.assert_allclose(judges.points[:FACES, :, 0].mean(1), mirrored, atol=2)
     smile = ARKIT_UNITS.index("mouthSmileLeft")
     assert judges.read[:, smile].min() > 0.3, "seen in every look, mirrored or not"
     np.testing.assert_allclose(judges.read[:FACES].mean(0), judges.read[FACES:, MIRRORED].mean(0), atol=0.1)
@@ -70,7 +73,8 @@ def kept(tmp_path):
     """A folder with looks that are none, and these."""
     random, count = np.random.default_rng(0), ORIGIN.faces
     maps, read, units, affect = (random.random((count, size)).astype(np.float32) for size in (NUMBERS, 52, 52, 2))
-    sets = FrozenSets(maps.astype(np.float16), read, units, np.arange(count, dtype=np.int32), affect)
+    points = random.random((count, 146, 3)).astype(np.float32)
+    sets = FrozenSets(maps.astype(np.float16), read, points, units, np.arange(count, dtype=np.int32), affect)
     save_sets(tmp_path, "turn1", sets, ORIGIN)
     return tmp_path, sets
 

@@ -6,11 +6,13 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from scipy.special import erf
+from skimage.transform import estimate_transform
 
 from emoca_jax.emotion.pictures import load_picture_reader
 from emoca_jax.nets.emotion.frozen import MAPS
-from emoca_jax.nets.emotion.picture_reader import PictureReader
+from emoca_jax.nets.emotion.picture_reader import PictureReader, strayed_points
 
 FACES = 3
 READ: Any = jax.jit(PictureReader().apply)
@@ -18,10 +20,19 @@ READ: Any = jax.jit(PictureReader().apply)
 
 @pytest.fixture(scope="module")
 def looks():
-    """Maps, and units off landmarks, of faces that are none."""
+    """Maps, units off landmarks, and points, of faces that are none."""
     random = np.random.default_rng(0)
     maps = {name: random.normal(size=(FACES, cells, cells, count)) for name, (cells, count) in MAPS.items()}
-    return {name: x.astype(np.float32) for name, x in maps.items()}, random.random((FACES, 52)).astype(np.float32)
+    maps, units = {name: x.astype(np.float32) for name, x in maps.items()}, random.random((FACES, 52))
+    return maps, units.astype(np.float32), seen_points(random, noise=0.1)
+
+
+def seen_points(random, noise):
+    """The mean face of the reader that ships, seen from anywhere and not quite as it is."""
+    mean = np.asarray(load_picture_reader()["params"]["mean"])
+    turns = Rotation.from_rotvec(0.3 * random.normal(size=(FACES, 3))).as_matrix()
+    faces = (mean + noise * random.normal(size=(FACES, *mean.shape))) @ turns.transpose(0, 2, 1)
+    return (45 * faces + random.normal(size=(FACES, 1, 3)) + 96).astype(np.float32)
 
 
 def test_it_is_a_plain_network(looks):
@@ -36,8 +47,11 @@ def test_it_is_a_plain_network(looks):
     def gelu(x):
         return x * (1 + erf(x / np.sqrt(2))) / 2
 
-    maps, units = looks
-    parts = [4 * units] + [np.maximum(dense(name, maps[name]), 0).reshape(FACES, -1) for name in sorted(maps)]
+    maps, units, points = looks
+    mean = weights["mean"]
+    laid = np.stack([estimate_transform("similarity", face, mean)(face) for face in points.astype(float)])
+    parts = [4 * units, 20 * (laid - mean).reshape(FACES, -1)]
+    parts += [np.maximum(dense(name, maps[name]), 0).reshape(FACES, -1) for name in sorted(maps)]
     # GELU's usual approximation (Hendrycks and Gimpel 2016) is within 5e-4 of x Phi(x).
     x = gelu(dense("hidden", np.concatenate(parts, axis=1)))
     x = x + gelu(dense("deeper", x))
@@ -54,7 +68,7 @@ def test_what_learned_from_levelled_maps_reads_maps_as_they_come(looks):
     from data_pipelines.frozen_levels import levelled, spread_of, unlevelled
     from data_pipelines.frozen_sets import maps_of
 
-    maps, units = looks
+    maps, *rest = looks
     loud = {name: 7 * x + 3 for name, x in maps.items()}
     flat = np.concatenate([loud[name].reshape(FACES, -1) for name in sorted(loud)], axis=1)
     back = maps_of(flat)
@@ -65,11 +79,11 @@ def test_what_learned_from_levelled_maps_reads_maps_as_they_come(looks):
     # Any weights would do.
     learned = jax.tree.map(np.asarray, load_picture_reader()["params"])
     told = [
-        np.asarray(READ({"params": weights}, seen, units).unit_logits)
+        np.asarray(READ({"params": weights}, seen, *rest).unit_logits)
         for weights, seen in ((learned, level), (unlevelled(learned, spread), back))
     ]
     np.testing.assert_allclose(told[1], told[0], atol=1e-3 * np.abs(told[0]).max())
-    assert np.abs(told[0] - np.asarray(READ({"params": learned}, back, units).unit_logits)).max() > 0.1, "scale matters"
+    assert np.abs(told[0] - np.asarray(READ({"params": learned}, back, *rest).unit_logits)).max() > 0.1, "scale matters"
 
 
 def test_a_reader_that_is_taught_on_begins_as_it_was(looks):
@@ -77,31 +91,68 @@ def test_a_reader_that_is_taught_on_begins_as_it_was(looks):
     pytest.importorskip("grain", reason="grain has no wheel here")
     from data_pipelines.frozen_levels import grown, unlevelled
 
-    maps, units = looks
+    maps, *rest = looks
     random = np.random.default_rng(1)
     spread = {name: (random.normal(size=count), random.random(count) + 0.5) for name, (_, count) in MAPS.items()}
     start = jax.tree.map(np.asarray, load_picture_reader()["params"])
     blank = jax.tree.map(np.ones_like, start)
     again = unlevelled(jax.tree.map(np.asarray, grown(blank, start, spread)), spread)
-    told = [READ({"params": weights}, maps, units).unit_logits for weights in (start, again)]
+    told = [READ({"params": weights}, maps, *rest).unit_logits for weights in (start, again)]
     np.testing.assert_allclose(told[1], told[0], atol=1e-3 * np.abs(told[0]).max())
-    # "dense" is the first of the alphabet: behind the 52 units, 7 x 7 cells of 16 channels.
+    # "dense" is the first of the alphabet: behind 52 units and 146 points, 7 x 7 cells of 16 channels.
     lacking = {name: layer for name, layer in start.items() if name != "dense"}
     rows = start["hidden"]["kernel"]
-    lacking["hidden"] = {**start["hidden"], "kernel": np.delete(rows, slice(52, 52 + 7 * 7 * 16), axis=0)}
+    lacking["hidden"] = {**start["hidden"], "kernel": np.delete(rows, slice(490, 490 + 7 * 7 * 16), axis=0)}
     without = unlevelled(jax.tree.map(np.asarray, grown(blank, lacking, spread)), spread)
     told = [
-        READ({"params": without}, {**maps, "dense": other}, units).unit_logits
+        READ({"params": without}, {**maps, "dense": other}, *rest).unit_logits
         for other in (maps["dense"], maps["dense"] + 5)
     ]
     np.testing.assert_allclose(told[1], told[0], atol=1e-5)
     first = {name: layer for name, layer in start.items() if name != "deeper"}
     alike = {**start, "deeper": jax.tree.map(np.zeros_like, start["deeper"])}
     told = [
-        READ({"params": weights}, maps, units).unit_logits
+        READ({"params": weights}, maps, *rest).unit_logits
         for weights in (alike, unlevelled(jax.tree.map(np.asarray, grown(blank, first, spread)), spread))
     ]
     np.testing.assert_allclose(told[1], told[0], atol=1e-3 * np.abs(told[0]).max())
+
+
+def test_a_reader_that_knew_no_points_is_taught_on_as_it_was(looks):
+    pytest.importorskip("grain", reason="grain has no wheel here")
+    from data_pipelines.frozen_levels import grown, unlevelled
+
+    maps, units, points = looks
+    spread = {name: (np.zeros(count), np.ones(count)) for name, (_, count) in MAPS.items()}
+    whole = jax.tree.map(np.asarray, load_picture_reader()["params"])
+    start = {name: layer for name, layer in whole.items() if name != "mean"}
+    start["hidden"] = {**whole["hidden"], "kernel": np.delete(whole["hidden"]["kernel"], slice(52, 490), axis=0)}
+    again = unlevelled(jax.tree.map(np.asarray, grown(whole, start, spread)), spread)
+    told = [READ({"params": again}, maps, units, seen).unit_logits for seen in (points, points[::-1])]
+    np.testing.assert_allclose(told[0], told[1], atol=1e-5)
+    # What shows that it is the same reader: the one that ships, with its points where nothing strays from the mean.
+    still = np.broadcast_to(whole["mean"], points.shape)
+    alike = READ({"params": whole}, maps, units, still).unit_logits
+    np.testing.assert_allclose(told[0], alike, atol=1e-3 * np.abs(alike).max())
+
+
+def test_where_a_face_is_and_how_it_is_turned_says_nothing():
+    mean = np.asarray(load_picture_reader()["params"]["mean"])
+    np.testing.assert_allclose(mean.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose((mean**2).sum(1).mean(), 1, atol=1e-2)
+    points = seen_points(np.random.default_rng(2), noise=0.0)
+    np.testing.assert_allclose(strayed_points(jax.numpy.asarray(points), jax.numpy.asarray(mean)), 0, atol=2e-5)
+
+
+def test_the_mean_of_turned_faces_is_their_face():
+    pytest.importorskip("grain", reason="grain has no wheel here")
+    from data_pipelines.frozen_levels import mean_face
+
+    mean = np.asarray(load_picture_reader()["params"]["mean"], float)
+    found = mean_face(seen_points(np.random.default_rng(3), noise=0.0))
+    moved = estimate_transform("similarity", found, mean)
+    np.testing.assert_allclose(moved(found), mean, atol=2e-3)
+    np.testing.assert_allclose((found.astype(float) ** 2).sum(1).mean(), 1, atol=1e-5)
 
 
 def test_looks_at_several_folders_have_names_of_their_own():
