@@ -11,7 +11,7 @@ from emoca_jax.convert.readers.flame import STATIC_FIELDS
 from emoca_jax.convert.readers.pieces import Pieces
 from emoca_jax.convert.readers.translate import Row
 from emoca_jax.errors import InputError
-from emoca_jax.flame.head_file import ARRAY_SHAPES, check_head_arrays
+from emoca_jax.flame.head_arrays import ARRAY_SHAPES, check_head_arrays
 
 SAME_HEAD = 1e-6
 """Metres (and weights): a checkpoint's copy of FLAME may differ from the file by its rounding to float32."""
