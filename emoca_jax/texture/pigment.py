@@ -37,6 +37,8 @@ MOLE = (0.12, 0.25)
 RELIEF = 0.012
 """Mean deviation of brightness, log ratio, that skin has of itself: without blotches it is .004 to .012 on cheeks of
 photos that were lit from the front, in hard light .021."""
+LESS_RED = 0.06
+"""How much less red than what is around it, log of red over green, something on lips is sheen or skin altogether."""
 LONG, DIRECTIONS, HALF = 11, 8, 2
 """Texels of half the size, 1.2 cm, along which what is dark is long, in one of so many directions."""
 LINE_DARK, LINE_FROM = 0.08, 0.06
@@ -72,7 +74,7 @@ def pigment(
 
     # Lips are bright and dark against skin, so they are compared with themselves.
     lips = layout.lips[..., None]
-    own = lips * broad
+    own = lips * _without_sheen(broad)
     line = bare * _lines(jnp.mean(detail, axis=-1))
     detail = (1 - (1 - LINE_KEPT) * line) * (detail - own)
     mole = ramp(-jnp.mean(detail, axis=-1, keepdims=True), *MOLE) * (1 - line)
@@ -87,7 +89,19 @@ def pigment(
     shown = jnp.maximum(seen, other[..., 3]) * layout.skin * bare[..., 0]
     relief = _mean(shown, jnp.abs(brightness), WIDE)
     calm = 1 - bare * (1 - RELIEF / jnp.maximum(relief, RELIEF))
+    lips = lips * (1 - _sheen(tint))
     return own + calm * (_without_shine(brightness) + tint * (lips + (1 - lips) * held))
+
+
+def _sheen(colour: Float[Array, "size size 3"]) -> Float[Array, "size size 1"]:
+    """1 where a log ratio is less red than what it is relative to: lips may have any other colour."""
+    return ramp(colour[..., 1:2] - colour[..., :1], 0.0, LESS_RED)
+
+
+def _without_sheen(colour: Float[Array, "size size 3"]) -> Float[Array, "size size 3"]:
+    """Grey where it is sheen."""
+    grey = jnp.mean(colour, axis=-1, keepdims=True)
+    return grey + (1 - _sheen(colour)) * (colour - grey)
 
 
 def _lines(brightness: Float[Array, "size size"]) -> Float[Array, "size size 1"]:

@@ -18,6 +18,7 @@ from scipy import sparse
 from scipy.ndimage import minimum_filter, uniform_filter
 
 from emoca_jax.texture.layout import TextureLayout
+from emoca_jax.texture.lips import lip_paint
 from emoca_jax.texture.surface import SkinSurface, screening
 
 SMOOTH = 0.008
@@ -160,7 +161,7 @@ def trusted_skin(
     of_all, seen = _smoother(surface, trust)
     smooth = of_bare(ratio, usual)
     lips = _median_or_none(ratio - surface.coarse.on(smooth), trust * places.lips)
-    on_lips = lip_paint(places.lips)[..., None] * lips
+    on_lips = lip_paint(layout, model)[..., None] * lips
     smooth = smooth + of_all(ratio - surface.coarse.on(smooth) - on_lips, np.zeros(3))
     spots = of_bare(ratio - surface.coarse.on(smooth), np.zeros(3))
     beard = _dark_chin(places, ratio + np.log(model), bare) * places.beard
@@ -169,11 +170,6 @@ def trusted_skin(
         for x in (feature, beard)
     )
     return TrustedSkin(trust, smooth, usual, seen, eyeballs, painted, beard, spots, lips)
-
-
-def lip_paint(lips: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
-    """How far the colour of lips reaches: to less than where they may still be seen, whose half is skin."""
-    return np.clip(2 * lips - 1, 0, 1)
 
 
 def _places(layout: TextureLayout, size: int) -> _Places:

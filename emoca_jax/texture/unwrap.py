@@ -23,12 +23,13 @@ from emoca_jax.model import MISSING_ALBEDO_GREY, Reconstruction
 from emoca_jax.texture.eyes import eye_ratio
 from emoca_jax.texture.layout import TextureLayout, mirrored
 from emoca_jax.texture.light import light_left
+from emoca_jax.texture.lips import lip_paint
 from emoca_jax.texture.mouth import mouth_ratio, shown_teeth
 from emoca_jax.texture.openings import ShownPoints, clear_of_openings, shifted
 from emoca_jax.texture.pigment import pigment
 from emoca_jax.texture.sight import camera_sight
 from emoca_jax.texture.surface import SkinSurface, stitched
-from emoca_jax.texture.trust import lip_paint, trusted_skin
+from emoca_jax.texture.trust import trusted_skin
 from emoca_jax.texture.windows import box, pooled, ramp
 
 DARKEST_SHADING, BRIGHTEST_SHADING = 0.55, 1.5
@@ -166,7 +167,7 @@ def completed(layout: TextureLayout, surface: SkinSurface, seen: Observed) -> Un
     ratio, sight, shading, model = (np.asarray(x) for x in (seen.ratio, seen.sight, seen.shading, seen.model))
     skin = trusted_skin(surface, layout, ratio, np.log(shading), model + np.float32(FLOOR), sight)
     light = light_left(surface, skin)
-    on_lips = lip_paint(np.asarray(layout.lips))[..., None] * skin.lips.astype(np.float32)
+    on_lips = lip_paint(layout, model + np.float32(FLOOR))[..., None] * skin.lips.astype(np.float32)
     albedo, lit, visible = _composed(
         layout,
         seen,

@@ -9,6 +9,7 @@ import pytest
 
 from emoca_jax import flame, render
 from emoca_jax.texture.light import light_left
+from emoca_jax.texture.lips import lip_paint
 from emoca_jax.texture.pigment import pigment
 from emoca_jax.texture.trust import TrustedSkin, trusted_skin
 from tests.texture.test_unwrap import SIZE, open_head, open_surface
@@ -98,6 +99,18 @@ def test_lips_of_which_a_part_was_seen_have_its_colour():
     np.testing.assert_array_equal(none, 0)
 
 
+def test_the_colour_of_lips_ends_where_the_models_lips_end():
+    """A model whose upper lip is bare skin; one without any colour has lips as far as they may lie."""
+    _, layout = open_head()
+    lips, place, skin = maps()["lips"], maps()["place"], maps()["skin"] > 0
+    lower = (lips > 0.5) & (place[..., 1] < np.median(place[..., 1][(lips > 0.99) & skin]))
+    model = np.where(lower[..., None], [0.6, 0.25, 0.22], [0.6, 0.45, 0.35]).astype(np.float32)
+    painted, grey = lip_paint(layout, model), lip_paint(layout, np.full_like(model, 0.5))
+    assert (lower & skin & (lips > 0.99)).sum() > 500 and (~lower & skin & (lips > 0.99)).sum() > 500
+    assert painted[lower & (lips > 0.99)].min() > 0.95 and painted[~lower].max() < 0.01
+    assert grey[skin & (lips > 0.99)].min() > 0.95 and grey[lips <= 0.5].max() == 0
+
+
 @pytest.mark.parametrize(("brightness", "low", "high"), [(-0.8, 0.7, 1.0), (0.8, 0.0, 0.2)])
 def test_brows_are_darker_than_skin(brightness, low, high):
     """A pale streak over both is none."""
@@ -159,6 +172,17 @@ def test_a_mole_stays_and_what_shines_goes():
     assert got[mole > 0].mean() == pytest.approx(-0.4, abs=0.06)
     spot = got[shine > 0].mean(0)
     assert 0 < spot.mean() < 0.065 and np.ptp(spot) < 0.06
+
+
+def test_lips_may_be_redder_than_themselves_and_not_greyer():
+    """A violet or blue sheen on them, and on the skin beside, is light; lipstick stays."""
+    spot = near(0.0, -0.068, 0.006) * (maps()["lips"] > 0.99)
+    assert spot.sum() > 50
+    sheen, paint = np.array([-0.12, 0.02, 0.1]), np.array([0.12, -0.12, 0.0])
+    for tint, low, high in ((sheen, 0.0, 0.6), (paint, 0.85, 1.01)):
+        got = pigment_of(spot[..., None] * (tint - tint.mean()))[spot > 0]
+        left = np.linalg.norm(got - got.mean(-1, keepdims=True), axis=-1).mean() / np.linalg.norm(tint - tint.mean())
+        assert low < left < high
 
 
 def test_a_strand_of_hair_over_a_cheek_goes_and_a_round_spot_as_wide_stays():
