@@ -30,6 +30,12 @@ RIGHT_BROW_LOWER, RIGHT_BROW_UPPER = (46, 53, 52, 65, 55), (70, 63, 105, 66, 107
 LEFT_BROW_LOWER, LEFT_BROW_UPPER = (276, 283, 282, 295, 285), (300, 293, 334, 296, 336)
 """From the temple to the nose."""
 BROWS = (*RIGHT_BROW_LOWER, *RIGHT_BROW_UPPER, *LEFT_BROW_LOWER, *LEFT_BROW_UPPER)
+FOREHEAD_SKIN = (
+    *(10, 151, 9, 8),  # middle, from the hair line down
+    *(109, 67, 103, 54, 108, 69, 104, 68),  # right: at the hair line, then between it and the brow
+    *(338, 297, 332, 284, 337, 299, 333, 298),  # left
+)
+"""Above and between the brows."""
 
 UPPER_LIP_LINES = (
     (185, 40, 39, 37, 0, 267, 269, 270, 409),

@@ -111,6 +111,9 @@ READ_TRUST = {
 of what they cannot read, little where geometry sees it better (wide eyes, raised brows, lids), much where that is blind
 (lips) or takes crooked faces for moved mouths."""
 
+RAISING = {"browInnerUp": 0.5, "browOuterUpLeft": 0.25, "browOuterUpRight": 0.25}
+"""Units that raise brows, and what share of both brows is theirs."""
+
 EMOTION_UNITS = {
     "happy": {"mouthSmile": 0.70, "cheekSquint": 0.40, "mouthDimple": 0.05},
     "sad": {"browInnerUp": 0.45, "mouthFrown": 0.40, "browDown": 0.15, "mouthShrugLower": 0.15},
@@ -147,6 +150,8 @@ class ExpressionPrior(struct.PyTreeNode):
     """How much each class says about each unit (0 = nothing)."""
     trust: Float[Array, "units"]
     """How much is believed of what networks read off landmarks and in the picture."""
+    raising: Float[Array, "units"]
+    """Share of each unit in how far brows are raised."""
 
 
 OPPONENT_WEIGHT, SYMMETRY_WEIGHT = 0.6, 0.7
@@ -167,11 +172,13 @@ def expression_prior(names: tuple[str, ...], count: int) -> ExpressionPrior:
     if not names:
         limit = np.full(count, FREE_UNIT_LIMIT)
         nothing = np.zeros((7, count))
-        return _on_device(-limit, limit, np.zeros(count), np.zeros((0, count)), nothing, nothing, np.zeros(count))
+        none = np.zeros(count)
+        return _on_device(-limit, limit, none, np.zeros((0, count)), nothing, nothing, none, none)
     mean, weight = _emotion_tables(names)
     cost = np.array([_by_stem(UNIT_COST, name, DEFAULT_COST) for name in names])
     trust = np.array([_by_stem(READ_TRUST, name, 1.0) for name in names])
-    return _on_device(np.zeros(count), np.ones(count), cost, _couplings(names), mean, weight, trust)
+    raising = np.array([RAISING.get(name, 0.0) for name in names])
+    return _on_device(np.zeros(count), np.ones(count), cost, _couplings(names), mean, weight, trust, raising)
 
 
 def _on_device(*arrays: np.ndarray) -> ExpressionPrior:
@@ -189,6 +196,13 @@ def expected_units(
     weight = precise_matmul(probabilities, prior.emotion_weight)
     mean = precise_matmul(probabilities, prior.emotion_weight * prior.emotion_mean) / jnp.maximum(weight, 1e-6)
     return mean, weight
+
+
+def brows_raised(prior: ExpressionPrior, units: Float[Array, "units"] | None) -> Float[Array, ""]:
+    """0 for brows at rest, or of which nothing was read, 1 for both fully raised. units: as read, NaN for none."""
+    if units is None:
+        return jnp.zeros(())
+    return jnp.clip(jnp.sum(prior.raising * jnp.nan_to_num(units)), 0.0, 1.0)
 
 
 def _by_stem(table: dict[str, float], name: str, otherwise: float) -> float:

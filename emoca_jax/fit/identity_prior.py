@@ -1,5 +1,5 @@
 """What identity costs a fit: little where points slide along the skin, more where the skin itself goes elsewhere, and
-most at mouths, which move by themselves.
+most at mouths and raised brows, which move by themselves.
 
 Landmarks say less of a head than they seem to: of drawn people's, half of what is found beside the average face is the
 network's own error, mostly along the skin, which a prior of deviations alone lets bend noses and blow up skulls.
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scipy.spatial import KDTree
 
 from emoca_jax.flame.head import FaceHead
-from emoca_jax.mediapipe_points import CHIN_SKIN, LIP_RINGS
+from emoca_jax.mediapipe_points import BROWS, CHIN_SKIN, FOREHEAD_SKIN, LIP_RINGS
 
 SHAPE_WEIGHT = 0.1
 """Per standard deviation of an identity code."""
@@ -25,8 +25,11 @@ POINTS_WEIGHT = 2.0
 """Per millimetre, RMS, that MediaPipe's points move beside each other, along the skin, too: less of what they seem to
 tell of that is true than of where the skin is. Chosen on 16 drawn people (docs/open-head.md, "Mouths at rest")."""
 PER_METRE = 1000.0
-MOUTH_MODES = 32
-"""Ways in which identity moves lips and chin that are told apart; of the open head's they hold 99 % of the squares."""
+MODES = 32
+"""Ways in which identity moves a part of the face that are told apart; of the open head's they hold 98 % of the squares
+and more."""
+MOUTH = (*CHIN_SKIN, *sum(LIP_RINGS, ()))
+BROW = (*BROWS, *FOREHEAD_SKIN)
 
 
 def identity_prior(head: FaceHead) -> Float[np.ndarray, "shapes shapes"]:
@@ -58,18 +61,20 @@ def identity_prior(head: FaceHead) -> Float[np.ndarray, "shapes shapes"]:
     return (ways * np.sqrt(strength)).T.astype(np.float32)
 
 
-def mouth_prior(head: FaceHead) -> Float[np.ndarray, "modes shapes"]:
-    """Rows whose products with an identity code, squared and summed up, are the mean square, mm^2, of how far the
-    points of lips and chin move beside the rest of the face; none for a head that has none of these, or no others."""
-    index = np.asarray(head.mediapipe_index)
-    mouth = np.isin(index, (*CHIN_SKIN, *sum(LIP_RINGS, ())))
-    if not mouth.any() or mouth.all():
+def part_prior(head: FaceHead, part: tuple[int, ...]) -> Float[np.ndarray, "modes shapes"]:
+    """Rows whose products with an identity code, squared and summed up, are the mean square, mm^2, of how far a part of
+    the face moves beside the rest of it; none for a head that has none of the part's points, or no others.
+
+    part: MediaPipe's numbers of its points, such as MOUTH and BROW.
+    """
+    inside = np.isin(np.asarray(head.mediapipe_index), part)
+    if not inside.any() or inside.all():
         return np.zeros((0, head.shape_dirs.shape[-1]), np.float32)
     moved = PER_METRE * _at_points(head, np.asarray(head.shape_dirs, np.float64))
-    beside = moved[mouth] - moved[~mouth].mean(axis=0)
-    flat = beside.reshape(-1, beside.shape[-1]) / np.sqrt(mouth.sum())
+    beside = moved[inside] - moved[~inside].mean(axis=0)
+    flat = beside.reshape(-1, beside.shape[-1]) / np.sqrt(inside.sum())
     _, strength, ways = np.linalg.svd(flat, full_matrices=False)
-    return (strength[:, None] * ways)[:MOUTH_MODES].astype(np.float32)
+    return (strength[:, None] * ways)[:MODES].astype(np.float32)
 
 
 def points_of_template(head: FaceHead) -> Float[np.ndarray, "points 3"]:

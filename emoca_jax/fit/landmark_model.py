@@ -12,7 +12,7 @@ from emoca_jax import flame, render
 from emoca_jax.codes import Codes
 from emoca_jax.files.kept_programs import kept
 from emoca_jax.fit.expression_prior import ExpressionPrior, expression_prior
-from emoca_jax.fit.identity_prior import identity_prior, mouth_prior
+from emoca_jax.fit.identity_prior import BROW, MOUTH, identity_prior, part_prior
 from emoca_jax.fit.lag import lagging
 from emoca_jax.fit.openings import INNER_LIPS, IRIS_CENTRES
 from emoca_jax.fit.outline import outline_region
@@ -47,7 +47,9 @@ class LandmarkModel(struct.PyTreeNode):
     identity: Float[Array, "shapes shapes"]
     """Of `identity_prior`."""
     mouth: Float[Array, "modes shapes"]
-    """Of `mouth_prior`."""
+    """Of `part_prior`: lips and chin."""
+    brow: Float[Array, "brow_modes shapes"]
+    """Of `part_prior`: brows and forehead."""
     lips: Int[Array, "2 pairs"]
     """Of the points: INNER_LIPS; none where a head does not have them all."""
     outlined: Float[Array, "vertices"]
@@ -71,7 +73,8 @@ def landmark_model(head: FaceHead) -> LandmarkModel:
         normals=_point_normals(head.template, head.faces, embedding),
         prior=expression_prior(head.expression_names, head.expression_dirs.shape[-1]),
         identity=jax.device_put(identity_prior(head)),
-        mouth=jax.device_put(mouth_prior(head)),
+        mouth=jax.device_put(part_prior(head, MOUTH)),
+        brow=jax.device_put(part_prior(head, BROW)),
         lips=jax.device_put(_places(index, INNER_LIPS)),
         outlined=jax.device_put(outline_region(head)),
         lag=head.landmark_lag,

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from emoca_jax import flame, render
 from emoca_jax.codes import Codes
 from emoca_jax.files.kept_programs import kept
-from emoca_jax.fit.expression_prior import ExpressionPrior, expected_units
+from emoca_jax.fit.expression_prior import ExpressionPrior, brows_raised, expected_units
 from emoca_jax.fit.lag import lagging
 from emoca_jax.fit.landmark_model import LandmarkModel, face_width, facing, points_of
 from emoca_jax.fit.least_squares import bounded_least_squares
@@ -40,6 +40,9 @@ MOUTH_AT_REST, MOUTH_OPEN = 1.5, 4.0
 """Per millimetre (RMS) that identity moves lips and chin, of a mouth at rest and of one that is wide open, whose points
 say little of the mouth at rest: without, a man who shouts has lips that no drawn person has. Chosen on 16 drawn people
 (docs/open-head.md, "Mouths at rest")."""
+BROWS_RAISED = 4.0
+"""The same of brows and forehead, of brows that were read as fully raised; nothing at rest. Without, a surprised woman
+has a ridge over her eyes. More of it costs her landmarks (docs/open-head.md, "Raised brows")."""
 SHAPE_LIMIT = 3.5
 """Bound on identity codes, standard deviations."""
 SEAL_SHARE = 0.2
@@ -57,6 +60,8 @@ class LandmarkGoal(struct.PyTreeNode):
     """Residual per unit of distance between the INNER_LIPS; 0 for a mouth that is not closed."""
     mouth: Float[Array, ""]
     """Residual per millimetre (RMS) that identity moves lips and chin."""
+    brow: Float[Array, ""]
+    """The same of brows and forehead."""
     probabilities: Float[Array, "7"]
     units: Float[Array, "units"] | None = None
     """What was read off the landmarks, in the head's order, NaN for units that were not; None where nothing was."""
@@ -140,7 +145,8 @@ def landmark_goal(
     share = scale * jnp.sqrt(weight / jnp.sum(weight))
     seal = scale * SEAL_SHARE * lips_closed(landmarks)
     mouth = MOUTH_AT_REST + (MOUTH_OPEN - MOUTH_AT_REST) * mouth_wide(landmarks)
-    return LandmarkGoal(landmarks[model.index], share, seal, mouth, probabilities, units)
+    brow = BROWS_RAISED * brows_raised(model.prior, units)
+    return LandmarkGoal(landmarks[model.index], share, seal, mouth, brow, probabilities, units)
 
 
 def residuals(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[Array, "rows"]:
@@ -158,6 +164,7 @@ def residuals(model: LandmarkModel, goal: LandmarkGoal, codes: Codes) -> Float[A
             goal.seal * (upper - lower).ravel(),
             precise_matmul(model.identity, codes.shape),
             goal.mouth * precise_matmul(model.mouth, codes.shape),
+            goal.brow * precise_matmul(model.brow, codes.shape),
             *prior_residuals(model.prior, codes.expression, goal.probabilities, goal.units),
             *_read_residuals(model.prior, codes.expression, goal.units),
             JAW_WEIGHT * codes.jaw,

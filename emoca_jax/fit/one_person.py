@@ -51,7 +51,9 @@ def fit_person(
     photos = landmarks.shape[0]
     # Of every photo's priors a part, so that all together are one.
     part = 1 / photos**0.5
-    shared = model.replace(identity=part * IDENTITY_SHARE**0.5 * model.identity, mouth=part * model.mouth)
+    shared = model.replace(
+        identity=part * IDENTITY_SHARE**0.5 * model.identity, mouth=part * model.mouth, brow=part * model.brow
+    )
     start = jax.vmap(lambda points, told: closed_start(model, points, told))(landmarks, units)
     rotations = flame.rotation_matrix(start.rotation)
     goals = jax.vmap(lambda *face: _goal(model, *face))(landmarks, probabilities, rotations, units)

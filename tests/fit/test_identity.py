@@ -4,17 +4,35 @@ from functools import cache
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import trimesh
 from scipy.spatial.transform import Rotation
 
 from emoca_jax import flame
 from emoca_jax.fit import landmarks as fit
-from emoca_jax.fit.identity_prior import POINTS_WEIGHT, SHAPE_WEIGHT, SURFACE_WEIGHT, identity_prior, mouth_prior
+from emoca_jax.fit.identity_prior import (
+    BROW,
+    MOUTH,
+    POINTS_WEIGHT,
+    SHAPE_WEIGHT,
+    SURFACE_WEIGHT,
+    identity_prior,
+    part_prior,
+)
 from emoca_jax.fit.lag import turned_lag
 from emoca_jax.fit.landmark_model import landmark_model, project
 from emoca_jax.flame.head import TURN_KNOTS
 from emoca_jax.flame.rotations import yaw_degrees
-from emoca_jax.mediapipe_points import CHEEKS, CHIN, CHIN_SKIN, LIP_RINGS, LOWER_LIP_LINES, UPPER_LIP_LINES
+from emoca_jax.mediapipe_points import (
+    BROWS,
+    CHEEKS,
+    CHIN,
+    CHIN_SKIN,
+    FOREHEAD_SKIN,
+    LIP_RINGS,
+    LOWER_LIP_LINES,
+    UPPER_LIP_LINES,
+)
 from tests.fit.test_fit import codes_of
 
 
@@ -74,18 +92,21 @@ def test_identity_costs_what_it_moves_the_skin_along_its_normals_and_its_points(
     np.testing.assert_allclose(cost, wanted, rtol=0.03)
 
 
-def test_what_identity_moves_of_lips_and_chin_is_told_in_millimetres():
+@pytest.mark.parametrize(
+    ("part", "points"),
+    [(MOUTH, [*CHIN_SKIN, *(point for ring in LIP_RINGS for point in ring)]), (BROW, [*BROWS, *FOREHEAD_SKIN])],
+)
+def test_what_identity_moves_of_a_part_is_told_in_millimetres(part, points):
     """Against the points themselves, laid over each other by the rest of the face."""
     mesh = head()
-    index = np.asarray(mesh.mediapipe_index)
-    mouth = np.isin(index, [*CHIN_SKIN, *(point for ring in LIP_RINGS for point in ring)])
+    inside = np.isin(np.asarray(mesh.mediapipe_index), points)
     code = np.random.default_rng(2).normal(size=mesh.shape_dirs.shape[-1]).astype(np.float32)
     bent = mesh.template + mesh.shape_dirs @ code
     moved = 1000 * np.asarray(flame.landmarks_mediapipe(mesh, bent) - flame.landmarks_mediapipe(mesh, mesh.template))
-    moved -= moved[~mouth].mean(axis=0)
-    wanted = np.mean(np.sum(moved[mouth] ** 2, axis=-1))
+    moved -= moved[~inside].mean(axis=0)
+    wanted = np.mean(np.sum(moved[inside] ** 2, axis=-1))
     # Of all ways in which identity moves them the weakest are left out.
-    np.testing.assert_allclose(np.sum((mouth_prior(mesh) @ code) ** 2), wanted, rtol=0.01)
+    np.testing.assert_allclose(np.sum((part_prior(mesh, part) @ code) ** 2), wanted, rtol=0.02)
 
 
 def test_identity_pays_more_for_a_mouth_the_wider_it_is_open():
@@ -100,14 +121,15 @@ def test_identity_pays_more_for_a_mouth_the_wider_it_is_open():
     assert prices[0] == fit.MOUTH_AT_REST < prices[1] < prices[2] <= fit.MOUTH_OPEN
 
 
-def test_a_head_without_points_has_a_prior_and_none_of_its_mouth():
+def test_a_head_without_points_has_a_prior_and_none_of_its_parts():
     mesh = head()
     points = mesh.landmarks_mediapipe
     bare = mesh.replace(
         landmarks_mediapipe=points.replace(face_index=points.face_index[:0], barycentric=points.barycentric[:0]),
         mediapipe_index=mesh.mediapipe_index[:0],
     )
-    assert np.isfinite(identity_prior(bare)).all() and mouth_prior(bare).shape == (0, mesh.shape_dirs.shape[-1])
+    assert np.isfinite(identity_prior(bare)).all()
+    assert part_prior(bare, MOUTH).shape == part_prior(bare, BROW).shape == (0, mesh.shape_dirs.shape[-1])
 
 
 def test_thick_lips_of_a_mouth_that_is_wide_open_are_not_the_persons():
@@ -130,3 +152,40 @@ def test_thick_lips_of_a_mouth_that_is_wide_open_are_not_the_persons():
     lip, chin = heights(mesh.template + mesh.shape_dirs @ found.shape[0]) - heights(mesh.template)
     assert lip < 1.8
     assert chin > -3.8
+
+
+RAISED = ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")
+
+
+def brows_read(strength):
+    return jnp.asarray([strength if name in RAISED else 0.0 for name in head().expression_names], jnp.float32)
+
+
+def test_identity_pays_more_for_brows_the_higher_they_were_read():
+    model = landmark_model(head())
+    landmarks = jnp.asarray(np.random.default_rng(3).uniform(-0.5, 0.5, (478, 3)), jnp.float32)
+
+    def price(units):
+        return float(fit.landmark_goal(model, landmarks, jnp.zeros(7), jnp.eye(3), units).brow)
+
+    assert price(None) == price(brows_read(0.0)) == price(brows_read(np.nan)) == 0
+    assert price(brows_read(0.5)) == pytest.approx(fit.BROWS_RAISED / 2)
+    assert price(brows_read(1.0)) == price(brows_read(1.4)) == pytest.approx(fit.BROWS_RAISED)
+
+
+def test_raised_brows_found_higher_than_units_go_are_not_the_persons():
+    """By 4 % of the face's width. Unless that costs anything brows at rest come out 3.2 mm up, the forehead .7."""
+    model, mesh = landmark_model(head()), head()
+    truth = codes_of(mesh, **dict.fromkeys(RAISED, 1.0))
+    landmarks = np.zeros((478, 3), np.float32)
+    landmarks[np.asarray(model.index)] = project(model, truth)
+    landmarks[list(BROWS), 1] -= 0.04 * np.linalg.norm(landmarks[CHEEKS[0]] - landmarks[CHEEKS[1]])
+    read = brows_read(1.0)[None]
+    found = fit.fit_landmarks(model, landmarks[None], np.zeros((1, 7), np.float32), read, None).codes
+    bent = mesh.template + mesh.shape_dirs @ found.shape[0]
+    moved = 1000 * np.asarray(flame.landmarks_mediapipe(mesh, bent) - flame.landmarks_mediapipe(mesh, mesh.template))
+    brow, forehead = (
+        moved[np.isin(np.asarray(mesh.mediapipe_index), part), 1].mean() for part in (BROWS, FOREHEAD_SKIN)
+    )
+    assert brow < 2.3
+    assert abs(forehead) < 0.4
