@@ -13,6 +13,9 @@ ENOUGH = 60.0
 TEETH_RANGE, LINING_RANGE = (-0.9, 0.12), (-0.7, 0.4)
 """Log ratio to the model's brightness that is believed: a mouth in the dark, and teeth in a flash, which are no paler
 than the palest shade of the VITA guide (L 81 in place of 77)."""
+DARKEST_UNSEEN = -0.1
+"""The same where landmarks tell that the photo shows no teeth between the lips: what lies where the head has its own is
+lips and the dark behind them, which say little of teeth and made them grey beside dark skin."""
 ALONG, ACROSS = 15, 9
 """Places looked at between the lips, from corner to corner and from lip to lip."""
 PALER = 0.2
@@ -81,6 +84,7 @@ def mouth_ratio(
         brightness = jnp.clip(jnp.mean(ratio, axis=-1), *limits)
         mean = jnp.sum(weight * brightness) / (jnp.sum(weight) + ENOUGH / 4)
         if area is teeth and shown is not None:
-            mean = jnp.where(shown[1] > FEWEST, jnp.clip(shown[0], *limits), mean)
+            untold = jnp.maximum(mean, DARKEST_UNSEEN)
+            mean = jnp.where(shown[1] > FEWEST, jnp.clip(shown[0], *limits), untold)
         total = total + area * mean
     return jnp.broadcast_to(total[..., None], ratio.shape)

@@ -20,6 +20,7 @@ from emoca_jax.codes import Codes
 from emoca_jax.files.kept_programs import kept
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import MISSING_ALBEDO_GREY, Reconstruction
+from emoca_jax.texture.beard import code_of_bare_chin
 from emoca_jax.texture.eyes import eye_ratio
 from emoca_jax.texture.layout import TextureLayout, mirrored
 from emoca_jax.texture.light import light_left
@@ -123,7 +124,6 @@ def observed(
     place = at_texel(decoded.image_vertices)
     normal = render.normalize(at_texel(decoded.normals))
 
-    model = _model_albedo(head, codes.albedo, layout)
     sight = camera_sight(decoded.surface.fragments.depth, place, normal[..., 2], layout.face, person)
     if frame is not None:
         low, high = frame[None, :1], frame[None, 1:]
@@ -133,7 +133,12 @@ def observed(
         place = shifted(place, points, layout.openings)
         sight = sight * (1 - layout.skin * (1 - clear_of_openings(place, image, points, layout.openings)))
     photo = render.sample_image(image, place[..., :2])
-    ratio = jnp.log((photo / shading + FLOOR) / (model + FLOOR))
+    skin = jnp.log(photo / shading + FLOOR)
+    code = (
+        codes.albedo if head.albedo is None else code_of_bare_chin(head.albedo.basis, codes.albedo, layout, skin, sight)
+    )
+    model = _model_albedo(head, code, layout)
+    ratio = skin - jnp.log(model + FLOOR)
     ratio = jnp.clip(ratio, -LARGEST_RATIO, LARGEST_RATIO)
 
     on_face, teeth = sight * layout.face / jnp.maximum(jnp.sum(sight * layout.face), 1e-3), None

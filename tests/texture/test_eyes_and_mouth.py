@@ -12,7 +12,7 @@ from emoca_jax.fit.landmark_model import facing, landmark_model
 from emoca_jax.fit.light import ambient_light
 from emoca_jax.model import decode
 from emoca_jax.texture.layout import texture_layout
-from emoca_jax.texture.mouth import shown_teeth
+from emoca_jax.texture.mouth import mouth_ratio, shown_teeth
 from emoca_jax.texture.openings import ShownPoints, clear_of_openings, distance_outside, shifted
 from emoca_jax.texture.surface import skin_surface
 from emoca_jax.texture.unwrap import FLOOR, observed, unwrap
@@ -140,6 +140,18 @@ def near_lips(head, layout) -> np.ndarray:
     gap = np.full(skin.shape, np.inf)
     gap[skin] = np.linalg.norm(place[skin][:, None] - line[None], axis=-1).min(1)
     return gap < 0.004
+
+
+@pytest.mark.parametrize(
+    ("shown", "brightness"), [((0.0, 0.0), -0.1), ((-0.4, 0.5), -0.4), ((0.5, 0.5), 0.12), (None, -0.8)]
+)
+def test_the_dark_behind_lips_says_little_of_teeth(shown, brightness):
+    """Where landmarks tell that none are between the photo's lips; without these, what lies there is all there is."""
+    _, layout = open_head()
+    dark = jnp.full((*layout.teeth.shape, 3), -0.8)
+    told = None if shown is None else (jnp.asarray(shown[0]), jnp.asarray(shown[1]))
+    got = mouth_ratio(dark, jnp.ones_like(layout.teeth), layout.teeth, layout.lining, shown=told)
+    assert float(got[np.asarray(layout.teeth) > 0.99].mean()) == pytest.approx(brightness, abs=0.01)
 
 
 def test_teeth_are_as_bright_as_the_photos():

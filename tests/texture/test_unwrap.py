@@ -213,6 +213,34 @@ def test_hair_is_not_skin_and_what_it_hid_is_completed():
     assert result.visible[seen & ~fringe & ~strand].mean() > 0.7
 
 
+@pytest.mark.parametrize(("shown", "left"), [(0.0, 0.0), (3.0, 1.0)])
+def test_the_models_beard_stays_only_where_the_photo_shows_one(shown, left):
+    """A fit that takes shade for a beard, over the back of the jaw, which the photo does not show."""
+    head, layout = open_head()
+    assert head.albedo is not None
+    basis, chin, cheeks = (
+        np.asarray(head.albedo.basis),
+        *(
+            np.asarray(jax.image.resize(area * layout.skin, (256, 256), "linear"))[..., None, None]
+            for area in (layout.chin, layout.middle)
+        ),
+    )
+    beard = int(np.argmax((np.abs(basis) * (chin - cheeks)).sum((0, 1, 2))))
+    dark = -np.sign((basis * chin).sum((0, 1, 2))[beard])
+    bare = made_up_codes(head, 0.0)
+
+    def grown(by: float) -> Codes:
+        return bare.replace(albedo=bare.albedo.at[beard].set(dark * by))
+
+    photo = _fine_photo(head, bare, model_albedo(head, grown(shown)))
+    got = observed(head, layout, grown(2.0), _decoded(head, bare), photo)
+    hidden = (np.array(layout.beard) > 0.99) & (np.array(layout.skin) > 0) & (np.array(got.sight) == 0)
+    none, full = (np.log(model_albedo(head, grown(by)) + 0.04)[hidden].mean() for by in (0.0, 2.0))
+    share = (np.log(np.asarray(got.model) + 0.04)[hidden].mean() - none) / (full - none)
+    assert hidden.sum() > 500 and full < none - 0.1
+    assert share == pytest.approx(left, abs=0.05)
+
+
 def test_grey_photos_give_grey_heads():
     head, layout = open_head()
     codes = made_up_codes(head, 0.0)
