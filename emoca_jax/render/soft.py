@@ -7,17 +7,12 @@ Soft Rasterizer (Liu et al. 2019, arXiv:1904.01786), with the K nearest faces pe
 from __future__ import annotations
 
 import functools
-import inspect
 import math
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 from jax import lax
-from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Integer
 
 from emoca_jax.arrays import checks_arguments, to_rank
@@ -27,6 +22,7 @@ from emoca_jax.render.backends.choice import Backend, draws_by_warp, draws_nativ
 from emoca_jax.render.backends.native.blend import FAINTEST_TOP, native_blend
 from emoca_jax.render.backends.native.silhouette import LEAST_WIDTH, MOST_FACES, native_silhouette
 from emoca_jax.render.backends.soft_limits import ALL, Limit, depth_key, nearest_limit
+from emoca_jax.render.backends.soft_options import check_layers, check_rows, softness_checked
 from emoca_jax.render.backends.soft_pairs import (
     TILE,
     Reach,
@@ -45,13 +41,9 @@ from emoca_jax.render.backends.warp.blend import warp_blend
 from emoca_jax.render.backends.warp.silhouette import warp_silhouette
 from emoca_jax.render.backends.warp_kernels.shapes import MOST_FACES as MOST_BY_WARP
 
-P = ParamSpec("P")
-R = TypeVar("R")
 Scalar = Float[Array, ""]
 FAINTEST = 1e-4
 """Share of a face below which it is not followed further out: gives the default blur radius (pytorch3d's tutorials)."""
-NUMBERS = ("sigma", "gamma", "blur_radius", "near", "far")
-"""Options that are numbers."""
 
 
 class SoftFragments(struct.PyTreeNode):
@@ -67,56 +59,13 @@ class SoftFragments(struct.PyTreeNode):
     squared_distance: Float[Array, "*batch height width layers"]
 
 
-def _softness_checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Turns down what is no number, and numbers that make no sense (those that are traced cannot be known): a sigma or
-    gamma that is not positive, a blur radius below 0, and a far that is not beyond near."""
-    defaults = inspect.unwrap(function).__kwdefaults__
-
-    @functools.wraps(function)
-    def checked(*args: P.args, **options: P.kwargs) -> R:
-        for name in NUMBERS:
-            _check_number(name, options.get(name))
-        known = {name: number for name in NUMBERS if (number := _known((defaults | options).get(name))) is not None}
-        for name in ("sigma", "gamma"):
-            if name in known and not known[name] > 0:
-                raise InputError(f"{name} is {known[name]}; give a positive number.")
-        if "blur_radius" in known and not known["blur_radius"] >= 0:
-            raise InputError(f"blur_radius is {known['blur_radius']}; give a squared distance, which is at least 0.")
-        if "near" in known and "far" in known and not known["near"] < known["far"]:
-            raise InputError(f"near is {known['near']} and far is {known['far']}; give a far beyond near.")
-        for name in ("near", "far"):
-            if not np.isfinite(known.get(name, 0.0)):
-                raise InputError(f"{name} is {known[name]}; give a number that is not infinite.")
-        return function(*args, **options)
-
-    return checked
-
-
-def _check_number(name: str, value: Any) -> None:
-    if isinstance(value, jax.Array | np.ndarray | np.generic):
-        found = f"{value.dtype} {list(value.shape)}"
-        right = value.ndim == 0 and value.dtype != jnp.bool_ and jnp.issubdtype(value.dtype, jnp.number)
-    else:
-        found, right = f"of type {type(value).__name__}", value is None or isinstance(value, int | float)
-    if not right:
-        raise InputError(f"{name} must be a number, not {found}.")
-
-
-def _known(value: Any) -> float | None:
-    """The number, where it is one already."""
-    if isinstance(value, int | float):
-        return value
-    is_array = isinstance(value, jax.Array | np.ndarray | np.generic) and not isinstance(value, Tracer)
-    return float(value) if is_array and value.ndim == 0 else None
-
-
 def default_blur_radius(sigma: Scalar | float) -> Scalar | float:
     """Squared distance at which a face's share of a pixel has fallen to FAINTEST. Differentiable."""
     return math.log(1 / FAINTEST - 1) * sigma
 
 
 @checks_arguments
-@_softness_checked
+@softness_checked
 @functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel", "backend"))
 def soft_silhouette(
     vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"], size: tuple[int, int], *,
@@ -139,7 +88,7 @@ def soft_silhouette(
     than a million images away are not drawn. Errors: InputError for a sigma that is not positive and a blur radius
     below 0; where they are traced and cannot be known, the image is NaN.
     """
-    _check_layers(faces_per_pixel)
+    check_layers(faces_per_pixel)
     if vertices.shape[-2] == 0 and faces.shape[0] > 0:
         raise InputError(f"{faces.shape[0]} faces have no vertices; give the vertices that they number.")
     vertices, faces = vertices.astype(jnp.float32), jnp.asarray(faces, jnp.int32)
@@ -174,7 +123,7 @@ def _silhouette(
 
 
 @checks_arguments
-@_softness_checked
+@softness_checked
 @functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel", "backend"))
 def soft_rasterize(
     vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"],
@@ -195,11 +144,11 @@ def soft_rasterize(
     take depth and colour from its rim, not from its plane. The rest as in `soft_silhouette`. Differentiable in
     vertices (depth too), attributes and background, in reverse mode only.
     """
-    _check_layers(faces_per_pixel)
+    check_layers(faces_per_pixel)
     vertices, faces = vertices.astype(jnp.float32), jnp.asarray(faces, jnp.int32)
     if vertices.shape[-2] == 0 and faces.shape[0] > 0:
         raise InputError(f"{faces.shape[0]} faces have no vertices; give the vertices that they number.")
-    _check_rows(attributes.shape[-2], vertices.shape[-2], faces.shape[0], attribute_faces is not None)
+    check_rows(attributes.shape[-2], vertices.shape[-2], faces.shape[0], attribute_faces is not None)
     batch, channels = vertices.shape[:-2], attributes.shape[-1]
     corners = attributes[..., faces if attribute_faces is None else attribute_faces, :]
     corners = jnp.broadcast_to(corners, (*batch, *corners.shape[-3:])).reshape(*batch, faces.shape[0], 3 * channels)
@@ -224,17 +173,6 @@ def soft_rasterize(
     background = to_rank(jnp.broadcast_to(jnp.asarray(background, sums.dtype), channels), sums.ndim)
     colour = (sums[..., 1:] + behind * background) / (sums[..., :1] + behind)
     return jnp.where(sensible, jnp.concatenate([colour, coverage[..., None]], axis=-1), jnp.nan)
-
-
-def _check_rows(rows: int, vertices: int, faces: int, chosen: bool) -> None:
-    """Errors: InputError where there are not as many rows of attributes as vertices, or none to choose from."""
-    if chosen and faces > 0 and rows == 0:
-        raise InputError(f"{faces} faces have no attributes; give the rows that attribute_faces number.")
-    if not chosen and rows != vertices:
-        raise InputError(
-            f"attributes must be one row for each of the {vertices} vertices, not {rows} rows; give attribute_faces "
-            "where faces have rows of their own."
-        )
 
 
 def _blend_sums(
@@ -263,7 +201,7 @@ def _blend_sums(
 
 
 @checks_arguments
-@_softness_checked
+@softness_checked
 @functools.partial(jax.jit, static_argnames=("size", "faces_per_pixel"))
 def soft_fragments(
     vertices: Float[Array, "*batch vertices 3"], faces: Integer[Array, "faces 3"], size: tuple[int, int], *,
@@ -317,16 +255,11 @@ def soft_fragments(
     )
 
 
-def _check_layers(faces_per_pixel: int | None) -> None:
-    if faces_per_pixel is not None and faces_per_pixel < 1:
-        raise InputError(f"faces_per_pixel is {faces_per_pixel}; give at least 1, or None for all.")
-
-
 class _Scene:
     """What all three need: the faces as rows, the tiles they touch, and up to where they count."""
 
     def __init__(self, vertices, faces, size, sigma, blur_radius, faces_per_pixel, clip):
-        _check_layers(faces_per_pixel)
+        check_layers(faces_per_pixel)
         self.batch, self.size = vertices.shape[:-2], size
         flat = vertices.astype(jnp.float32).reshape(-1, *vertices.shape[-2:])
         faces = jnp.asarray(faces, jnp.int32)
