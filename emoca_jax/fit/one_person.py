@@ -34,6 +34,14 @@ leave aside for its head to lie over it. Both chosen on 36 drawn people, three v
 photos of a person")."""
 
 
+def sharing_identity(model: LandmarkModel, photos: int) -> LandmarkModel:
+    """The model for each of so many photos of a person: of what identity costs a part, so that all together are one."""
+    part = 1 / photos**0.5
+    return model.replace(
+        identity=part * IDENTITY_SHARE**0.5 * model.identity, mouth=part * model.mouth, brow=part * model.brow
+    )
+
+
 @kept(static=("steps",))
 def fit_person(
     model: LandmarkModel,
@@ -49,11 +57,7 @@ def fit_person(
     landmarks, probabilities, units: as of `fit_landmarks`, a row per photo. The cost is that of all photos.
     """
     photos = landmarks.shape[0]
-    # Of every photo's priors a part, so that all together are one.
-    part = 1 / photos**0.5
-    shared = model.replace(
-        identity=part * IDENTITY_SHARE**0.5 * model.identity, mouth=part * model.mouth, brow=part * model.brow
-    )
+    shared = sharing_identity(model, photos)
     start = jax.vmap(lambda points, told: closed_start(model, points, told))(landmarks, units)
     rotations = flame.rotation_matrix(start.rotation)
     goals = jax.vmap(lambda *face: _goal(model, *face))(landmarks, probabilities, rotations, units)

@@ -13,7 +13,7 @@ from emoca_jax import flame
 from emoca_jax.fit.landmark_model import landmark_model, project
 from emoca_jax.fit.landmarks import fit_landmarks
 from emoca_jax.fit.least_squares import bounded_minimum, normal_equations
-from emoca_jax.fit.one_person import fit_person, together
+from emoca_jax.fit.one_person import IDENTITY_SHARE, fit_person, sharing_identity, together
 from emoca_jax.similarity import align_similarity
 from tests.fit.test_fit import codes_of
 
@@ -52,6 +52,18 @@ def missed(shape, truth):
     laid = align_similarity(jnp.asarray(first), jnp.asarray(second))
     moved = float(laid.scale) * first @ np.asarray(laid.rotation).T + np.asarray(laid.translation)
     return 1000 * np.sqrt(np.mean(np.sum((moved - second) ** 2, axis=-1)))
+
+
+def test_identity_costs_as_much_in_all_photos_together_as_in_one():
+    """But for the share that it costs more."""
+    code = np.random.default_rng(5).normal(size=model().points.shape_dirs.shape[-1])
+
+    def costs(of, photos):
+        return np.array([photos * np.sum((np.asarray(rows) @ code) ** 2) for rows in (of.identity, of.mouth, of.brow)])
+
+    for photos in (2, 24):
+        more = costs(sharing_identity(model(), photos), photos) / costs(model(), 1)
+        np.testing.assert_allclose(more, [IDENTITY_SHARE, 1, 1], rtol=1e-5)
 
 
 @pytest.mark.thorough
