@@ -21,8 +21,9 @@ from emoca_jax.files.kept_programs import kept
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import MISSING_ALBEDO_GREY, Reconstruction
 from emoca_jax.texture.beard import code_of_bare_chin
+from emoca_jax.texture.detail import WANED, WANED_LIT, mirrored_detail, well_within
 from emoca_jax.texture.eyes import eye_ratio
-from emoca_jax.texture.layout import TextureLayout, mirrored
+from emoca_jax.texture.layout import TextureLayout
 from emoca_jax.texture.light import light_left
 from emoca_jax.texture.lips import lip_paint
 from emoca_jax.texture.mouth import mouth_ratio, shown_teeth
@@ -31,7 +32,7 @@ from emoca_jax.texture.pigment import pigment
 from emoca_jax.texture.sight import camera_sight
 from emoca_jax.texture.surface import SkinSurface, stitched
 from emoca_jax.texture.trust import trusted_skin
-from emoca_jax.texture.windows import box, pooled, ramp
+from emoca_jax.texture.windows import pooled, ramp
 
 DARKEST_SHADING, BRIGHTEST_SHADING = 0.55, 1.5
 """Shading is held within these shares of the face's mean: in the dark noise would be all that is left, and on the far
@@ -44,8 +45,6 @@ CELLS = 64
 """Cells across the texture for broad shape: about a centimetre."""
 FULL_CELL = 8.0
 """A cell of which an eighth was seen is as good as one seen whole."""
-WANING, WANED = 31, (0.55, 0.95)
-"""Texels around, 1.8 cm, of which such a share must be trusted for detail to begin and to be whole."""
 LARGEST_RATIO = 2.5
 """Log ratio, either way, that a skin can differ from the model."""
 GREY, COLOURED, NOISE = 0.04, 0.1, 0.1
@@ -204,30 +203,19 @@ def _composed(
     trust = jnp.where(seen.sight > 0, trust, 0.0)
     skin = layout.skin[..., None]
 
-    def detailed(weight: Array) -> Array:
-        own = weight[..., None] * (seen.ratio - smooth)
-        return own + (1 - weight[..., None]) * mirrored(layout, own)
-
     def coloured(skin_ratio: Array) -> Array:
         colour = jnp.exp(skin * skin_ratio + seen.inner) * (seen.model + FLOOR) - FLOOR
         grey = jnp.mean(colour, axis=-1, keepdims=True)
         return grey + seen.colour * (colour - grey)
 
-    inside = trust * jnp.maximum(_inside(layout, trust), eyeballs)
-    own = detailed(inside)
+    inside, shown = (trust * jnp.maximum(well_within(layout, trust, share), eyeballs) for share in (WANED, WANED_LIT))
+    own, of_photo = mirrored_detail(layout, seen.ratio - smooth, trust, inside, shown)
     # The white of an eye is bright beside an iris.
     own = jnp.where(eyeballs[..., None] > 0.5, own, pigment(layout, own, inside, beard))
     albedo = coloured(smooth - light + own)
-    lit = coloured(smooth + detailed(trust)) * seen.shading
+    lit = coloured(smooth + of_photo) * seen.shading
     albedo, lit = (jnp.clip(colour, 0.0, 1.0) * (1 - layout.lashes[..., None]) for colour in (albedo, lit))
     return albedo, lit, trust + seen.eyes_seen
-
-
-def _inside(layout: TextureLayout, trust: Float[Array, "size size"]) -> Float[Array, "size size"]:
-    """1 well within what is trusted, 0 at its border: pores and wrinkles that end at a line look like a mask."""
-    plain = layout.skin * (1 - layout.features)
-    around = box(plain * trust, WANING) / jnp.maximum(box(plain, WANING), 1e-3)
-    return ramp(around, *WANED)
 
 
 def _finished(
