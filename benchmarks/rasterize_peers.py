@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -90,7 +91,10 @@ def install(folder: Path | None) -> None:
     for name, packages in PEERS.items():
         venv.create(folder / name, with_pip=True)
         pip = [str(folder / name / "bin" / "python"), "-m", "pip", "install", "-q"]
-        if subprocess.run([*pip, *packages], check=False).returncode == 0 and name == "pyrender":
+        if subprocess.run([*pip, *packages], check=False).returncode != 0:
+            # An empty environment would be told of as one that lacks NumPy.
+            shutil.rmtree(folder / name)
+        elif name == "pyrender":
             subprocess.run([*pip, "--no-deps", "-U", "PyOpenGL", "networkx"], check=False)
 
 

@@ -80,6 +80,8 @@ def load_sets(folder: Path, name: str, origin: Origin) -> FrozenSets | None:
     try:
         # NumPy leaves a file that it cannot read open.
         with open(others, "rb") as opened, np.load(opened) as file:
+            if "points" not in file:
+                raise InputError(f"{others}: was kept by an earlier version, which told no landmarks; {way_out}")
             found = Origin(*json.loads(str(file["origin"]))) if "origin" in file else None
             rest = [file[field] for field in FrozenSets._fields[1:]]
         if found == origin:

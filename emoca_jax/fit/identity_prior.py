@@ -21,15 +21,17 @@ SURFACE_WEIGHT = 2.0
 SHAPE_WEIGHT on 12 drawn people (benchmarks/head_shape.py) as strong as the landmark error of real photos allows."""
 NEAR = 0.012
 """Metres from the nearest of MediaPipe's points within which skin belongs to the face."""
-POINTS_WEIGHT = 2.0
+POINTS_WEIGHT = 3.0
 """Per millimetre, RMS, that MediaPipe's points move beside each other, along the skin, too: less of what they seem to
-tell of that is true than of where the skin is. Chosen on 16 drawn people (docs/open-head.md, "Mouths at rest")."""
-NOSE_WEIGHT = 10.0
-"""Per millimetre, RMS, that the nose comes forward beside the rest of the points. The network's depth says nothing of
-it: found noses of 200 drawn people were 2 to 3 mm too long, all alike (docs/open-head.md, "Noses")."""
+tell of that is true than of where the skin is. As strong as landmarks of real photos allow; chosen with the weight of
+their depth on 24 drawn people (docs/open-head.md, "Depth and noses")."""
+NOSE_WEIGHT = 2.0
+"""Per millimetre, RMS, that the nose comes forward beside the rest of the points, of which they say next to nothing:
+what is found of it is hardly correlated with the truth. Of exact points a part stays (docs/open-head.md, "Depth and
+noses"): with 10 every nose is the average head's."""
 PER_METRE = 1000.0
 MODES = 32
-"""Ways in which identity moves a part of the face that are told apart; of the open head's they hold 98 % of the squares
+"""Ways in which identity moves a part of the face that are told apart; of the open head's they hold 99 % of the squares
 and more."""
 MOUTH = (*CHIN_SKIN, *sum(LIP_RINGS, ()))
 BROW = (*BROWS, *FOREHEAD_SKIN)

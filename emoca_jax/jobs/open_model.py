@@ -42,8 +42,8 @@ from emoca_jax.texture.surface import skin_surface
 
 STEPS_ONCE_ENCODED = 6
 """Of the landmark fit, where it begins with what the encoder says: half of what the closed form needs. That is for
-method landmarks, which is there to be fast: nine photos' landmarks are off by .454 % of the face's width (median) if
-the whole fit begins so, by .442 from the closed form."""
+method landmarks, which is there to be fast: nine photos' landmarks were off by .454 % of the face's width (median) if
+the whole fit began so, by .442 from the closed form (docs/training.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from scipy import sparse
 from scipy.ndimage import minimum_filter, uniform_filter
 
 from emoca_jax.texture.layout import TextureLayout
-from emoca_jax.texture.lips import lip_paint
+from emoca_jax.texture.painted import lip_paint
 from emoca_jax.texture.surface import SkinSurface, screening
 
 SMOOTH = 0.008
@@ -59,8 +59,8 @@ STEEP = 6
 FROM_USUAL = 1.8
 """How much more a texel may deviate from the face's usual colour than from the one expected there."""
 BEARD = (0.15, 0.25)
-"""How much darker than cheeks, log ratio, a chin is without and with a beard: of ten photos of people without one at
-most .14, with stubble .24."""
+"""How much darker than cheeks, means of what is trusted, log ratio, a chin is without and with a beard: of ten photos
+of people without one at most .14, with stubble .24."""
 AROUND = 21
 """Texels, 2.5 cm, around a brow in which skin must be seen."""
 LESS_THAN_MIRROR, MIRROR_SLACK, MIRROR_SLACK_FEATURE = 1.5, 0.25, 0.6

@@ -20,14 +20,13 @@ from emoca_jax.codes import Codes
 from emoca_jax.files.kept_programs import kept
 from emoca_jax.flame.head import FaceHead
 from emoca_jax.model import MISSING_ALBEDO_GREY, Reconstruction
-from emoca_jax.texture.beard import code_of_bare_chin
 from emoca_jax.texture.detail import WANED, WANED_LIT, mirrored_detail, well_within
 from emoca_jax.texture.eyes import eye_ratio
 from emoca_jax.texture.layout import TextureLayout
 from emoca_jax.texture.light import light_left
-from emoca_jax.texture.lips import lip_paint
 from emoca_jax.texture.mouth import mouth_ratio, shown_teeth
 from emoca_jax.texture.openings import ShownPoints, clear_of_openings, shifted
+from emoca_jax.texture.painted import code_of_bare_chin, lip_paint
 from emoca_jax.texture.pigment import pigment
 from emoca_jax.texture.sight import camera_sight
 from emoca_jax.texture.surface import SkinSurface, stitched

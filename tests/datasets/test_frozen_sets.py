@@ -16,6 +16,7 @@ from emoca_jax.emotion.landmark_units import load_unit_reader
 from emoca_jax.emotion.units import ARKIT_UNITS, MIRRORED
 from emoca_jax.errors import InputError
 from emoca_jax.flame import load_head
+from emoca_jax.mediapipe_points import EXPRESSION_POINTS
 from emoca_jax.nets.emotion.open import load_expression_networks
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
@@ -53,8 +54,10 @@ def test_looks_are_of_their_faces_and_come_again():
     assert judges.expression.tolist() == 2 * [row % 8 for row in range(FACES)]
     np.testing.assert_allclose(judges.affect[FACES:, 0], 0.01 * np.arange(FACES), atol=1e-6)
     assert judges.points.shape == (2 * FACES, 146, 3)
-    mirrored = 192 - judges.points[FACES:, :, 0].mean(1)
-    np.testing.assert_allclose(judges.points[:FACES, :, 0].mean(1), mirrored, atol=2)
+    outer = [EXPRESSION_POINTS.index(corner) for corner in (33, 263)]
+    plain, turned = judges.points[:FACES, outer, 0], judges.points[FACES:, outer, 0]
+    np.testing.assert_allclose(plain, 192 - turned[:, ::-1], atol=3)
+    assert (np.abs(plain - turned).max(1) > 1e-3).all(), "which eye is higher tells them apart"
     smile = ARKIT_UNITS.index("mouthSmileLeft")
     assert judges.read[:, smile].min() > 0.3, "seen in every look, mirrored or not"
     np.testing.assert_allclose(judges.read[:FACES].mean(0), judges.read[FACES:, MIRRORED].mean(0), atol=0.1)
@@ -106,6 +109,15 @@ def test_looks_of_something_else_are_refused(kept, other):
         InputError, match=f"turn1.npz: has looks of {ORIGIN}; expected are looks of {expected}; remove it"
     ):
         load_sets(kept[0], "turn1", expected)
+
+
+def test_looks_without_points_are_of_an_earlier_version(kept):
+    folder, _ = kept
+    others = dict(np.load(folder / "turn1.npz"))
+    del others["points"]
+    np.savez(folder / "turn1.npz", **others)
+    with pytest.raises(InputError, match="kept by an earlier version, which told no landmarks; remove it"):
+        load_sets(folder, "turn1", ORIGIN)
 
 
 def test_looks_that_do_not_say_what_they_are_of_are_refused(kept):

@@ -9,7 +9,7 @@ import pytest
 
 from emoca_jax import flame, render
 from emoca_jax.texture.light import light_left
-from emoca_jax.texture.lips import lip_paint
+from emoca_jax.texture.painted import lip_paint
 from emoca_jax.texture.pigment import pigment
 from emoca_jax.texture.trust import TrustedSkin, trusted_skin
 from tests.texture.test_unwrap import SIZE, open_head, open_surface

@@ -81,6 +81,7 @@ def strayed_points(
 def _unit_points(key: Any, shape: tuple[int, int]) -> Array:
     """Any face: which one is told before anything is learned."""
     points = jax.random.normal(key, shape)
+    points = points - points.mean(axis=0, keepdims=True)
     return points / jnp.sqrt(jnp.mean(jnp.sum(points**2, axis=1)))
 
 
