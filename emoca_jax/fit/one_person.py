@@ -30,8 +30,9 @@ IDENTITY_SHARE = 3.0
 POINTS_SHARE = 0.2
 """Of what residuals of a single photo's points weigh (of their squares .04). They err together, and in each photo
 otherwise: of them as many as there are photos count, not as many as there are points, which a single photo's weights
-leave aside for its head to lie over it. Chosen on drawn people, three views each (docs/open-head.md, "Several photos of
-a person"), the former anew when points cost a single photo more, so that exact landmarks of three tell more than one's."""
+leave aside for its head to lie over it. Chosen on drawn people, three views each (docs/open-head.md, "Several photos
+of a person"), the former anew when points cost a single photo more, so that three photos' exact landmarks tell more
+than one's."""
 
 
 def sharing_identity(model: LandmarkModel, photos: int) -> LandmarkModel:
