@@ -130,7 +130,9 @@ def _mean(
 
     mass = jnp.maximum(blurred(weights), 1e-3)
     mean = [blurred(weights * values[..., k]) / mass for k in range(values.shape[-1])]
-    return jax.image.resize(jnp.stack(mean, axis=-1), values.shape, "linear")
+    # Written out before and after: XLA's compiler for GPUs stops at a resize's product that is fused with what is around.
+    coarse = jax.lax.optimization_barrier(jnp.stack(mean, axis=-1))
+    return jax.lax.optimization_barrier(jax.image.resize(coarse, values.shape, "linear"))
 
 
 def _without_shine(brightness: Float[Array, "size size 1"]) -> Float[Array, "size size 1"]:
