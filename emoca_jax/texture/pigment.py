@@ -130,7 +130,7 @@ def _mean(
 
     mass = jnp.maximum(blurred(weights), 1e-3)
     mean = [blurred(weights * values[..., k]) / mass for k in range(values.shape[-1])]
-    # Written out before and after: XLA's compiler for GPUs stops at a resize's product that is fused with what is around.
+    # Written out before and after: XLA's compiler for GPUs stops at a resize's product fused with what is around.
     coarse = jax.lax.optimization_barrier(jnp.stack(mean, axis=-1))
     return jax.lax.optimization_barrier(jax.image.resize(coarse, values.shape, "linear"))
 
