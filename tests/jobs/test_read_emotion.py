@@ -18,17 +18,22 @@ from emoca_jax.codes import Codes
 from emoca_jax.convert.readers import emotion_networks as translators
 from emoca_jax.convert.readers.networks import encoder
 from emoca_jax.emotion.class_affect import CLASS_AFFECT
+from emoca_jax.emotion.landmark_units import landmark_units
 from emoca_jax.emotion.networks import read_codes, read_crop
 from emoca_jax.emotion.pictures import picture_networks, read_picture
 from emoca_jax.emotion.reading import OPEN_NETWORKS, PICTURE_READER, reading_of
 from emoca_jax.emotion.units import ARKIT_UNITS, MIRRORED
 from emoca_jax.errors import InputError
 from emoca_jax.jobs import read_emotion as capture
+from emoca_jax.mediapipe_points import EXPRESSION_POINTS
 from emoca_jax.model import encode
 from emoca_jax.model_folder import FORMAT_VERSION, KIND
 from emoca_jax.nets.convolution import fold_batch_norms
 from emoca_jax.nets.emotion.affect import AFFECTNET_CLASSES
 from emoca_jax.nets.emotion.crop import ExpressionCrop, crop_image
+from emoca_jax.nets.emotion.frozen import PICTURE_SIZE, expression_maps, mesh_crops, picture_crop
+from emoca_jax.nets.emotion.picture_reader import PictureReader
+from emoca_jax.nets.mediapipe.mesh_look import mesh_look
 from emoca_jax.training.stages.emotion import image_recogniser
 from scripts.train import as_npz
 from tests import reference_weights as reference
@@ -219,3 +224,22 @@ def test_what_ships_reads_a_photo_without_a_head():
     np.testing.assert_allclose(jax.nn.sigmoid(mirrored.unit_logits), units[MIRRORED], atol=0.02)
     smile = [ARKIT_UNITS.index(f"mouthSmile{side}") for side in ("Left", "Right")]
     assert units[smile].min() > 0.4 and units[ARKIT_UNITS.index("mouthFrownLeft")] < 0.2
+
+
+@pytest.mark.thorough
+def test_the_picture_reader_is_told_what_it_has_learned_with():
+    """Maps, units and points of one look, put together here as for the looks that train it (data_pipelines)."""
+    model = capture.load_emotion_model("open")
+    (result,) = capture.read_emotion(model, ASTRONAUT, faces="largest")
+    seen = capture.look(model.expression, result)
+    networks = picture_networks(model.expression, model.detector["mesh"])
+    picture = np.asarray(crop_image(seen.image, picture_crop(seen.crop), size=PICTURE_SIZE))
+    pictures = jax.numpy.stack([picture, picture[:, ::-1]])
+    mesh = mesh_look(networks.mesh, mesh_crops(pictures))
+    maps = {**expression_maps(networks.expression, pictures), **mesh.maps}
+    points = np.asarray(mesh.points)[:, np.array(EXPRESSION_POINTS)]
+    looks: Any = PictureReader().apply(networks.reader, maps, landmark_units(networks.units, mesh.points), points)
+    alone = read_picture(networks, seen.image, seen.crop)
+    # The network is shown whole bytes there.
+    np.testing.assert_allclose(alone.expression_logits, looks.expression_logits.mean(0), atol=0.1)
+    np.testing.assert_allclose(alone.valence, looks.valence.mean(), atol=0.02)
